@@ -1,0 +1,55 @@
+"""Quantify, predict and steer weak-to-strong generalization.
+
+After Charikar, Pabbaraju and Shiragur, "Quantifying the Gain in Weak-to-Strong Generalization"
+(2024): what a strong model gains when it is trained on a weaker model's labels.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from weakstrong.errors import InputError as InputError
+    from weakstrong.estimator import HeadProjection as HeadProjection
+    from weakstrong.estimator import weak_to_strong as weak_to_strong
+    from weakstrong.gain import Gain as Gain
+    from weakstrong.gain import measure as measure
+    from weakstrong.heads import ConvexHull as ConvexHull
+    from weakstrong.heads import Head as Head
+    from weakstrong.heads import L2Ball as L2Ball
+    from weakstrong.heads import LinearHeads as LinearHeads
+    from weakstrong.moments import Moments as Moments
+    from weakstrong.solvers import Projection as Projection
+    from weakstrong.solvers import project as project
+    from weakstrong.study import StudyConfig as StudyConfig
+    from weakstrong.study import study as study
+
+__version__ = "0.1.0"
+
+# Names are imported when first used: scikit-learn alone takes most of a second to load.
+_HOME = {
+    "ConvexHull": "heads",
+    "Gain": "gain",
+    "Head": "heads",
+    "HeadProjection": "estimator",
+    "InputError": "errors",
+    "L2Ball": "heads",
+    "LinearHeads": "heads",
+    "Moments": "moments",
+    "Projection": "solvers",
+    "StudyConfig": "study",
+    "measure": "gain",
+    "project": "solvers",
+    "study": "study",
+    "weak_to_strong": "estimator",
+}
+__all__ = sorted(_HOME)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"weakstrong.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'weakstrong' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,228 @@
+"""The scikit-learn regressor around the projection, and weak-to-strong training with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, clone
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_consistent_length,
+    check_is_fitted,
+    validate_data,
+)
+
+from weakstrong.heads import HeadClass, L2Ball, head_class
+from weakstrong.moments import Moments
+from weakstrong.selection import FoldAssigner, cross_validate
+from weakstrong.solvers import project
+
+Array = NDArray[np.float64]
+
+_READ_ROWS = 1 << 16  # rows dealt to folds at a time: bounds the copies that takes
+
+
+class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
+    """Exact L2 projection of labels onto a class of heads, as a regressor.
+
+    ``head_ = argmin_{f in F} Σ_i ω_i (f(x_i) − y_i)²``. Fitted to true labels it is the weak
+    model (eq. 10 of the paper); fitted to another model's labels, the weakly supervised
+    strong model (eq. 11). Both are this one operation.
+
+    Parameters
+    ----------
+    heads : {"linear", "l2"} or HeadClass
+        F. ``"l2"`` is ``L2Ball()``, whose open radius is chosen by cross-validation on the
+        labels being fitted, one for each target.
+    n_folds : int, optional
+        Folds for an open radius, and for `cv_error_`. None is 5 where a radius is open and
+        otherwise 0, no folds.
+    random_state : int
+        Seed of the folds. With it a row's fold follows from its position alone, so any
+        sequence of `partial_fit` gives what one `fit` gives.
+
+    Attributes
+    ----------
+    head_ : Head
+        The fitted head; all that `predict` needs.
+    heads_ : HeadClass
+        F with its radius and scale.
+    optimality_gap_ : array of shape (k,)
+        Bound on how far the objective is from its minimum, relative to the labels' variance.
+    fit_error_, cv_error_ : array of shape (k,)
+        Mean squared error on the labels fitted, and held out (None without folds).
+    rank_ : int
+        Numerical rank of the features.
+    moments_ : Moments
+        Of all rows seen: merge with another shard's to continue elsewhere.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> student = HeadProjection("l2").fit(X, y)
+    >>> bool(student.optimality_gap_.max() < 1e-8)
+    True
+    """
+
+    def __init__(
+        self, heads: str | HeadClass = "linear", *, n_folds: int | None = None, random_state: int = 0
+    ) -> None:
+        self.heads = heads
+        self.n_folds = n_folds
+        self.random_state = random_state
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Self:
+        """Fit the head.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            Features: rows of a frozen representation.
+        y : array of shape (n,) or (n, k)
+            Labels.
+        sample_weight : array of shape (n,), optional
+        groups : array of shape (n,), optional
+            Rows of one group are kept in one fold.
+
+        Raises
+        ------
+        ValueError
+            On input that cannot be used, or with fewer rows (groups) than folds for an open radius.
+        """
+        self._forget()
+        return self.partial_fit(X, y, sample_weight, groups)
+
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Self:
+        """Add rows to those seen and fit to all of them; parameters as in `fit`."""
+        heads = head_class(self.heads)
+        n_folds = self._resolved_folds(heads)
+        first = not hasattr(self, "moments_")
+        X, y = validate_data(
+            self, X, y, multi_output=True, y_numeric=True, dtype=[np.float64, np.float32], reset=first
+        )
+        features, labels = np.asarray(X), np.asarray(y)
+        weight = None
+        if sample_weight is not None:
+            weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        if first:
+            self._forget()
+        self._flat = labels.ndim == 1
+        units = self._units(len(features), groups)
+        fold_of = FoldAssigner(n_folds, self.random_state)(units) if n_folds else np.zeros_like(units)
+        for start in range(0, len(features), _READ_ROWS):
+            rows = slice(start, start + _READ_ROWS)
+            self._add(features[rows], labels[rows], None if weight is None else weight[rows], fold_of[rows])
+        if not self._folds:
+            raise ValueError("sample_weight is zero on every row: there is nothing to fit")
+        return self._project(heads, n_folds)
+
+    def predict(self, X: ArrayLike) -> Array:
+        """Predictions of the fitted head, shape (n,) or (n, k) as the labels were."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        out = self.head_(X)
+        return out[:, 0] if self._flat else out
+
+    def _resolved_folds(self, heads: HeadClass) -> int:
+        if self.n_folds is None:
+            return 5 if _is_open(heads) else 0
+        if self.n_folds < 0 or self.n_folds == 1:
+            raise ValueError(f"n_folds={self.n_folds}: give 0 (none) or at least 2")
+        return self.n_folds
+
+    def _add(self, X: Array, y: Array, weight: Array | None, fold_of: NDArray[np.int64]) -> None:
+        """Merge rows into the moments of their folds."""
+        for fold in np.unique(fold_of).tolist():
+            rows: Any = slice(None) if (fold_of == fold).all() else fold_of == fold
+            w = None if weight is None else weight[rows]
+            if w is None or w.any():
+                part = Moments.of(X[rows], y[rows], sample_weight=w)
+                self._folds[fold] = self._folds[fold] + part if fold in self._folds else part
+
+    def _forget(self) -> None:
+        self._folds: dict[int, Moments] = {}
+        self._groups: dict[Hashable, int] = {}
+        self._n_seen = 0
+
+    def _units(self, n: int, groups: ArrayLike | None) -> NDArray[np.int64]:
+        """Number of each row, or of its group, in order of appearance."""
+        first = self._n_seen
+        self._n_seen += n
+        if groups is None:
+            if self._groups:
+                raise ValueError("groups were given before: give them for every batch")
+            return np.arange(first, first + n)
+        if first and not self._groups:
+            raise ValueError("groups were not given before: give them for every batch or none")
+        names = np.asarray(groups)
+        check_consistent_length(names, np.empty(n))
+        return np.array([self._groups.setdefault(g, len(self._groups)) for g in names.tolist()])
+
+    def _project(self, heads: HeadClass, n_folds: int) -> Self:
+        """Choose what is open from the folds, then fit the head to all of them."""
+        folds = [self._folds[f] for f in sorted(self._folds)]
+        self.cv_error_ = None
+        if n_folds and len(folds) == n_folds:
+            chosen = cross_validate(folds, heads)
+            heads, self.cv_error_ = chosen.heads, chosen.error
+        elif n_folds or _is_open(heads):
+            units = "groups" if self._groups else "rows"
+            count = len(self._groups) if self._groups else self._n_seen
+            raise ValueError(
+                f"n_samples={self._n_seen} with {count} {units} do not fill n_folds={n_folds} folds "
+                f"(2 at least): give more {units}, fewer folds or a fixed radius"
+            )
+        self.moments_ = Moments.merge(folds)
+        solution = project(self.moments_, heads)
+        self.head_, self.heads_ = solution.head, solution.heads
+        self.optimality_gap_, self.fit_error_ = solution.optimality_gap, solution.error
+        self.rank_ = int(solution.rank)
+        return self
+
+
+def _is_open(heads: HeadClass) -> bool:
+    return isinstance(heads, L2Ball) and heads.radius is None
+
+
+def weak_to_strong(
+    supervisor: Any | Callable[[Any], ArrayLike], student: Any, X: Any, **fit_params: Any
+) -> Any:
+    """Train a student on a supervisor's labels: equation (11) of the paper.
+
+    ``f_sw = argmin_{f in F_s} Σ_i (f∘h_s(x_i) − f_w∘h_w(x_i))²``; no true label is seen.
+
+    Parameters
+    ----------
+    supervisor : object with `predict`, or callable
+        The weak model, fitted; it labels X.
+    student : scikit-learn regressor
+        The strong model: a `HeadProjection`, or a pipeline of a representation and one. It
+        is cloned, not changed.
+    X : array or dataframe of n rows
+        Unlabelled inputs that both take.
+    **fit_params
+        Passed to the student's `fit`, as ``groups`` or ``sample_weight``.
+
+    Returns
+    -------
+    regressor
+        The fitted student.
+    """
+    label = supervisor.predict if hasattr(supervisor, "predict") else supervisor
+    return clone(student).fit(X, label(X), **fit_params)

@@ -1,0 +1,221 @@
+"""Gain, misfit and cross term of a student over its supervisor, from predictions alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import t as student_t
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over rows with its standard error.
+
+    Parameters
+    ----------
+    value, standard_error : array of shape (k,) or scalar array
+    degrees_of_freedom : float
+        Clusters less one.
+    """
+
+    value: Array
+    standard_error: Array
+    degrees_of_freedom: float
+
+    def interval(self, level: float = 0.95) -> tuple[Array, Array]:
+        """Student t interval, ``value ± t_ν SE``."""
+        half = student_t.ppf((1 + level) / 2, self.degrees_of_freedom) * self.standard_error
+        return self.value - half, self.value + half
+
+    def __str__(self) -> str:
+        """Value ± standard error, four significant digits."""
+        pairs = zip(np.ravel(self.value), np.ravel(self.standard_error), strict=True)
+        return ", ".join(f"{v:.4g} ± {e:.2g}" for v, e in pairs)
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What a student gained over its supervisor, all on the same rows.
+
+    With w, s, y the supervisor's label, the student's prediction and the truth, and E the
+    (weighted) mean over rows, in squared units of the target:
+
+    Parameters
+    ----------
+    weak_error : Estimate
+        C = E (w − y)².
+    strong_error : Estimate
+        A = E (s − y)².
+    misfit : Estimate
+        B = E (w − s)².
+    gain : Estimate
+        C − A. Always C − A = B + X; Theorem 1 gives conditions under which X >= 0.
+    cross_term : Estimate
+        X = 2 E (w − s)(s − y), from this formula, never as a difference.
+    ceiling_error : Estimate or None
+        Error of the student's class fitted to the truth on the student's rows.
+    performance_gap_recovered : Estimate or None
+        (C − A) / (C − ceiling), standard error by the delta method.
+    not_recovered_because : str
+        Why `performance_gap_recovered` is None; else empty.
+    n_rows, n_clusters : int
+        Rows, and the independent clusters the standard errors count.
+    """
+
+    weak_error: Estimate
+    strong_error: Estimate
+    misfit: Estimate
+    gain: Estimate
+    cross_term: Estimate
+    ceiling_error: Estimate | None
+    performance_gap_recovered: Estimate | None
+    not_recovered_because: str
+    n_rows: int
+    n_clusters: int
+
+    def estimates(self) -> dict[str, Estimate]:
+        """The estimates that are known, by name."""
+        named = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: value for name, value in named.items() if isinstance(value, Estimate)}
+
+    def __str__(self) -> str:
+        """One line an estimate."""
+        rows = [f"{name:<26}{value}" for name, value in self.estimates().items()]
+        if self.not_recovered_because:
+            rows.append(f"{'performance_gap_recovered':<26}none: {self.not_recovered_because}")
+        return "\n".join(rows)
+
+
+def measure(
+    y_true: ArrayLike,
+    y_weak: ArrayLike,
+    y_strong: ArrayLike,
+    *,
+    y_ceiling: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> Gain:
+    """Measure a student against its supervisor on rows with known truth.
+
+    ``C − A = B + X`` (see `Gain`), each with the standard error of the paired sample,
+    ``SE² = G/(G−1) Σ_g (Σ_{i in g} ω_i (ψ_i − ψ̄))² / (Σ ω)²`` over G clusters g.
+
+    Parameters
+    ----------
+    y_true, y_weak, y_strong : array of shape (n,) or (n, k)
+        Truth, supervisor's labels, student's predictions, on rows neither was fitted on if
+        the answer is to hold for new rows.
+    y_ceiling : array of the same shape, optional
+        Predictions of the student's class fitted to the truth.
+    groups : array of shape (n,), optional
+        Rows of one group are not independent; each is a cluster. Else each row is one.
+    sample_weight : array of shape (n,), optional
+
+    Returns
+    -------
+    Gain
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree, a value is not finite, or there is no row.
+
+    Examples
+    --------
+    >>> found = measure([0.0, 1.0, 2.0], [0.5, 0.5, 2.5], [0.2, 0.9, 2.2])
+    >>> float(found.gain.value - found.misfit.value - found.cross_term.value).__abs__() < 1e-12
+    True
+    """
+    y, w, s = _columns(y_true=y_true, y_weak=y_weak, y_strong=y_strong)
+    cluster, omega = _clusters(len(y), groups), _weights(len(y), sample_weight)
+    weak, strong = (w - y) ** 2, (s - y) ** 2
+    rows = {
+        "weak_error": weak,
+        "strong_error": strong,
+        "misfit": (w - s) ** 2,
+        "gain": weak - strong,
+        "cross_term": 2 * (w - s) * (s - y),
+    }
+    ceiling = None
+    if y_ceiling is not None:
+        ceiling = (_columns(y_true=y_true, y_ceiling=y_ceiling)[1] - y) ** 2
+        rows["ceiling_error"] = ceiling
+    known: dict[str, Any] = {name: _mean(values, cluster, omega) for name, values in rows.items()}
+    recovered, reason = _gap_recovered(weak, strong, ceiling, cluster, omega)
+    return Gain(
+        **{"ceiling_error": None, **known},
+        performance_gap_recovered=recovered,
+        not_recovered_because=reason,
+        n_rows=len(y),
+        n_clusters=int(cluster.max()) + 1,
+    )
+
+
+def _gap_recovered(
+    weak: Array, strong: Array, ceiling: Array | None, cluster: NDArray[np.int64], omega: Array
+) -> tuple[Estimate | None, str]:
+    """(C − A) / (C − ceiling) where the denominator is clearly positive for every target."""
+    if ceiling is None:
+        return None, "the ceiling is not known: no predictions of a model fitted to the truth"
+    gap = _mean(weak - ceiling, cluster, omega)
+    low = np.asarray(gap.interval()[0])
+    if not np.all(low > 0):
+        return None, (
+            "weak error − ceiling error is not clearly positive "
+            f"(95% interval from {np.min(low):.3g}), so there is no gap to recover"
+        )
+    gained = _mean(weak - strong, cluster, omega)
+    ratio = gained.value / gap.value
+    influence = ((weak - strong) - ratio * (weak - ceiling)) / gap.value
+    error = _mean(influence, cluster, omega)
+    return Estimate(np.asarray(ratio), error.standard_error, error.degrees_of_freedom), ""
+
+
+def _mean(values: Array, cluster: NDArray[np.int64], omega: Array) -> Estimate:
+    """Weighted mean over rows with its cluster-robust standard error."""
+    weights = omega.reshape((-1,) + (1,) * (values.ndim - 1))
+    mean = (weights * values).sum(0) / omega.sum()
+    n_clusters = int(cluster.max()) + 1
+    sums = np.zeros((n_clusters, *values.shape[1:]))
+    np.add.at(sums, cluster, weights * (values - mean))
+    if n_clusters < 2:
+        return Estimate(np.asarray(mean), np.full_like(mean, np.nan), 0.0)
+    variance = n_clusters / (n_clusters - 1) * (sums**2).sum(0) / omega.sum() ** 2
+    return Estimate(np.asarray(mean), np.sqrt(variance), float(n_clusters - 1))
+
+
+def _columns(**named: ArrayLike) -> list[Array]:
+    """Finite float arrays of one shape, (n,) or (n, k); errors name the argument."""
+    arrays = {name: np.asarray(value, dtype=np.float64) for name, value in named.items()}
+    shape = next(iter(arrays.values())).shape
+    if len(shape) not in (1, 2) or 0 in shape:
+        raise ValueError(f"y_true has shape {shape}; expected (n,) or (n, k) with at least one row")
+    for name, array in arrays.items():
+        if array.shape != shape:
+            raise ValueError(f"{name} has shape {array.shape}; y_true has {shape}")
+        if not np.isfinite(array).all():
+            row = np.argwhere(~np.isfinite(array))[0][0]
+            raise ValueError(f"{name} is not finite at row {row} (counted from 0)")
+    return list(arrays.values())
+
+
+def _clusters(n: int, groups: ArrayLike | None) -> NDArray[np.int64]:
+    """Cluster number of each row."""
+    if groups is None:
+        return np.arange(n)
+    names = np.asarray(groups)
+    if names.shape != (n,):
+        raise ValueError(f"groups has shape {names.shape}; expected ({n},)")
+    return np.unique(names, return_inverse=True)[1].astype(np.int64)
+
+
+def _weights(n: int, sample_weight: ArrayLike | None) -> Array:
+    omega = np.ones(n) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    if omega.shape != (n,) or not np.all(omega >= 0) or not omega.sum() > 0:
+        raise ValueError(f"sample_weight must be {n} non-negative numbers, not all zero")
+    return omega

@@ -1,0 +1,262 @@
+"""Everything that fitting a linear head needs to know of a sample, in one pass over it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import lapack
+
+from weakstrong.heads import Head
+
+Array = NDArray[np.float64]
+
+_BLOCK_BYTES = 1 << 24  # a block this size keeps QR at full speed and memory constant in n
+_ARRAYS = ("weight", "feature_mean", "target_mean", "factor", "projected", "residual")
+_BLOCKING = 64  # LAPACK panel width; larger than its own, so workspaces always suffice
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Triangular factor of ``[1 | Φ | Y]`` of n rows, kept in centred form.
+
+    With weights ω (1 unless given), Ω = diag(ω), means μ and ȳ, and the thin factorization
+    ``Ω^½ (Φ − 1 μᵀ) = Q R``, it holds μ, ȳ, ``R``, ``Qᵀ Ω^½ (Y − 1 ȳᵀ)`` and what of Y lies
+    outside Q. That is the factor of ``[1 | Φ | Y]`` with its first row written as means: the
+    condition number is not squared, and columns whose mean dwarfs their spread lose nothing.
+
+    ``a + b`` factorizes the stacked factors. It is associative, so it is at once the
+    streaming update, the merge of shards and the arithmetic of cross-validation folds.
+    Leading dimensions ``...`` are independent samples of equal row count.
+
+    Parameters
+    ----------
+    weight : array of shape (...)
+        Σ ω, the row count where no weights are given.
+    n_rows : int
+        Rows seen, weightless ones included.
+    feature_mean : array of shape (..., d)
+        μ.
+    target_mean : array of shape (..., k)
+        ȳ.
+    factor : array of shape (..., r, d), r <= d
+        R.
+    projected : array of shape (..., r, k)
+        Qᵀ Ω^½ (Y − 1 ȳᵀ).
+    residual : array of shape (..., k)
+        Squared norm of what of each centred target lies outside the span of Q.
+    resolution : float
+        Relative rounding of the features: eps of their dtype.
+    """
+
+    weight: Array
+    n_rows: int
+    feature_mean: Array
+    target_mean: Array
+    factor: Array
+    projected: Array
+    residual: Array
+    resolution: float
+
+    @classmethod
+    def of(
+        cls, features: ArrayLike, targets: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Moments:
+        """Moments of a sample, read once, in blocks, so that memory does not grow with n.
+
+        Parameters
+        ----------
+        features : array of shape (..., n, d)
+            Φ; float32 is read as it is and promoted block by block.
+        targets : array of shape (..., n, k) or (..., n)
+            Y.
+        sample_weight : array of shape (..., n), optional
+            ω >= 0.
+
+        Raises
+        ------
+        ValueError
+            If shapes disagree, there is no row, or no weight is positive.
+        """
+        phi, y = np.asarray(features), np.asarray(targets)
+        if y.ndim == phi.ndim - 1:
+            y = y[..., None]
+        if phi.ndim < 2 or phi.shape[:-1] != y.shape[:-1]:
+            raise ValueError(
+                f"features have shape {phi.shape} and targets {y.shape}; expected (..., n, d) and (..., n, k)"
+            )
+        if phi.shape[-2] == 0:
+            raise ValueError("there is no row to fit")
+        omega = None
+        if sample_weight is not None:
+            omega = np.broadcast_to(np.asarray(sample_weight, dtype=np.float64), phi.shape[:-1])
+            if not np.all(omega >= 0) or not np.all(omega.sum(-1) > 0):
+                raise ValueError("sample_weight must be non-negative and not all zero")
+        resolution = float(np.finfo(phi.dtype if phi.dtype.kind == "f" else np.float64).eps)
+        lead = phi.shape[:-2]
+        tasks = [
+            _of_sample(phi[i], y[i], None if omega is None else omega[i], resolution)
+            for i in np.ndindex(*lead)
+        ]
+        made = _stack(tasks, lead) if lead else tasks[0]
+        if not all(np.isfinite(made.mean_square).ravel()):
+            raise ValueError("features and targets must be finite: there is a NaN or infinity")
+        return made
+
+    @classmethod
+    def merge(cls, parts: Iterable[Moments]) -> Moments:
+        """Sum of several moments."""
+        return reduce(add, parts)
+
+    @property
+    def n_features(self) -> int:
+        """Width d of the representation."""
+        return int(self.factor.shape[-1])
+
+    @property
+    def n_targets(self) -> int:
+        """Number k of targets."""
+        return int(self.projected.shape[-1])
+
+    @property
+    def target_variance(self) -> Array:
+        """Weighted variance of each target about its mean, shape (..., k), squared target units."""
+        total: Array = (self.projected**2).sum(-2) + self.residual
+        return total / self.weight[..., None]
+
+    @property
+    def mean_square(self) -> Array:
+        """Total of squared features and targets about zero, per row, shape (...)."""
+        spread = (self.factor**2).sum((-1, -2)) / self.weight + self.target_variance.sum(-1)
+        total: Array = spread + (self.feature_mean**2).sum(-1) + (self.target_mean**2).sum(-1)
+        return total
+
+    def __add__(self, other: Moments) -> Moments:
+        """Moments of both samples together."""
+        if not isinstance(other, Moments):
+            return NotImplemented
+        mine, theirs = (self.n_features, self.n_targets), (other.n_features, other.n_targets)
+        if mine != theirs or self.weight.shape != other.weight.shape:
+            raise ValueError(f"moments of {mine} and {theirs} (features, targets) do not add")
+        lead = self.weight.shape
+        if not lead:
+            return _merge(self, other)
+        return _stack([_merge(self[i], other[i]) for i in np.ndindex(*lead)], lead)
+
+    def __getitem__(self, index: int | tuple[int, ...]) -> Moments:
+        """Moments of one of the leading problems."""
+        parts: dict[str, Any] = {name: np.asarray(getattr(self, name)[index]) for name in _ARRAYS}
+        return replace(self, **parts)
+
+    def mse(self, head: Head) -> Array:
+        """Mean squared error ``E_ω (b + Φ w − y)²`` of a head, shape (..., k), from the factor alone.
+
+        ``= ‖R W − QᵀY‖²/n + residual/n + (b + μᵀ W − ȳ)²``: a sum of squares, so nothing cancels.
+        The head's leading dimensions broadcast against the moments'.
+        """
+        inside = ((self.factor @ head.coef - self.projected) ** 2).sum(-2)
+        shift = head.intercept + (self.feature_mean[..., None, :] @ head.coef)[..., 0, :]
+        out: Array = (inside + self.residual) / self.weight[..., None] + (shift - self.target_mean) ** 2
+        return out
+
+
+def _of_sample(phi: NDArray, y: NDArray, omega: Array | None, resolution: float) -> Moments:
+    """Moments of one sample: each block is centred on its own mean, then merged into the rest."""
+    n, d = phi.shape
+    rows = max(_BLOCK_BYTES // (8 * max(d, 1)), 4 * d, 1024)
+    total: Moments | None = None
+    for start in range(0, n, rows):
+        block = slice(start, start + rows)
+        weights = None if omega is None else omega[block]
+        if weights is None or weights.any():
+            part = _centred(phi[block], y[block], weights, resolution)
+            total = _reduced(part) if total is None else _merge(total, part)
+    assert total is not None
+    return replace(total, n_rows=n)
+
+
+def _centred(phi: NDArray, y: NDArray, omega: Array | None, resolution: float) -> Moments:
+    """A block's weighted, centred rows, as moments that are yet to be factorized (Q = I)."""
+    n = len(phi)
+    weight = float(n) if omega is None else float(omega.sum())
+    # Shifted by the first row as they are copied (in Fortran order, for LAPACK), constant columns
+    # become exact zeros and large means cost nothing.
+    origin = [a[0].astype(np.float64) for a in (phi, y)]
+    phi, y = (
+        np.subtract(a.T, o[:, None], dtype=np.float64, order="C").T
+        for a, o in zip((phi, y), origin, strict=True)
+    )
+    means = [a.mean(0) if omega is None else omega @ a / weight for a in (phi, y)]
+    phi -= means[0]
+    y -= means[1]
+    if omega is not None:
+        root = np.sqrt(omega)[:, None]
+        phi *= root
+        y *= root
+    feature_mean, target_mean = (o + m for o, m in zip(origin, means, strict=True))
+    outside = np.zeros(y.shape[1])
+    return Moments(np.asarray(weight), n, feature_mean, target_mean, phi, y, outside, resolution)
+
+
+def _reduced(rows: Moments) -> Moments:
+    """Moments with their rows brought to triangular form."""
+    factor, projected, outside = _triangularize(rows.factor, rows.projected)
+    return replace(rows, factor=factor, projected=projected, residual=rows.residual + outside)
+
+
+def _merge(a: Moments, b: Moments) -> Moments:
+    """Factor of the stacked factors and of the row ``√(n_a n_b / n) (μ_b − μ_a)`` between the means."""
+    weight = a.weight + b.weight
+    share = b.weight / weight
+    between = np.sqrt(a.weight * share)
+    step_phi, step_y = b.feature_mean - a.feature_mean, b.target_mean - a.target_mean
+    return _reduced(
+        Moments(
+            weight=weight,
+            n_rows=a.n_rows + b.n_rows,
+            feature_mean=a.feature_mean + share * step_phi,
+            target_mean=a.target_mean + share * step_y,
+            factor=np.concatenate([a.factor.T, b.factor.T, between * step_phi[:, None]], 1).T,
+            projected=np.concatenate([a.projected.T, b.projected.T, between * step_y[:, None]], 1).T,
+            residual=a.residual + b.residual,
+            resolution=max(a.resolution, b.resolution),
+        )
+    )
+
+
+def _triangularize(phi: Array, y: Array) -> tuple[Array, Array, Array]:
+    """Householder QR of Φ (n, d), with Qᵀ applied to Y (n, k) and never formed.
+
+    Returns R (r, d), the first r rows of QᵀY and the squared norms of its other rows. Both
+    arguments are overwritten.
+    """
+    r = min(phi.shape)
+    if r == 0:
+        return np.zeros((0, phi.shape[1])), np.zeros((0, y.shape[1])), (y**2).sum(0)
+    phi, y = np.asfortranarray(phi), np.asfortranarray(y)
+    packed, tau, _, info = lapack.dgeqrf(phi, lwork=_BLOCKING * phi.shape[1], overwrite_a=1)
+    assert info == 0
+    lwork = _BLOCKING * (y.shape[1] + _BLOCKING + 1)
+    rotated, _, info = lapack.dormqr("L", "T", packed[:, :r], tau, y, lwork, overwrite_c=1)
+    assert info == 0
+    return np.triu(packed[:r]), rotated[:r].copy(), (rotated[r:] ** 2).sum(0)
+
+
+def _stack(tasks: list[Moments], lead: tuple[int, ...]) -> Moments:
+    """Samples of one shape as leading dimensions."""
+    height = max(len(t.factor) for t in tasks)
+
+    def joined(name: str) -> Array:
+        parts = [getattr(t, name) for t in tasks]
+        if name in ("factor", "projected"):  # weightless rows can leave a task with fewer
+            parts = [np.pad(p, [(0, height - len(p)), (0, 0)]) for p in parts]
+        stacked = np.stack(parts)
+        return stacked.reshape(lead + stacked.shape[1:])
+
+    arrays: dict[str, Any] = {name: joined(name) for name in _ARRAYS}
+    return replace(tasks[0], **arrays)
