@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from weakstrong.moments import Moments as Moments
     from weakstrong.solvers import Projection as Projection
     from weakstrong.solvers import project as project
-    from weakstrong.study import StudyConfig as StudyConfig
-    from weakstrong.study import study as study
+    from weakstrong.studies.run import StudyResult as StudyResult
+    from weakstrong.studies.run import study as study
 
 __version__ = "0.1.0"
 
@@ -36,10 +36,10 @@ _HOME = {
     "LinearHeads": "heads",
     "Moments": "moments",
     "Projection": "solvers",
-    "StudyConfig": "study",
+    "StudyResult": "studies.run",
     "measure": "gain",
     "project": "solvers",
-    "study": "study",
+    "study": "studies.run",
     "weak_to_strong": "estimator",
 }
 __all__ = sorted(_HOME)  # noqa: PLE0605

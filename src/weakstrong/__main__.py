@@ -1,0 +1,5 @@
+"""``python -m weakstrong``."""
+
+from weakstrong.cli import main
+
+main()

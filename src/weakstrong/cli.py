@@ -1,0 +1,230 @@
+"""The command line: parses, calls the library, prints. Input at fault is one line and exit code 2."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, CycloptsError, Parameter
+
+from weakstrong import __version__
+from weakstrong.errors import InputError
+
+app = App(
+    name="weakstrong",
+    help="Quantify, predict and steer weak-to-strong generalization.",
+    version=__version__,
+    help_format="plaintext",
+)
+
+Columns = Annotated[tuple[str, ...], Parameter(negative="")]
+Switch = Annotated[bool, Parameter(negative="")]
+
+
+@app.command
+def fit(
+    *,
+    features: Path,
+    weak_labels: Path,
+    out: Path,
+    target: Columns = (),
+    id: str | None = None,
+    weights: str | None = None,
+    groups: str | None = None,
+    heads: Literal["linear", "l2"] = "l2",
+    cv: int = 5,
+    seed: int = 0,
+    overwrite: Switch = False,
+) -> None:
+    """Fit a student to weak labels from anywhere: a model, a rule, a person.
+
+    Rows without a weak label (an empty cell, or an id the table lacks) are predicted, not fitted.
+    OUT gets head.npz, model.json, predictions.csv and, last, DONE.
+
+    Example: weakstrong fit --features features.npy --weak-labels labels.csv --target y --out student
+
+    Parameters
+    ----------
+    features
+        Frozen features: .npy, .npz (array `features`, optional `ids`), .csv or .parquet.
+    weak_labels
+        Table with the weak labels: .csv or .parquet.
+    out
+        Folder to make.
+    target
+        Label column; repeat for several.
+    id
+        Id column that joins both tables; without it rows are matched by position.
+    weights
+        Column of row weights in the labels' table.
+    groups
+        Column of groups; rows of a group stay in one fold.
+    heads
+        Class of heads: linear, or an L2 ball with its radius chosen by cross-validation.
+    cv
+        Folds of the cross-validation.
+    seed
+        Seed of the folds.
+    overwrite
+        Replace a finished run in OUT.
+    """
+    from weakstrong.records import check_output, output_folder, write_atomically
+    from weakstrong.report.tables import show, student_table
+    from weakstrong.student import fit_files
+
+    if cv < 2:
+        raise InputError(f"--cv {cv}: at least 2 folds are needed")
+    check_output(out, overwrite)
+    student, predictions, labels = fit_files(
+        features, weak_labels, targets=target, id_column=id, weights=weights, groups=groups,
+        heads=heads, n_folds=cv, seed=seed,
+    )  # fmt: skip
+    with output_folder(out, overwrite=overwrite) as stage:
+        student.save(stage)
+        write_atomically(stage / "predictions.csv", predictions.to_csv(index=False).encode())
+    show(student_table(student, labels.notes))
+    print(f"written: {out}")
+
+
+@app.command
+def predict(*, model: Path, features: Path, out: Path, id: str | None = None) -> None:
+    """Predict with a fitted student.
+
+    Example: weakstrong predict --model student --features new.npy --out predictions.csv
+
+    Parameters
+    ----------
+    model
+        Folder that `weakstrong fit` made.
+    features
+        Features of the same representation: .npy, .npz, .csv or .parquet.
+    out
+        Table to write: .csv, .csv.gz or .parquet.
+    id
+        Id column of the features' table.
+    """
+    from weakstrong.data.tables import read_features, write_table
+    from weakstrong.student import Student
+
+    predictions = Student.load(model).predict(read_features(features, id))
+    write_table(predictions, out)
+    print(f"written: {out} ({len(predictions)} rows)")
+
+
+@app.command
+def study(
+    *,
+    weak: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
+    strong: Path | None = None,
+    labels: Path | None = None,
+    target: str | None = None,
+    id: str | None = None,
+    groups: str | None = None,
+    splits: Path | None = None,
+    evaluate_on: Columns = (),
+    test_size: float | None = None,
+    repeats: int | None = None,
+    supervised_fraction: float | None = None,
+    heads: Literal["linear", "l2"] | None = None,
+    cv: int | None = None,
+    seed: int | None = None,
+    out: Path | None = None,
+    config: Path | None = None,
+    example: str | None = None,
+    overwrite: Switch = False,
+) -> None:
+    """Study on your frozen features whether a student is worth having.
+
+    On each division of the rows the supervisor's head is fitted to true labels on one part of the
+    training rows, labels the other, and the student's head is fitted to those labels. Held-out rows
+    judge both, beside the ceiling, training directly on the supervisor's labels, and the mean.
+
+    Example: weakstrong study --weak small.npy --strong large.npy --labels labels.csv --target y --out record
+
+    Example: weakstrong study --example diabetes
+
+    Parameters
+    ----------
+    weak
+        Features of a supervisor: .npy, .npz, .csv or .parquet; repeat for several.
+    strong
+        Features of the student.
+    labels
+        Table of true labels: .csv or .parquet.
+    target
+        Label column, if there are several.
+    id
+        Id column that joins the tables; without it rows are matched by position.
+    groups
+        Column of groups in LABELS: kept on one side of every division, one cluster in intervals.
+    splits
+        Table with a column a split: train, test, other roles or empty; or 0 and 1 (1 is held out).
+    evaluate_on
+        Role to hold out and judge on; repeat for several. [default: test]
+    test_size
+        Share of rows held out, without --splits. [default: 0.2]
+    repeats
+        Random divisions (of the training rows of each split, with --splits). [default: 10]
+    supervised_fraction
+        Share of training rows whose true labels the supervisor sees. [default: 0.5]
+    heads
+        Class of every head: linear, or an L2 ball with cross-validated radius. [default: l2]
+    cv
+        Folds of that cross-validation. [default: 5]
+    seed
+        Seed of divisions and folds. [default: 0]
+    out
+        Folder for summary.json, splits.csv, predictions.csv, figure.png and config.toml.
+    config
+        TOML file with these settings (underscores for dashes, n_folds for cv); flags override it.
+    example
+        Run on data that ship with scikit-learn instead: diabetes.
+    overwrite
+        Replace a finished run in OUT.
+    """
+    from weakstrong.records import check_output
+    from weakstrong.report.progress import track
+    from weakstrong.report.tables import show, study_table
+    from weakstrong.studies.config import StudyOptions
+    from weakstrong.studies.examples import load_example
+    from weakstrong.studies.files import load_config, options_of, read_inputs, validated
+    from weakstrong.studies.run import run
+
+    options = {
+        "test_size": test_size, "repeats": repeats, "supervised_fraction": supervised_fraction,
+        "heads": heads, "n_folds": cv, "seed": seed,
+    }  # fmt: skip
+    files = {
+        "weak": weak or None, "strong": strong, "labels": labels, "target": target, "id": id,
+        "groups": groups, "splits": splits, "evaluate_on": evaluate_on or None, "out": out,
+    }  # fmt: skip
+    given = {k: v for k, v in options.items() if v is not None}
+    named = {k: v for k, v in files.items() if v is not None}
+    if example is not None:
+        clash = [k for k in (*named, *(["config"] if config else [])) if k != "out"]
+        if clash:
+            raise InputError(f"--example brings its own data; leave out --{clash[0].replace('_', '-')}")
+        chosen, inputs = validated(StudyOptions, given, "study"), load_example(example)
+        settings = {"example": example, **chosen.model_dump()}
+    else:
+        settled = load_config(config, {**given, **named})
+        out, chosen, settings = settled.out, options_of(settled), settled.model_dump()
+        if out is not None:
+            check_output(out, overwrite)
+        inputs = read_inputs(settled)
+    found = run(inputs, chosen, out=out, overwrite=overwrite, settings=settings, track=track)
+    show(study_table(found.summary))
+    print(f"written: {out}" if out else "give --out DIR to keep the record and its figure")
+
+
+def main() -> None:
+    """Run a command; faults in the input are one line on stderr and exit code 2."""
+    try:
+        app(sys.argv[1:], exit_on_error=False, print_error=False)
+    except (InputError, CycloptsError) as error:
+        print("weakstrong: " + " ".join(str(error).split()), file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("weakstrong: interrupted; a study with --out goes on where it stopped", file=sys.stderr)
+        sys.exit(130)

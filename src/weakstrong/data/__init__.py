@@ -1,0 +1,1 @@
+"""Reading what users bring: feature matrices, tables of labels, splits, examples."""

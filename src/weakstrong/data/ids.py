@@ -1,0 +1,113 @@
+"""Feature matrices and how their rows are joined to others': by id, or openly by position."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from weakstrong.errors import InputError
+
+
+@dataclass(frozen=True)
+class Features:
+    """A frozen representation's features.
+
+    Parameters
+    ----------
+    values : float array of shape (n, d)
+    names : tuple of str, or None
+        Column names, where the file has them.
+    ids : array of str of shape (n,), or None
+    source : str
+        Where they came from, for messages.
+    """
+
+    values: NDArray[Any]
+    names: tuple[str, ...] | None
+    ids: NDArray[np.str_] | None
+    source: str
+
+
+def checked_ids(column: pd.Series, path: Path) -> NDArray[np.str_]:
+    """Ids as text: none missing, none twice."""
+    missing = np.asarray(column.isna())
+    if missing.any():
+        raise InputError(f"{path}: column {column.name!r}, row {missing.argmax()} (counted from 0): no id")
+    ids = column.astype(str).to_numpy(dtype=np.str_)
+    refuse_repeats(ids, path)
+    return ids
+
+
+def rows_of(ids: NDArray[np.str_], path: Path, wanted: NDArray[np.str_], by: str) -> NDArray[np.int64]:
+    """Row of each wanted id among `ids`; an id that is not there is an error naming it."""
+    rows = pd.Index(ids).get_indexer(pd.Index(wanted))
+    if (rows < 0).any():
+        row = int((rows < 0).argmax())
+        raise InputError(
+            f"{by}: row {row} (counted from 0): id {str(wanted[row])!r} does not occur in {path}; "
+            "every id must match: check the id column, or remove the row"
+        )
+    return np.asarray(rows, dtype=np.int64)
+
+
+def refuse_shared_columns(features: Features, frame: pd.DataFrame, path: Path) -> None:
+    """Without ids to join by, a column in both tables is either an id or a label among the features."""
+    shared = [c for c in features.names or () if c in frame.columns]
+    if shared:
+        raise InputError(
+            f"{features.source}: column {shared[0]!r} is also in {path}; "
+            f"pass --id {shared[0]} if rows are joined by it, else remove it from the features"
+        )
+
+
+def same_length(features: Features, n: int, path: Path) -> str:
+    """A note that rows are matched by position; an error where counts differ."""
+    if len(features.values) != n:
+        raise InputError(
+            f"{features.source} has {len(features.values)} rows and {path} has {n}; without ids rows are "
+            "matched by position, so counts must agree: give ids (--id COLUMN, or `ids` in an .npz)"
+        )
+    return f"{features.source} is matched to {path} by position ({n} rows), not by id"
+
+
+def widened(features: Features, names: list[str] | None, width: int, owner: str) -> Features:
+    """Features brought to the columns a model was fitted on; a wrong width is refused."""
+    if names is not None and features.names is not None:
+        missing = [n for n in names if n not in features.names]
+        extra = [n for n in features.names if n not in names]
+        if missing or extra:
+            which = f"lacks column {missing[0]!r}" if missing else f"has the further column {extra[0]!r}"
+            raise InputError(
+                f"{features.source} {which}; {owner} was fitted on {width} features: {some(names)}"
+            )
+        order = [features.names.index(n) for n in names]
+        return replace(features, values=features.values[:, order], names=tuple(names))
+    if features.values.shape[1] != width:
+        raise InputError(
+            f"{features.source} has {features.values.shape[1]} features a row; {owner} was fitted on "
+            f"{width}: use the representation it was fitted with"
+        )
+    return features
+
+
+def refuse_repeats(ids: NDArray[np.str_], path: Path) -> None:
+    """Ids occur once each."""
+    again = np.asarray(pd.Index(ids).duplicated())
+    if again.any():
+        row = int(again.argmax())
+        first = int((ids == ids[row]).argmax())
+        raise InputError(
+            f"{path}: id {str(ids[row])!r} occurs in rows {first} and {row} (counted from 0); "
+            "ids must be unique: remove or rename one"
+        )
+
+
+def some(names: Any) -> str:
+    """Names for a message, the first few of many."""
+    listed = [str(n) for n in names]
+    return ", ".join(listed[:8]) + (f" and {len(listed) - 8} more" if len(listed) > 8 else "")

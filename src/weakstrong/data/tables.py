@@ -1,0 +1,240 @@
+"""Feature matrices and label tables from files, checked so that every fault names its place.
+
+Rows are counted from 0 in every message. Ids are compared as text.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from weakstrong.data.ids import Features, checked_ids, refuse_repeats, some
+from weakstrong.errors import InputError
+
+_CSV = (".csv", ".csv.gz")
+_TABLES = (*_CSV, ".parquet")
+_ARRAYS = (".npy", ".npz")
+_MAX_CLASSES = 10
+
+
+def read_features(path: Path, id_column: str | None = None) -> Features:
+    """Features from ``.npy``, ``.npz`` (one 2-d array, or `features`, with optional `ids`), CSV or Parquet.
+
+    Parameters
+    ----------
+    path : Path
+    id_column : str, optional
+        Column of ids in a table; every other column is a feature.
+
+    Raises
+    ------
+    InputError
+        Naming file, row and column, on anything but a finite numeric matrix.
+    """
+    path = Path(path)
+    if path.name.endswith(_ARRAYS):
+        values, ids = _read_array(path)
+        return Features(_checked_matrix(values, path), None, ids, str(path))
+    frame = read_table(path, id_column)
+    ids = None
+    if id_column is not None:
+        if id_column not in frame:
+            raise InputError(f"{path}: no column {id_column!r} to use as id; columns: {some(frame.columns)}")
+        ids = checked_ids(frame[id_column], path)
+        frame = frame.drop(columns=id_column)
+    if frame.shape[1] == 0:
+        raise InputError(f"{path}: no feature column besides the id; give a table with features")
+    columns = [numeric_column(frame[c], path) for c in frame.columns]
+    return Features(np.column_stack(columns), tuple(map(str, frame.columns)), ids, str(path))
+
+
+def read_table(path: Path, id_column: str | None = None) -> pd.DataFrame:
+    """A CSV (plain or gzipped) or Parquet table; the id column is read as text."""
+    path = Path(path)
+    if not path.name.endswith(_TABLES):
+        accepted = ", ".join((*_TABLES, *_ARRAYS))
+        raise InputError(f"{path}: this kind of file is not read here; give one of {accepted}")
+    try:
+        if path.name.endswith(_CSV):
+            text = {} if id_column is None else {id_column: str}
+            frame = pd.read_csv(path, dtype=text, skipinitialspace=True)
+        else:
+            frame = pd.read_parquet(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except pd.errors.EmptyDataError as error:
+        raise InputError(f"{path}: the table is empty; it needs a header line and rows") from error
+    except (ValueError, UnicodeError) as error:
+        raise InputError(f"{path}: not a readable table ({_first_line(error)})") from error
+    if len(frame) == 0:
+        raise InputError(f"{path}: the table is empty; it has a header but no rows")
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise InputError(f"{path}: column {twice!r} occurs twice; rename one")
+    return frame
+
+
+def numeric_column(column: pd.Series, path: Path, *, allow_missing: bool = False) -> NDArray[np.float64]:
+    """A column as finite floats; NaN marks a missing value where that is allowed."""
+    numbers = pd.to_numeric(column, errors="coerce")
+    where = f"{path}: column {str(column.name)!r}"
+    text = np.asarray(numbers.isna() & column.notna())
+    if text.any():
+        row = int(text.argmax())
+        raise InputError(
+            f"{where}, row {row} (counted from 0): {_shown(column.iloc[row])} is not a number; "
+            "remove the column, name it as --id if it is one, or encode it as numbers"
+        )
+    values = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+    bad = np.isinf(values) if allow_missing else ~np.isfinite(values)
+    if bad.any():
+        row = int(bad.argmax())
+        what = "infinity" if np.isinf(values[row]) else "a missing value (NaN)"
+        raise InputError(f"{where}, row {row} (counted from 0): {what}; fill it in or leave the row out")
+    return np.asarray(values)
+
+
+def real_valued(column: pd.Series, path: Path, *, allow_missing: bool = False) -> NDArray[np.float64]:
+    """A regression target; class labels (text, booleans, a few integers) are refused with the reason."""
+    where = f"{path}: target column {str(column.name)!r}"
+    reason = (
+        "weakstrong fits real values with squared loss and does not support classification yet; "
+        "give scores, logits or probabilities instead of classes"
+    )
+    if pd.api.types.is_bool_dtype(column):
+        raise InputError(f"{where} holds true and false; {reason}")
+    if not pd.api.types.is_numeric_dtype(column):
+        numbers = pd.to_numeric(column, errors="coerce")
+        text = np.asarray(numbers.isna() & column.notna())
+        if text.any():
+            row = int(text.argmax())
+            raise InputError(
+                f"{where}, row {row} (counted from 0): {_shown(column.iloc[row])} is not a number; {reason}"
+            )
+    values = numeric_column(column, path, allow_missing=allow_missing)
+    known = values[~np.isnan(values)]
+    if len(known) == 0:
+        raise InputError(f"{where} has no value; at least one row needs a label")
+    distinct = np.unique(known)
+    few = len(distinct) <= _MAX_CLASSES and len(known) >= 3 * len(distinct)
+    if few and len(distinct) > 1 and np.array_equal(distinct, np.round(distinct)):
+        raise InputError(f"{where} looks like classes ({len(distinct)} distinct integers); {reason}")
+    return values
+
+
+def target_names(frame: pd.DataFrame, path: Path, asked: tuple[str, ...], others: set[str]) -> list[str]:
+    """The target columns asked for, or the only column that is nothing else."""
+    for name in (*asked, *others):
+        if name not in frame:
+            raise InputError(f"{path}: no column {name!r}; columns: {some(frame.columns)}")
+    if asked:
+        return list(dict.fromkeys(asked))
+    left = [str(c) for c in frame.columns if c not in others]
+    if len(left) != 1:
+        raise InputError(f"{path}: name the target with --target; columns: {some(left)}")
+    return left
+
+
+def row_weights(column: pd.Series, path: Path) -> NDArray[np.float64]:
+    """Weights of rows: non-negative, finite, not all zero."""
+    values = numeric_column(column, path)
+    if (values < 0).any() or not (values > 0).any():
+        row = int((values < 0).argmax())
+        raise InputError(
+            f"{path}: column {column.name!r}, row {row} (counted from 0): weight {values[row]:g}; "
+            "weights are non-negative and not all zero"
+        )
+    return values
+
+
+def group_names(column: pd.Series, path: Path) -> NDArray[np.str_]:
+    """Groups as text, none missing."""
+    missing = np.asarray(column.isna())
+    if missing.any():
+        raise InputError(f"{path}: column {column.name!r}, row {missing.argmax()} (counted from 0): no group")
+    return column.astype(str).to_numpy(dtype=np.str_)
+
+
+def write_table(frame: pd.DataFrame, path: Path) -> None:
+    """Write CSV or Parquet, whole or not at all."""
+    if not path.name.endswith((".csv", ".csv.gz", ".parquet")):
+        raise InputError(f"{path}: a table is written as .csv, .csv.gz or .parquet")
+    partial = path.with_name(f".partial-{path.name}")
+    try:
+        if path.name.endswith(".parquet"):
+            frame.to_parquet(partial, index=False)
+        else:
+            frame.to_csv(partial, index=False)
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def _read_array(path: Path) -> tuple[NDArray[Any], NDArray[np.str_] | None]:
+    """The matrix of an .npy or .npz, never unpickling."""
+    try:
+        loaded = np.load(path, allow_pickle=False, mmap_mode="r" if path.suffix == ".npy" else None)
+        if not isinstance(loaded, np.lib.npyio.NpzFile):
+            return np.asarray(loaded), None
+        with loaded:
+            arrays = {name: loaded[name] for name in loaded.files}
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or _first_line(error)})") from error
+    except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{path}: not a plain numeric array (pickled and object arrays are not read); "
+            "save a float array with numpy.save or numpy.savez"
+        ) from error
+    ids = arrays.pop("ids", None)
+    if "features" in arrays:
+        values = arrays["features"]
+    elif len(arrays) == 1:
+        values = next(iter(arrays.values()))
+    else:
+        raise InputError(f"{path}: holds {some(arrays)}; name the matrix 'features' (and ids 'ids')")
+    if ids is None:
+        return values, None
+    if ids.shape != values.shape[:1]:
+        raise InputError(f"{path}: 'ids' has shape {ids.shape} for {len(values)} rows of features")
+    texts = ids.astype(np.str_)
+    refuse_repeats(texts, path)
+    return values, texts
+
+
+def _checked_matrix(values: NDArray[Any], path: Path) -> NDArray[Any]:
+    if values.ndim != 2:
+        raise InputError(
+            f"{path}: the array has shape {values.shape}; features are two-dimensional, (rows, features): "
+            "reshape(-1, 1) makes a single feature"
+        )
+    if values.dtype.kind not in "fiub":
+        raise InputError(f"{path}: the array holds {values.dtype}; features are real numbers")
+    if 0 in values.shape:
+        raise InputError(f"{path}: the table is empty (shape {values.shape})")
+    if values.dtype.kind != "f":
+        return values.astype(np.float64)
+    for start in range(0, len(values), 1 << 16):
+        bad = ~np.isfinite(values[start : start + (1 << 16)])
+        if bad.any():
+            row, column = np.argwhere(bad)[0]
+            what = "a NaN" if np.isnan(values[start + row, column]) else "infinity"
+            raise InputError(
+                f"{path}: row {start + row}, column {column} (counted from 0): {what}; "
+                "fill it in or leave the row out"
+            )
+    return values.astype(np.float32) if values.dtype == np.float16 else values
+
+
+def _shown(value: Any) -> str:
+    text = repr(str(value))
+    return text if len(text) <= 40 else text[:37] + "...'"
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

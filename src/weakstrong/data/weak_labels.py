@@ -1,0 +1,83 @@
+"""Weak labels from a table, on the rows of a feature matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from weakstrong.data.ids import Features, checked_ids, refuse_shared_columns, rows_of, same_length
+from weakstrong.data.tables import group_names, read_table, real_valued, row_weights, target_names
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class WeakLabels:
+    """Weak labels on the rows of a feature matrix.
+
+    Parameters
+    ----------
+    values : array of shape (n, k)
+        NaN where a row has no label.
+    targets : tuple of str
+    weights : array of shape (n,), or None
+    groups : array of shape (n,), or None
+    notes : tuple of str
+        What a user should know of how rows were matched.
+    """
+
+    values: Array
+    targets: tuple[str, ...]
+    weights: Array | None
+    groups: NDArray[Any] | None
+    notes: tuple[str, ...]
+
+
+def read_weak_labels(
+    path: Path,
+    features: Features,
+    *,
+    targets: Sequence[str] = (),
+    id_column: str | None = None,
+    weights: str | None = None,
+    groups: str | None = None,
+) -> WeakLabels:
+    """Weak labels from a table, brought to the order of the features' rows.
+
+    By id where both sides have ids: a feature row that the table lacks, or whose cell is
+    empty, has no label. By position at equal row count otherwise.
+    """
+    path = Path(path)
+    frame = read_table(path, id_column)
+    others = {c for c in (id_column, weights, groups) if c is not None}
+    names = target_names(frame, path, tuple(targets), others)
+    both = id_column is not None and features.ids is not None
+    rows = np.arange(len(frame))
+    notes: tuple[str, ...] = ()
+    if both:
+        assert features.ids is not None
+        rows = rows_of(features.ids, Path(features.source), checked_ids(frame[id_column], path), str(path))
+    else:
+        if id_column is None:
+            refuse_shared_columns(features, frame, path)
+        notes = (same_length(features, len(frame), path),)
+    n = len(features.values)
+
+    def placed(column: NDArray[Any], empty: Any) -> NDArray[Any]:
+        out = np.full(n, empty, dtype=np.result_type(column.dtype, type(empty)) if both else column.dtype)
+        out[rows] = column
+        return out
+
+    labels = [placed(real_valued(frame[t], path, allow_missing=True), np.nan) for t in names]
+    weight = None
+    if weights is not None:
+        weight = placed(row_weights(frame[weights], path), 0.0)
+    cluster = None
+    if groups is not None:
+        cluster = placed(group_names(frame[groups], path), "")
+    return WeakLabels(np.column_stack(labels), tuple(names), weight, cluster, notes)

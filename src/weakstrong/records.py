@@ -1,0 +1,147 @@
+"""Output folders that are whole or absent, resumable units of work, and what identifies a run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import weakstrong
+from weakstrong.errors import InputError
+
+DONE = "DONE"
+
+
+def check_output(path: Path, overwrite: bool) -> None:
+    """Refuse an output folder that cannot be written, before any work is done.
+
+    Raises
+    ------
+    InputError
+        If the folder holds something already (with `overwrite`, something that is not a
+        finished run), or its parent cannot be written.
+    """
+    path = Path(path)
+    if path.exists():
+        if not path.is_dir():
+            raise InputError(f"{path}: is a file; --out names a folder to make")
+        filled = any(path.iterdir())
+        if filled and not overwrite:
+            raise InputError(f"{path}: the folder is not empty; choose another --out or pass --overwrite")
+        if filled and not (path / DONE).exists():
+            raise InputError(f"{path}: holds no finished run ({DONE} is missing), so it is not overwritten")
+    parent = next(p for p in path.absolute().parents if p.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise InputError(
+            f"{path}: cannot be written ({parent} is not a writable folder); choose another --out"
+        )
+
+
+@contextmanager
+def output_folder(path: Path, key: str = "", *, overwrite: bool = False) -> Iterator[Path]:
+    """Stage a folder beside `path` and move it there when all of it is written, DONE last.
+
+    With a key (what identifies the run) the staging folder outlives an interruption, and the
+    next run with the same key finds what it holds; one with another key is removed. Without a
+    key nothing outlives an error.
+    """
+    path = Path(path).absolute()
+    check_output(path, overwrite)
+    prefix = f".{path.name}.partial-"
+    stage = path.with_name(prefix + (key[:16] or str(os.getpid())))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for stale in path.parent.glob(prefix + "*"):
+            if stale != stage:
+                shutil.rmtree(stale)
+        stage.mkdir(exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+    try:
+        yield stage
+        (stage / DONE).write_text("")
+        if path.exists():
+            shutil.rmtree(path)
+        stage.rename(path)
+    except BaseException:
+        if not key:
+            shutil.rmtree(stage, ignore_errors=True)
+        raise
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all."""
+    partial = path.with_name(f".partial-{path.name}")
+    partial.write_bytes(content)
+    partial.replace(path)
+
+
+def fingerprint(*parts: Any) -> str:
+    """SHA-256 of arrays and JSON-like values, in order, with the code that uses them."""
+    digest = hashlib.sha256(code_hash().encode())
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            digest.update(f"{part.dtype}{part.shape}".encode())
+            digest.update(np.ascontiguousarray(part).view(np.uint8).data if part.size else b"")
+        else:
+            digest.update(json.dumps(part, sort_keys=True, default=str).encode())
+    return digest.hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def code_hash() -> str:
+    """SHA-256 of this package's sources: results are reused only from the very same code."""
+    digest = hashlib.sha256()
+    root = Path(weakstrong.__file__).parent
+    for file in sorted(root.rglob("*.py")):
+        digest.update(file.relative_to(root).as_posix().encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def provenance() -> dict[str, Any]:
+    """Versions that numbers can depend on."""
+    packages = ("numpy", "scipy", "scikit-learn", "pandas")
+    return {
+        "weakstrong": weakstrong.__version__,
+        "code": code_hash()[:16],
+        "python": platform.python_version(),
+        **{name: version(name) for name in packages},
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+    }
+
+
+def to_json(value: Any) -> str:
+    """Readable JSON with numpy numbers as numbers and NaN as null."""
+    return json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def to_toml(values: dict[str, Any]) -> str:
+    """TOML of flat settings; those that are None are left out."""
+    lines = [f"{k} = {json.dumps(_plain(v), ensure_ascii=False)}" for k, v in values.items() if v is not None]
+    return "\n".join(lines) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,106 @@
+"""What the commands print."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from weakstrong.student import Student
+
+_STUDY_COLUMNS = {
+    "weak error": "weak_error",
+    "student": "strong_error",
+    "misfit": "misfit",
+    "gain": "gain",
+    "cross term": "cross_term",
+    "ceiling": "ceiling_error",
+    "direct": "direct_error",
+    "mean": "mean_error",
+}
+_WITH_INTERVAL = {"gain", "cross_term"}
+
+
+def show(renderable: RenderableType) -> None:
+    """Print to standard output, at full width where it is not a terminal."""
+    console = Console(highlight=False, soft_wrap=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=140)
+    console.print(renderable)
+
+
+def study_table(summary: dict[str, Any]) -> RenderableType:
+    """Errors of every supervisor's student beside the baselines, then conclusions in words."""
+    table = Table(
+        title=f"{escape(summary['target'])}: mean squared errors on held-out rows", title_justify="left"
+    )
+    table.add_column("supervisor")
+    for heading in _STUDY_COLUMNS:
+        table.add_column(heading, justify="right")
+    for name, found in summary["supervisors"].items():
+        cells = [_cell(found["estimates"][key], key) for key in _STUDY_COLUMNS.values()]
+        table.add_row(escape(name), *cells)
+    lines = [Text(f"note: {note}") for note in summary["notes"]]
+    for name, found in summary["supervisors"].items():
+        lines.append(
+            Text(f"\n{name} ({found['divisions']} divisions, {found['held_out_rows']} held-out rows)")
+        )
+        lines += [Text(f"  {said}") for said in found["conclusions"]]
+        lines.append(Text(f"  gap recovered: {_recovered(found)}"))
+    lines.append(
+        Text(
+            "\nstudent: trained on the supervisor's labels alone; ceiling: its class on the truth of the "
+            "same rows;\ndirect: its class on the very labels the supervisor had. "
+            "[ ]: 95% interval from the held-out rows."
+        )
+    )
+    return Group(table, *lines)
+
+
+def student_table(student: Student, notes: tuple[str, ...]) -> RenderableType:
+    """How the targets were fitted, and what that does not say."""
+    table = Table(
+        title=f"student on {student.head.n_features} features, heads: {student.heads}", title_justify="left"
+    )
+    headings = (
+        "target",
+        "rows fitted",
+        "label variance",
+        "misfit",
+        "held-out misfit",
+        "radius",
+        "rank",
+        "gap",
+    )
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading == "target" else "right")
+    for r in student.reports:
+        radius = "–" if r.radius is None else f"{r.radius:.4g}"
+        numbers = (f"{v:.4g}" for v in (r.label_variance, r.misfit, r.heldout_misfit))
+        table.add_row(
+            escape(r.target), str(r.rows_fitted), *numbers, radius, str(r.rank), f"{r.optimality_gap:.1e}"
+        )
+    lines = [Text(f"note: {note}") for note in notes]
+    lines.append(
+        Text(
+            "Misfit is what the student does not reproduce of the weak labels. It is not evidence of gain:\n"
+            "whether the student is better takes true labels on some rows (weakstrong study, or measure)."
+        )
+    )
+    return Group(table, *lines)
+
+
+def _cell(estimate: dict[str, float], key: str) -> str:
+    if key not in _WITH_INTERVAL:
+        return f"{estimate['value']:.4g}"
+    return f"{estimate['value']:+.4g} \\[{estimate['low']:+.3g}, {estimate['high']:+.3g}]"
+
+
+def _recovered(found: dict[str, Any]) -> str:
+    if "performance_gap_recovered" not in found["estimates"]:
+        return f"none: {found['gap_not_recovered_because']}"
+    shown = found["estimates"]["performance_gap_recovered"]
+    return f"{shown['value']:.2f} (95% interval {shown['low']:.2f} to {shown['high']:.2f})"

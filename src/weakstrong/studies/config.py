@@ -1,0 +1,74 @@
+"""Settings of a study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Heads = Literal["linear", "l2"]
+
+
+class StudyOptions(BaseModel):
+    """How a study is run; unknown keys are errors.
+
+    Parameters
+    ----------
+    heads : {"linear", "l2"}
+        Class of every head. ``"l2"`` chooses its radius by cross-validation on the labels it
+        is fitted to.
+    n_folds : int
+        Folds of that cross-validation.
+    supervised_fraction : float
+        Share of the training rows whose true labels the supervisor (and the direct baseline)
+        sees; the student is trained on the others.
+    test_size : float
+        Share of the rows held out, where no splits are given.
+    repeats : int
+        Random divisions: of the training rows of each split, or of all rows.
+    seed : int
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    heads: Heads = "l2"
+    n_folds: int = Field(default=5, ge=2)
+    supervised_fraction: float = Field(default=0.5, gt=0, lt=1)
+    test_size: float = Field(default=0.2, gt=0, lt=1)
+    repeats: int = Field(default=10, ge=1)
+    seed: int = Field(default=0, ge=0)
+
+
+class StudyConfig(StudyOptions):
+    """A study of files: `StudyOptions` and where the data are.
+
+    Parameters
+    ----------
+    weak : tuple of Path
+        Features of the supervisors.
+    strong : Path
+        Features of the student.
+    labels : Path
+        Table of true labels.
+    target, id, groups : str, optional
+        Columns of that table: target (needed if there are several), ids that join it to the
+        features, and groups whose rows stay together and are not independent.
+    splits : Path, optional
+        Table with a column a split: ``train``, ``test``, other roles, or empty; or 0 and 1
+        (1 is held out).
+    evaluate_on : tuple of str
+        Roles that are held out for judging.
+    out : Path, optional
+        Folder for the record.
+    """
+
+    weak: tuple[Path, ...] = Field(min_length=1)
+    strong: Path
+    labels: Path
+    target: str | None = None
+    id: str | None = None
+    groups: str | None = None
+    splits: Path | None = None
+    evaluate_on: tuple[str, ...] = ("test",)
+    out: Path | None = None

@@ -1,0 +1,38 @@
+"""Examples on real data that ship with scikit-learn: nothing is downloaded."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.datasets import load_diabetes
+from sklearn.preprocessing import PolynomialFeatures
+
+from weakstrong.errors import InputError
+from weakstrong.studies.inputs import StudyInputs
+
+
+def load_example(name: str) -> StudyInputs:
+    """Inputs of a study by name.
+
+    ``diabetes`` (Efron, Hastie, Johnstone and Tibshirani, 2004): 442 patients, the target is
+    disease progression after a year. Three supervisors each see one column (body mass index,
+    blood pressure, a blood measurement) in five bins, so they say one of five numbers; the
+    student sees all ten columns with their squares and products.
+    """
+    if name != "diabetes":
+        raise InputError(f"--example {name}: no such example; there is: diabetes")
+    table = load_diabetes(as_frame=True, scaled=False)
+    x, y = table.data, table.target.to_numpy(dtype=float)
+    rich = PolynomialFeatures(2, include_bias=False).fit_transform(x / x.std())
+    return StudyInputs(
+        weak={column: _in_bins(x[column]) for column in ("bmi", "bp", "s5")},
+        strong=np.asarray(rich),
+        y=y,
+        target="disease progression",
+    )
+
+
+def _in_bins(column: pd.Series) -> NDArray[np.float64]:
+    """One indicator a fifth of the rows, from the lowest values to the highest."""
+    return pd.get_dummies(pd.qcut(column, 5)).to_numpy(dtype=np.float64)

@@ -1,0 +1,111 @@
+"""What a study's predictions say: estimates with intervals, and conclusions in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from weakstrong.gain import Estimate, measure
+
+_NO_MISFIT = 1e-9  # of the error of predicting the mean
+
+
+def by_division(predictions: pd.DataFrame, fits: pd.DataFrame) -> pd.DataFrame:
+    """One row for each division and supervisor: what was measured on its held-out rows."""
+    keys = ["split", "repeat", "supervisor"]
+    measured = []
+    for key, part in predictions.groupby(keys, sort=False):
+        estimates, _ = measure_rows(part)
+        row = dict(zip(keys, key, strict=True))
+        row |= {"test_rows": len(part)}
+        row |= {n: float(e.value) for n, e in estimates.items() if n != "performance_gap_recovered"}
+        row |= {f"{n}_se": float(estimates[n].standard_error) for n in ("gain", "cross_term")}
+        measured.append(row)
+    return pd.DataFrame(measured).merge(fits, on=keys, validate="one_to_one")
+
+
+def measure_rows(part: pd.DataFrame) -> tuple[dict[str, Estimate], str]:
+    """Estimates on the held-out rows of one supervisor, and why the gap recovered is not among them.
+
+    A row that several divisions judge is one cluster, as is a group.
+    """
+    y, s = part["y_true"], part["y_strong"]
+    clusters = (part["group"] if "group" in part else part["row"]).to_numpy()
+    found = measure(y, part["y_weak"], s, y_ceiling=part["y_ceiling"], groups=clusters)
+    estimates = found.estimates()
+    for baseline in ("direct", "mean"):
+        against = measure(y, part[f"y_{baseline}"], s, groups=clusters)
+        estimates[f"{baseline}_error"] = against.weak_error
+        estimates[f"gain_over_{baseline}"] = against.gain
+    return estimates, found.not_recovered_because
+
+
+def summarize(predictions: pd.DataFrame, rows: pd.DataFrame) -> dict[str, Any]:
+    """Pooled estimates, their spread over divisions, and conclusions, for each supervisor.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        Of `StudyResult`.
+    rows : DataFrame
+        What `by_division` made of them.
+    """
+    found = {}
+    for name, part in predictions.groupby("supervisor", sort=False):
+        mine = rows[rows["supervisor"] == name]
+        estimates, reason = measure_rows(part)
+        found[str(name)] = {
+            "divisions": len(mine),
+            "held_out_rows": int(part["row"].nunique()),
+            "estimates": {k: _shown(e) for k, e in estimates.items()},
+            "gap_not_recovered_because": reason or None,
+            "spread_over_divisions": {
+                k: {"std": float(mine[k].std()), "min": float(mine[k].min()), "max": float(mine[k].max())}
+                for k in ("weak_error", "strong_error", "misfit", "gain", "cross_term", "direct_error")
+            },
+            "correlation_of_gain_and_misfit": _correlation(mine["misfit"], mine["gain"]),
+            "conclusions": conclusions(estimates),
+        }
+    return found
+
+
+def conclusions(estimates: Mapping[str, Estimate]) -> list[str]:
+    """What the estimates say, in words; undecided where an interval holds zero."""
+    over_direct = _verdict(
+        estimates["gain_over_direct"],
+        "the student beats training on the supervisor's own labels",
+        "training on the supervisor's own labels beats the student",
+    )
+    misfit, label_spread = (float(estimates[k].value) for k in ("misfit", "mean_error"))
+    if misfit <= _NO_MISFIT * label_spread:
+        return ["student: reproduces its supervisor (no misfit), so nothing is gained or lost", over_direct]
+    gain = _verdict(
+        estimates["gain"],
+        "the student is better than its supervisor",
+        "the student is worse than its supervisor",
+    )
+    cross = _verdict(
+        estimates["cross_term"], "gain exceeds misfit, as in Theorem 1", "gain falls short of misfit"
+    )
+    ratio = float(estimates["cross_term"].value) / misfit
+    return [gain, f"{cross}; cross term {ratio:+.2f} times the misfit", over_direct]
+
+
+def _verdict(estimate: Estimate, positive: str, negative: str) -> str:
+    low, high = (float(v) for v in estimate.interval())
+    said = positive if low > 0 else negative if high < 0 else "undecided"
+    return f"{said} ({float(estimate.value):+.4g}, 95% interval {low:+.4g} to {high:+.4g})"
+
+
+def _shown(estimate: Estimate) -> dict[str, float]:
+    low, high = estimate.interval()
+    value, error = float(estimate.value), float(estimate.standard_error)
+    return {"value": value, "standard_error": error, "low": float(low), "high": float(high)}
+
+
+def _correlation(a: pd.Series, b: pd.Series) -> float | None:
+    enough = len(a) > 2 and a.std() > 0 and b.std() > 0
+    return float(np.corrcoef(a, b)[0, 1]) if enough else None
