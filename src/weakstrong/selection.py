@@ -143,7 +143,7 @@ class FoldAssigner:
 
 def _scramble(values: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
     """The splitmix64 mix of value and seed (Steele, Lea and Flood, 2014)."""
-    offset = np.uint64(seed % 2**63) * np.uint64(0xD1342543DE82EF95 % 2**63)
+    offset = np.uint64(seed * 0xD1342543DE82EF95 % 2**64)
     z = (values + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) + offset
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

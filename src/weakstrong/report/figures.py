@@ -27,13 +27,13 @@ def gain_against_misfit(rows: pd.DataFrame, target: str) -> bytes:
     figure = Figure(figsize=(6.4, 4.8), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    top = max(rows["misfit"].max(), rows["gain"].max(), 0.0) * 1.05 or 1.0
+    top = rows["misfit"].max() * 1.05 or 1.0
     axes.plot([0, top], [0, top], color="0.4", linestyle="--", linewidth=1, label="gain = misfit", zorder=1)
     axes.axhline(0, color="0.75", linewidth=1, zorder=0)
     colours = colormaps["tab10" if rows["supervisor"].nunique() <= 10 else "tab20"]
     for place, (name, part) in enumerate(rows.groupby("supervisor", sort=False)):
         axes.scatter(part["misfit"], part["gain"], s=24, color=colours(place % colours.N), label=_short(name))
-    axes.set_xlim(left=0)
+    axes.set_xlim(0, top)
     axes.set_xlabel("misfit: error of the student on the weak labels")
     axes.set_ylabel("gain: weak error − student's error")
     axes.set_title(f"{_short(target)}: a point is a division of the rows", fontsize=11)

@@ -45,7 +45,7 @@ def validated(model: type[Any], values: dict[str, Any], source: str) -> Any:
     try:
         return model(**values)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = min(error.errors(), key=lambda e: e["type"] == "missing")  # a misspelt key explains one
         name = ".".join(map(str, first["loc"])) or "settings"
         known = f"; known keys: {', '.join(model.model_fields)}" if first["type"] == "extra_forbidden" else ""
         flag = "--" + name.split(".")[0].replace("_", "-")

@@ -78,25 +78,31 @@ def conclusions(estimates: Mapping[str, Estimate]) -> list[str]:
         estimates["gain_over_direct"],
         "the student beats training on the supervisor's own labels",
         "training on the supervisor's own labels beats the student",
+        "whether the student beats training on the supervisor's own labels",
     )
     misfit, label_spread = (float(estimates[k].value) for k in ("misfit", "mean_error"))
     if misfit <= _NO_MISFIT * label_spread:
-        return ["student: reproduces its supervisor (no misfit), so nothing is gained or lost", over_direct]
+        return ["the student reproduces its supervisor (no misfit): nothing gained or lost", over_direct]
     gain = _verdict(
         estimates["gain"],
         "the student is better than its supervisor",
         "the student is worse than its supervisor",
+        "whether the student is better than its supervisor",
     )
     cross = _verdict(
-        estimates["cross_term"], "gain exceeds misfit, as in Theorem 1", "gain falls short of misfit"
+        estimates["cross_term"],
+        "gain exceeds misfit, as in Theorem 1",
+        "gain falls short of misfit",
+        "whether gain exceeds misfit",
     )
     ratio = float(estimates["cross_term"].value) / misfit
-    return [gain, f"{cross}; cross term {ratio:+.2f} times the misfit", over_direct]
+    return [gain, f"{cross}: a cross term {ratio:+.2f} times the misfit", over_direct]
 
 
-def _verdict(estimate: Estimate, positive: str, negative: str) -> str:
+def _verdict(estimate: Estimate, positive: str, negative: str, question: str) -> str:
+    """The claim that the interval supports; an open question where it holds zero."""
     low, high = (float(v) for v in estimate.interval())
-    said = positive if low > 0 else negative if high < 0 else "undecided"
+    said = positive if low > 0 else negative if high < 0 else f"undecided {question}"
     return f"{said} ({float(estimate.value):+.4g}, 95% interval {low:+.4g} to {high:+.4g})"
 
 

@@ -1,0 +1,204 @@
+"""The study on real features: run, record, and write the tables of README.md beside this file.
+
+Run ``python results/study/run.py --data DIR`` (or set WEAKSTRONG_DATA). DIR holds ``chembench/``,
+``features/{SET}.chemvae_zinc_196.npy`` and ``features/{SET}.lstm_chem_512.npy`` (frozen encoders
+of chemical_vae and LSTM_Chem, rows as in ChemBench) and ``uci/protein/``. A finished study is kept;
+``--report`` only writes the tables again from the records.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.cluster import MiniBatchKMeans
+from sklearn.ensemble import RandomTreesEmbedding
+from sklearn.kernel_approximation import RBFSampler
+from sklearn.preprocessing import StandardScaler
+
+from weakstrong.data.chembench import SETS, load_chembench
+from weakstrong.report.progress import track
+from weakstrong.studies.config import StudyOptions
+from weakstrong.studies.inputs import Split, StudyInputs
+from weakstrong.studies.run import run
+
+HERE = Path(__file__).parent
+LSTM, CHEMVAE = "lstm_chem_512", "chemvae_zinc_196"
+REPEATS = 10
+MOLECULE_SHARES = (0.03, 0.05, 0.1, 0.2, 0.5, 0.8)
+PROTEIN_SHARES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.5)
+
+
+def molecules(name: str, data: Path, *, swapped: bool = False) -> StudyInputs:
+    """A ChemBench set; the supervisor has ChemVAE's features and the student the LSTM's, or swapped."""
+    chosen = load_chembench(name, data)
+    weak, strong = (LSTM, CHEMVAE) if swapped else (CHEMVAE, LSTM)
+    features = {k: np.load(data / "features" / f"{name}.{k}.npy") for k in (weak, strong)}
+    splits = tuple(
+        Split(seed, np.flatnonzero(role == "train"), np.flatnonzero(role == "test"))
+        for seed, role in chosen.splits.items()
+    )
+    return StudyInputs({weak: features[weak]}, features[strong], chosen.y.to_numpy(), name, splits=splits)
+
+
+def protein(data: Path, *, swapped: bool = False) -> StudyInputs:
+    """UCI protein: RMSD of decoys. The student has 500 random Fourier features of the nine columns.
+
+    Supervisors have the nine columns themselves, a random tree's ten leaves, or thirty k-means
+    cells. Swapped, the Fourier features supervise a student that has the nine columns.
+    """
+    table = pd.read_csv(data / "uci/protein/data.csv.gz", header=None).to_numpy()
+    folds = pd.read_csv(data / "uci/protein/test_mask.csv.gz", header=None).to_numpy(dtype=bool)
+    columns = StandardScaler().fit_transform(table[:, :-1])
+    fourier = RBFSampler(gamma=0.1, n_components=500, random_state=2).fit_transform(columns)
+    tree = RandomTreesEmbedding(1, max_depth=None, max_leaf_nodes=10, random_state=0, sparse_output=False)
+    cells = MiniBatchKMeans(30, random_state=0, n_init=1).fit_predict(columns)
+    weak = {
+        "columns_9": columns,
+        "tree_10": tree.fit_transform(columns),
+        "cells_30": pd.get_dummies(cells).to_numpy(dtype=float),
+    }
+    splits = tuple(
+        Split(str(k), np.flatnonzero(~held), np.flatnonzero(held)) for k, held in enumerate(folds.T)
+    )
+    if swapped:
+        return StudyInputs({"fourier_500": fourier}, columns, table[:, -1], "protein", splits=splits)
+    return StudyInputs(weak, fourier, table[:, -1], "protein", splits=splits)
+
+
+def studies(data: Path) -> None:
+    """Both directions and both head classes on every set, each in its folder."""
+    for name in (*SETS, "protein"):
+        for swapped in (False, True):
+            inputs = (
+                protein(data, swapped=swapped)
+                if name == "protein"
+                else molecules(name, data, swapped=swapped)
+            )
+            for heads in ("l2", "linear"):
+                folder = HERE / f"{name}-{'swapped-' if swapped else ''}{heads}"
+                if (folder / "DONE").exists():
+                    continue
+                options = StudyOptions(heads=heads, repeats=1 if name == "protein" else REPEATS)
+                settings = {"set": name, "swapped": swapped, **options.model_dump()}
+                print(folder.name, flush=True)
+                run(inputs, options, out=folder, settings=settings, track=track)
+
+
+def label_budget(data: Path) -> None:
+    """How the student and the direct baseline fare as the supervisor has fewer true labels."""
+    path = HERE / "label_budget.csv"
+    if path.exists():
+        return
+    rows = []
+    for name in (*SETS, "protein"):
+        inputs = protein(data) if name == "protein" else molecules(name, data)
+        for share in PROTEIN_SHARES if name == "protein" else MOLECULE_SHARES:
+            options = StudyOptions(
+                heads="l2", repeats=1 if name == "protein" else REPEATS, supervised_fraction=share
+            )
+            print(f"label budget: {name} {share}", flush=True)
+            found = run(inputs, options, track=track)
+            labelled = found.splits["supervised_rows"].iloc[0]
+            for supervisor, said in found.summary["supervisors"].items():
+                row = {"set": name, "supervisor": supervisor, "share": share, "true_labels": int(labelled)}
+                row |= {k: e["value"] for k, e in said["estimates"].items() if k.endswith("error")}
+                for k in ("gain", "gain_over_direct"):
+                    row |= {f"{k}_{part}": said["estimates"][k][part] for part in ("value", "low", "high")}
+                rows.append(row)
+    partial = path.with_suffix(".partial")
+    pd.DataFrame(rows).to_csv(partial, index=False, float_format="%.6g")
+    partial.replace(path)
+
+
+def report() -> None:
+    """Write the tables of README.md from the records."""
+    lines = []
+    for name in (*SETS, "protein"):
+        for swapped in ("", "swapped-"):
+            for heads in ("l2", "linear"):
+                folder = HERE / f"{name}-{swapped}{heads}"
+                summary = json.loads((folder / "summary.json").read_text())
+                for supervisor, said in summary["supervisors"].items():
+                    lines.append(_line(folder.name, supervisor, said))
+    header = (
+        "| study | supervisor | weak error | student | misfit | gain [95%] | cross term [95%] | ceiling "
+        "| direct | student over direct [95%] | mean | r(gain, misfit) |\n|---|---|" + "---:|" * 10
+    )
+    budget = pd.read_csv(HERE / "label_budget.csv")
+    rows = [
+        "| set | supervisor | true labels | weak error | student | direct | student over direct [95%] |",
+        "|---|---|" + "---:|" * 5,
+    ]
+    for _, r in budget.iterrows():
+        rows.append(
+            f"| {r['set']} | {r['supervisor']} | {r['true_labels']} | {r['weak_error']:.4g} | "
+            f"{r['strong_error']:.4g} | {r['direct_error']:.4g} | {r['gain_over_direct_value']:+.3g} "
+            f"[{r['gain_over_direct_low']:+.3g}, {r['gain_over_direct_high']:+.3g}] |"
+        )
+    rows += ["", *_break_even(budget)]
+    readme = HERE / "README.md"
+    text = readme.read_text() if readme.exists() else "# Study on real features\n\n<!-- tables -->\n"
+    head = text.split("<!-- tables -->")[0]
+    readme.write_text("\n".join([head + "<!-- tables -->\n", header, *lines, "", *rows, ""]))
+
+
+def _break_even(budget: pd.DataFrame) -> list[str]:
+    """With how few true labels the direct fit equals the student of the best-taught supervisor."""
+    lines = [
+        "| set | supervisor | labels it had | its student's error | direct is better from |",
+        "|---|---|---:|---:|---:|",
+    ]
+    for (name, supervisor), part in budget.groupby(["set", "supervisor"], sort=False):
+        best = part.loc[part["true_labels"].idxmax()]
+        enough = part[part["direct_error"] < best["strong_error"]]["true_labels"]
+        count = f"{enough.min()} labels or fewer" if enough.min() == part["true_labels"].min() else ""
+        if not count and len(enough):
+            count = (
+                f"between {part[part['true_labels'] < enough.min()]['true_labels'].max()} and {enough.min()}"
+            )
+        lines.append(
+            f"| {name} | {supervisor} | {best['true_labels']} | {best['strong_error']:.4g} | "
+            f"{count or 'never'} |"
+        )
+    return lines
+
+
+def _line(study: str, supervisor: str, said: dict) -> str:
+    e = said["estimates"]
+
+    def cell(key: str) -> str:
+        return f"{e[key]['value']:.4g}"
+
+    def interval(key: str) -> str:
+        return f"{e[key]['value']:+.3g} [{e[key]['low']:+.3g}, {e[key]['high']:+.3g}]"
+
+    correlation = said["correlation_of_gain_and_misfit"]
+    return (
+        f"| {study} | {supervisor} | {cell('weak_error')} | {cell('strong_error')} | {cell('misfit')} | "
+        f"{interval('gain')} | {interval('cross_term')} | {cell('ceiling_error')} | {cell('direct_error')} | "
+        f"{interval('gain_over_direct')} | {cell('mean_error')} | "
+        f"{'–' if correlation is None else f'{correlation:+.2f}'} |"
+    )
+
+
+def main() -> None:
+    """Parse, run what is not there yet, and write the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=os.environ.get("WEAKSTRONG_DATA"), help="data folder")
+    parser.add_argument("--report", action="store_true", help="only write the tables from the records")
+    given = parser.parse_args()
+    if not given.report:
+        if given.data is None:
+            parser.error("name the data folder with --data or WEAKSTRONG_DATA")
+        studies(Path(given.data))
+        label_budget(Path(given.data))
+    report()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,213 @@
+"""Reading users' files: what is accepted agrees, and each fault is one line that names its place."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from weakstrong import InputError
+from weakstrong.data.chembench import load_chembench, read_index_lists
+from weakstrong.data.tables import read_features, read_table, real_valued, write_table
+from weakstrong.records import fingerprint, output_folder
+
+
+@pytest.fixture
+def matrix() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(6, 3))
+
+
+def test_every_format_gives_the_same_features(tmp_path: Path, matrix: np.ndarray) -> None:
+    frame = pd.DataFrame(matrix, columns=["a", "b", "c"])
+    frame.insert(0, "key", [f"{i:02d}" for i in range(6)])
+    frame.to_csv(tmp_path / "f.csv", index=False)
+    frame.to_csv(tmp_path / "f.csv.gz", index=False)
+    frame.to_parquet(tmp_path / "f.parquet")
+    np.save(tmp_path / "f.npy", matrix)
+    np.savez(tmp_path / "f.npz", features=matrix, ids=frame["key"].to_numpy(dtype=str))
+    for name in ("f.csv", "f.csv.gz", "f.parquet", "f.npy", "f.npz"):
+        found = read_features(tmp_path / name, "key")
+        np.testing.assert_allclose(found.values, matrix, rtol=1e-15)
+        if name != "f.npy":
+            assert found.ids is not None
+            assert list(found.ids) == list(frame["key"])  # "00", not 0
+        assert found.names == (("a", "b", "c") if "csv" in name or "parquet" in name else None)
+
+
+def test_float32_is_kept_and_float16_promoted(tmp_path: Path, matrix: np.ndarray) -> None:
+    for dtype, read in ((np.float32, np.float32), (np.float16, np.float32), (np.int64, np.float64)):
+        np.save(tmp_path / "f.npy", matrix.astype(dtype))
+        assert read_features(tmp_path / "f.npy").values.dtype == read
+
+
+@pytest.mark.parametrize(
+    ("array", "said"),
+    [
+        (np.ones(4), "two-dimensional"),
+        (np.array([["a", "b"]]), "real numbers"),
+        (np.ones((2, 2)) * 1j, "real numbers"),
+        (np.empty((0, 3)), "empty"),
+        (np.array([[1.0, 2.0], [3.0, np.nan]]), "row 1, column 1 (counted from 0): a NaN"),
+        (np.array([[1.0, np.inf]], dtype=np.float32), "row 0, column 1 (counted from 0): infinity"),
+    ],
+)
+def test_arrays_that_are_no_feature_matrix(tmp_path: Path, array: np.ndarray, said: str) -> None:
+    np.save(tmp_path / "f.npy", array)
+    with pytest.raises(InputError, match=r"f\.npy") as caught:
+        read_features(tmp_path / "f.npy")
+    assert said in str(caught.value)
+
+
+def test_nothing_is_unpickled(tmp_path: Path) -> None:
+    np.save(tmp_path / "objects.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    (tmp_path / "disguised.npy").write_bytes(pickle.dumps(np.ones((2, 2))))
+    np.savez(tmp_path / "objects.npz", features=np.array([[None]], dtype=object))
+    for name in ("objects.npy", "disguised.npy", "objects.npz"):
+        with pytest.raises(InputError, match="not a plain numeric array"):
+            read_features(tmp_path / name)
+    (tmp_path / "f.pkl").write_bytes(pickle.dumps(1))
+    with pytest.raises(InputError, match="give one of"):
+        read_features(tmp_path / "f.pkl")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "the table is empty"),
+        ("a,b\n", "the table is empty"),
+        ("a,b\n1,x\n", "column 'b', row 0 (counted from 0): 'x' is not a number"),
+        ("a,b\n1,2\n3,\n", "column 'b', row 1 (counted from 0): a missing value"),
+        ("a,b\n1,inf\n", "column 'b', row 0 (counted from 0): infinity"),
+        ("a,b\n1,2\n1,2,3,4\n", "not a readable table"),
+    ],
+)
+def test_tables_that_are_no_feature_matrix(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "f.csv").write_text(text)
+    with pytest.raises(InputError, match=r"f\.csv") as caught:
+        read_features(tmp_path / "f.csv")
+    assert said in str(caught.value)
+
+
+def test_files_that_are_not_there(tmp_path: Path) -> None:
+    for name in ("no.npy", "no.csv", "no.parquet"):
+        with pytest.raises(InputError, match=f"{name}: cannot be read"):
+            read_features(tmp_path / name)
+    (tmp_path / "bad.parquet").write_bytes(b"no parquet")
+    with pytest.raises(InputError, match="not a readable table"):
+        read_table(tmp_path / "bad.parquet")
+
+
+def test_ids_must_be_there_once(tmp_path: Path) -> None:
+    (tmp_path / "f.csv").write_text("id,a\nx,1\ny,2\nx,3\n")
+    with pytest.raises(InputError, match=r"id 'x' occurs in rows 0 and 2"):
+        read_features(tmp_path / "f.csv", "id")
+    with pytest.raises(InputError, match="no column 'key'"):
+        read_features(tmp_path / "f.csv", "key")
+    (tmp_path / "f.csv").write_text("id,a\nx,1\n,2\n")
+    with pytest.raises(InputError, match=r"row 1.*no id"):
+        read_features(tmp_path / "f.csv", "id")
+
+
+@pytest.mark.parametrize(
+    "column",
+    [["yes", "no"] * 6, [True, False] * 6, [0, 1] * 6, [1.0, 2.0, 3.0] * 4],
+    ids=["text", "boolean", "binary", "ratings"],
+)
+def test_classes_are_refused_with_the_reason(tmp_path: Path, column: list) -> None:
+    with pytest.raises(InputError, match="classification"):
+        real_valued(pd.Series(column, name="label"), tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize("column", [[0.5, 1.5] * 6, list(range(12)), [7.0] * 9])
+def test_real_values_pass(tmp_path: Path, column: list) -> None:
+    np.testing.assert_array_equal(real_valued(pd.Series(column, name="v"), tmp_path), column)
+
+
+def test_tables_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": [1.0, 2.0]})
+    for name in ("t.csv", "t.parquet"):
+        write_table(frame, tmp_path / name)
+        pd.testing.assert_frame_equal(read_table(tmp_path / name), frame)
+    with pytest.raises(InputError, match="written as"):
+        write_table(frame, tmp_path / "t.xls")
+    with pytest.raises(InputError, match="cannot be written"):
+        write_table(frame, tmp_path / "none" / "t.csv")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["t.csv", "t.parquet"]
+
+
+def test_an_output_folder_is_whole_or_absent(tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "out"
+    with pytest.raises(RuntimeError), output_folder(out) as stage:
+        (stage / "part").write_text("x")
+        raise RuntimeError
+    assert not any((tmp_path / "deep").iterdir())
+    with output_folder(out) as stage:
+        (stage / "part").write_text("x")
+        assert not out.exists()
+    assert sorted(p.name for p in out.iterdir()) == ["DONE", "part"]
+    with pytest.raises(InputError, match="not empty"), output_folder(out):
+        pass
+    with output_folder(out, overwrite=True) as stage:
+        (stage / "other").write_text("y")
+    assert sorted(p.name for p in out.iterdir()) == ["DONE", "other"]
+
+
+def test_only_finished_runs_are_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("years of work")
+    with pytest.raises(InputError, match="no finished run"), output_folder(tmp_path / "mine", overwrite=True):
+        pass
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file", tmp_path / "file" / "out"):
+        with pytest.raises(InputError, match="file"), output_folder(path):
+            pass
+    assert (tmp_path / "mine" / "thesis.tex").read_text() == "years of work"
+
+
+def test_a_keyed_folder_outlives_an_interruption_of_the_same_run_only(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt), output_folder(out, "a" * 64) as stage:
+            (stage / "unit").write_text("kept")
+            raise KeyboardInterrupt
+    with output_folder(out, "a" * 64) as stage:
+        assert (stage / "unit").read_text() == "kept"
+    with output_folder(out, "b" * 64, overwrite=True) as stage:
+        assert not any(stage.iterdir())
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_fingerprints_tell_inputs_apart() -> None:
+    a = np.arange(6.0)
+    prints = {fingerprint(x) for x in (a, a.reshape(2, 3), a.astype(np.float32), a + 1, {"k": 1}, {"k": 2})}
+    assert len(prints) == 6
+    assert fingerprint(a, {"k": 1}) == fingerprint(a.copy(), {"k": 1})
+
+
+class _Hostile:
+    def __reduce__(self) -> tuple:
+        return (eval, ("1/0",))
+
+
+def test_a_hostile_index_file_runs_nothing() -> None:
+    with pytest.raises(InputError, match=r"builtins\.eval"):
+        read_index_lists(pickle.dumps(_Hostile()), "split.pkl")
+    with pytest.raises(InputError, match="not a readable index file"):
+        read_index_lists(b"\x80\x04garbage", "split.pkl")
+    with pytest.raises(InputError, match="no lists"):
+        read_index_lists(pickle.dumps({"a": "b"}), "split.pkl")
+    assert read_index_lists(pickle.dumps([[0, 2], [1]]), "split.pkl") == [[0, 2], [1]]
+
+
+def test_chembench_files_must_be_the_published_ones(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        load_chembench("ESOL", tmp_path)
+    (tmp_path / "ESOL").mkdir()
+    (tmp_path / "ESOL" / "ESOL.csv.gz").write_bytes(b"other")
+    with pytest.raises(InputError, match="checksum"):
+        load_chembench("ESOL", tmp_path)
+    with pytest.raises(InputError, match="no such set"):
+        load_chembench("QM9", tmp_path)

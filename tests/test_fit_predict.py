@@ -1,0 +1,228 @@
+"""``weakstrong fit`` and ``weakstrong predict``: the practitioner's path, and every bad input."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LinearRegression
+
+from tests.conftest import World
+from weakstrong.student import Student
+
+
+def test_fit_then_predict_agrees_with_least_squares(world: World, command) -> None:
+    folder = world.folder
+    ran = command(
+        "fit", "--features", folder / "strong.npy", "--weak-labels", folder / "labels.csv",
+        "--target", "y", "--heads", "linear", "--out", folder / "student",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert "matched" in ran.out
+    assert "by position (120 rows)" in ran.out
+    assert sorted(p.name for p in (folder / "student").iterdir()) == [
+        "DONE", "head.npz", "model.json", "predictions.csv",
+    ]  # fmt: skip
+    oracle = LinearRegression().fit(world.strong, world.labels["y"])
+    fresh = np.random.default_rng(1).normal(size=(9, 5))
+    np.save(folder / "fresh.npy", fresh)
+    for name, read in (("p.csv", pd.read_csv), ("p.parquet", pd.read_parquet)):
+        done = command(
+            "predict",
+            "--model",
+            folder / "student",
+            "--features",
+            folder / "fresh.npy",
+            "--out",
+            folder / name,
+        )
+        assert done.code == 0, done.err
+        np.testing.assert_allclose(read(folder / name)["y"], oracle.predict(fresh), rtol=1e-9)
+
+
+def test_rows_without_a_label_are_predicted_not_fitted(world: World, command) -> None:
+    folder, features = world.folder, pd.DataFrame(world.strong, columns=list("abcde"))
+    features.insert(0, "id", world.labels["id"])
+    features.to_csv(folder / "strong.csv", index=False)
+    rng = np.random.default_rng(2)
+    table = pd.DataFrame({"id": world.labels["id"], "u": rng.normal(size=120), "v": world.labels["y"]})
+    table.loc[:29, "u"] = np.nan
+    table = table.iloc[rng.permutation(120)].iloc[:100]  # twenty ids have no row at all
+    table.to_csv(folder / "weak.csv", index=False)
+    ran = command(
+        "fit", "--features", folder / "strong.csv", "--weak-labels", folder / "weak.csv", "--id", "id",
+        "--target", "u", "--target", "v", "--heads", "linear", "--out", folder / "student",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    got = pd.read_csv(folder / "student" / "predictions.csv")
+    assert list(got["id"]) == list(world.labels["id"])
+    joined = features.merge(table, on="id", how="left")
+    for target in ("u", "v"):
+        known = joined[target].notna()
+        oracle = LinearRegression().fit(world.strong[known], joined.loc[known, target])
+        np.testing.assert_allclose(got[target], oracle.predict(world.strong), rtol=1e-8, atol=1e-9)
+        assert list(got[f"{target}_fitted"]) == list(known)
+
+
+def test_a_wrong_width_or_other_columns_are_refused_and_reordered_columns_are_not(
+    world: World, command
+) -> None:
+    folder, features = world.folder, pd.DataFrame(world.strong, columns=list("abcde"))
+    features.to_csv(folder / "strong.csv", index=False)
+    model = folder / "student"
+    labels = folder / "only.csv"
+    world.labels[["y"]].to_csv(labels, index=False)
+    command("fit", "--features", folder / "strong.csv", "--weak-labels", labels, "--out", model)
+    features[list("edcba")].to_csv(folder / "reordered.csv", index=False)
+    out = folder / "p.csv"
+    assert (
+        command("predict", "--model", model, "--features", folder / "reordered.csv", "--out", out).code == 0
+    )
+    expected = pd.read_csv(model / "predictions.csv")["y"]
+    np.testing.assert_allclose(pd.read_csv(out)["y"], expected, rtol=1e-12)
+    out.unlink()
+    features.drop(columns="c").to_csv(folder / "narrow.csv", index=False)
+    np.save(folder / "narrow.npy", world.strong[:, :4])
+    for name, said in (("narrow.csv", "lacks column 'c'"), ("narrow.npy", "fitted on 5")):
+        ran = command("predict", "--model", model, "--features", folder / name, "--out", out)
+        assert (ran.code, ran.err.count("\n")) == (2, 1)
+        assert said in ran.err
+        assert not out.exists()
+
+
+def test_weights_and_groups_are_used(world: World, command) -> None:
+    folder = world.folder
+    table = world.labels.assign(w=np.r_[np.zeros(60), np.ones(60)])
+    table.loc[:59, "y"] = 1e6
+    table.to_csv(folder / "weak.csv", index=False)
+    ran = command(
+        "fit", "--features", folder / "strong.npy", "--weak-labels", folder / "weak.csv", "--target", "y",
+        "--weights", "w", "--groups", "site", "--heads", "linear", "--out", folder / "student",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    report = Student.load(folder / "student").reports[0]
+    assert report.rows_fitted == 60
+    assert report.misfit < 1e-18  # the truth is linear, and the spoilt rows have no weight
+    assert report.heldout_misfit < 1e-18
+
+
+def test_the_model_card_says_what_was_fitted(world: World, command) -> None:
+    folder, cards = world.folder, []
+    for name in ("one", "two"):
+        command(
+            "fit", "--features", folder / "strong.npy", "--weak-labels", folder / "labels.csv",
+            "--target", "y", "--out", folder / name,
+        )  # fmt: skip
+        cards.append(json.loads((folder / name / "model.json").read_text()))
+    assert cards[0] == cards[1]
+    assert cards[0]["n_features"] == 5
+    assert cards[0]["heads"] == "l2"
+    assert cards[0]["targets"][0]["radius"] > 0
+    assert cards[0]["targets"][0]["optimality_gap"] < 1e-8
+    np.save(folder / "strong.npy", world.strong + 1e-3)
+    command(
+        "fit", "--features", folder / "strong.npy", "--weak-labels", folder / "labels.csv",
+        "--target", "y", "--out", folder / "three",
+    )  # fmt: skip
+    assert (
+        json.loads((folder / "three" / "model.json").read_text())["training_hash"]
+        != cards[0]["training_hash"]
+    )
+
+
+def test_a_damaged_model_is_refused(world: World, command) -> None:
+    folder, model = world.folder, world.folder / "student"
+    command(
+        "fit", "--features", folder / "strong.npy", "--weak-labels", folder / "labels.csv",
+        "--target", "y", "--out", model,
+    )  # fmt: skip
+    predict = ("predict", "--features", folder / "strong.npy", "--out", folder / "p.csv", "--model")
+    assert "no saved student" in command(*predict, folder / "none").err
+    np.savez(model / "head.npz", coef=np.ones((5, 1)), intercept=np.ones(1))
+    assert "does not belong" in command(*predict, model).err
+    (model / "model.json").write_text("{}")
+    assert "damaged" in command(*predict, model).err
+    assert not (folder / "p.csv").exists()
+
+
+def _spoil(table: pd.DataFrame, column: str, row: int, value: object) -> pd.DataFrame:
+    spoilt = table.astype({column: object})
+    spoilt.loc[row, column] = value
+    return spoilt
+
+
+BAD_LABELS = {
+    "lengths": (lambda t: t.iloc[:100], [], "has 100"),
+    "infinity": (lambda t: _spoil(t, "y", 5, np.inf), [], "column 'y', row 5 (counted from 0): infinity"),
+    "text target": (
+        lambda t: _spoil(t, "y", 3, "high"),
+        [],
+        "row 3 (counted from 0): 'high' is not",
+    ),
+    "classes": (lambda t: t.assign(y=(t["y"] > 3).astype(int)), [], "classification"),
+    "no column": (lambda t: t, ["--weights", "w"], "no column 'w'"),
+    "negative weight": (lambda t: t.assign(w=-1.0), ["--weights", "w"], "row 0 (counted from 0): weight -1"),
+    "empty": (lambda t: t.iloc[:0], [], "the table is empty"),
+    "few rows": (lambda t: t.assign(y=t["y"].where(t.index < 3)), [], "fewer than the 5 folds"),
+    "no label": (lambda t: t.assign(y=np.nan), [], "has no value"),
+    "one fold": (lambda t: t, ["--cv", "1"], "at least 2 folds"),
+}
+
+
+@pytest.mark.parametrize("fault", BAD_LABELS)
+def test_bad_labels_are_one_line_and_leave_nothing(world: World, command, fault: str) -> None:
+    change, more, said = BAD_LABELS[fault]
+    change(world.labels).to_csv(world.folder / "labels.csv", index=False)
+    before = sorted(p.name for p in world.folder.iterdir())
+    ran = command(
+        "fit", "--features", world.folder / "strong.npy", "--weak-labels", world.folder / "labels.csv",
+        "--target", "y", "--out", world.folder / "student", *more,
+    )  # fmt: skip
+    assert ran.code == 2
+    assert ran.err.count("\n") == 1
+    assert said in ran.err
+    assert sorted(p.name for p in world.folder.iterdir()) == before
+
+
+def test_ids_that_do_not_match(world: World, command) -> None:
+    folder, features = world.folder, pd.DataFrame(world.strong, columns=list("abcde"))
+    features.insert(0, "id", world.labels["id"])
+    features.to_csv(folder / "strong.csv", index=False)
+    fit = (
+        "fit", "--features", folder / "strong.csv", "--weak-labels", folder / "labels.csv",
+        "--target", "y", "--out", folder / "student",
+    )  # fmt: skip
+    assert "pass --id id" in command(*fit).err or "is not a number" in command(*fit).err
+    _spoil(world.labels, "id", 7, "stranger").to_csv(folder / "labels.csv", index=False)
+    assert "row 7 (counted from 0): id 'stranger' does not occur" in command(*fit, "--id", "id").err
+    _spoil(world.labels, "id", 7, "r003").to_csv(folder / "labels.csv", index=False)
+    assert "id 'r003' occurs in rows 3 and 7" in command(*fit, "--id", "id").err
+    numbered = features.assign(id=np.arange(120))
+    numbered.to_csv(folder / "strong.csv", index=False)
+    world.labels.assign(id=np.arange(120)).to_csv(folder / "labels.csv", index=False)
+    assert "pass --id id if rows are joined by it" in command(*fit).err
+    assert command(*fit, "--id", "id").code == 0
+
+
+def test_an_output_that_cannot_be_written(world: World, command) -> None:
+    folder: Path = world.folder
+    (folder / "file").write_text("")
+    fit = (
+        "fit",
+        "--features",
+        folder / "strong.npy",
+        "--weak-labels",
+        folder / "labels.csv",
+        "--target",
+        "y",
+    )
+    for out in (folder / "file", folder / "file" / "student"):
+        ran = command(*fit, "--out", out)
+        assert (ran.code, ran.err.count("\n")) == (2, 1)
+    (folder / "full").mkdir()
+    (folder / "full" / "mine").write_text("")
+    assert "not empty" in command(*fit, "--out", folder / "full").err
+    assert [p.name for p in (folder / "full").iterdir()] == ["mine"]

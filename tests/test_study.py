@@ -1,0 +1,264 @@
+"""``weakstrong study``: against a loop written out by hand, records, resuming and bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LinearRegression
+
+from tests.conftest import World
+from weakstrong import InputError, study
+from weakstrong.studies.config import StudyOptions
+from weakstrong.studies.inputs import StudyInputs, divisions
+
+COLUMNS = {"split", "repeat", "supervisor", "weak_error", "strong_error", "misfit", "gain", "cross_term"}
+COLUMNS |= {"ceiling_error", "direct_error", "mean_error"}
+
+
+@pytest.fixture
+def arrays() -> dict:
+    rng = np.random.default_rng(3)
+    strong = rng.normal(size=(90, 4))
+    noisy = strong @ rng.normal(size=4) + 0.3 * rng.normal(size=90)
+    return {"weak": {"a": np.abs(strong[:, :2]), "b": strong[:, :1]}, "strong": strong, "y": noisy}
+
+
+def test_linear_study_equals_the_pipeline_written_out_with_scikit_learn(arrays: dict) -> None:
+    found = study(**arrays, heads="linear", repeats=3, seed=4)
+    options = StudyOptions(heads="linear", repeats=3, seed=4)
+    inputs = StudyInputs(arrays["weak"], arrays["strong"], arrays["y"])
+    strong, y = arrays["strong"], arrays["y"]
+    for unit in divisions(inputs, options):
+        sup, own, test = unit.supervised, unit.student, unit.test
+        assert len(np.unique(np.concatenate([sup, own, test]))) == len(y)
+        for name, weak in arrays["weak"].items():
+            supervisor = LinearRegression().fit(weak[sup], y[sup])
+            student = LinearRegression().fit(strong[own], supervisor.predict(weak[own]))
+            w, s, t = supervisor.predict(weak[test]), student.predict(strong[test]), y[test]
+            ceiling = LinearRegression().fit(strong[own], y[own]).predict(strong[test])
+            direct = LinearRegression().fit(strong[sup], y[sup]).predict(strong[test])
+            rows = found.splits
+            row = rows[(rows["repeat"] == unit.repeat) & (rows["supervisor"] == name)].iloc[0]
+            expected = {
+                "weak_error": np.mean((w - t) ** 2),
+                "strong_error": np.mean((s - t) ** 2),
+                "misfit": np.mean((w - s) ** 2),
+                "gain": np.mean((w - t) ** 2) - np.mean((s - t) ** 2),
+                "cross_term": np.mean((w - t) ** 2) - np.mean((s - t) ** 2) - np.mean((w - s) ** 2),
+                "ceiling_error": np.mean((ceiling - t) ** 2),
+                "direct_error": np.mean((direct - t) ** 2),
+                "mean_error": np.mean((y[sup].mean() - t) ** 2),
+            }
+            for key, value in expected.items():
+                assert row[key] == pytest.approx(value, rel=1e-7, abs=1e-10), key
+
+
+def test_more_repeats_do_not_change_the_first(arrays: dict) -> None:
+    few, more = (study(**arrays, repeats=r).splits for r in (2, 4))
+    pd.testing.assert_frame_equal(few, more[more["repeat"] < 2].reset_index(drop=True))
+    assert not study(**arrays, repeats=2, seed=1).splits["gain"].equals(few["gain"])
+
+
+def test_groups_stay_on_one_side_and_widen_intervals_when_rows_are_copies(arrays: dict) -> None:
+    copies = {
+        "weak": {k: np.repeat(v, 4, axis=0) for k, v in arrays["weak"].items()},
+        "strong": np.repeat(arrays["strong"], 4, axis=0),
+        "y": np.repeat(arrays["y"], 4),
+    }
+    groups = np.repeat(np.arange(90), 4)
+    grouped = study(**copies, groups=groups, repeats=2)
+    inputs = StudyInputs(copies["weak"], copies["strong"], copies["y"], groups=groups)
+    for unit in divisions(inputs, StudyOptions(repeats=2)):
+        sides = [set(groups[rows]) for rows in (unit.supervised, unit.student, unit.test)]
+        assert sum(map(len, sides)) == len(set.union(*sides)) == 90
+    estimate = grouped.summary["supervisors"]["a"]["estimates"]["weak_error"]
+    errors = grouped.predictions.query("supervisor == 'a'").eval("(y_weak - y_true) ** 2")
+    naive = errors.std() / np.sqrt(len(errors))
+    assert estimate["standard_error"] > 1.5 * naive
+
+
+def test_a_student_whose_features_span_the_supervisors_gains_nothing_and_is_told_so(arrays: dict) -> None:
+    found = study({"part": arrays["strong"][:, :2]}, arrays["strong"], arrays["y"], heads="linear", repeats=2)
+    said = found.summary["supervisors"]["part"]
+    assert said["estimates"]["misfit"]["value"] < 1e-20
+    assert "nothing gained or lost" in said["conclusions"][0]
+
+
+def _run(command, world: World, *more: object):
+    return command(
+        "study", "--weak", world.folder / "weak.npy", "--strong", world.folder / "strong.npy",
+        "--labels", world.folder / "labels.csv", "--target", "y", "--repeats", 3, *more,
+    )  # fmt: skip
+
+
+def test_the_record(world: World, command) -> None:
+    out = world.folder / "record"
+    ran = _run(command, world, "--id", "id", "--groups", "site", "--out", out)
+    assert ran.code == 0, ran.err
+    names = ["DONE", "config.toml", "figure.png", "predictions.csv", "splits.csv", "summary.json"]
+    assert sorted(p.name for p in out.iterdir()) == names
+    rows, predictions = pd.read_csv(out / "splits.csv"), pd.read_csv(out / "predictions.csv")
+    assert set(rows.columns) >= COLUMNS
+    assert list(rows["gain"]) == pytest.approx(list(rows["misfit"] + rows["cross_term"]), abs=1e-12)
+    assert (out / "figure.png").read_bytes().startswith(b"\x89PNG")
+    summary = json.loads((out / "summary.json").read_text())
+    weak = predictions.eval("(y_weak - y_true) ** 2").mean()
+    assert summary["supervisors"]["weak"]["estimates"]["weak_error"]["value"] == pytest.approx(weak)
+    ids = world.labels.set_index("id")["y"]
+    np.testing.assert_allclose(ids[predictions["id"]], predictions["y_true"])
+    assert "student" in ran.out
+    assert not [n for n in summary["notes"] if "by position" not in n]
+    assert "not empty" in _run(command, world, "--out", out).err
+    again = command("study", "--config", out / "config.toml", "--out", world.folder / "again")
+    assert again.code == 0, again.err
+    assert (world.folder / "again" / "splits.csv").read_bytes() == (out / "splits.csv").read_bytes()
+
+
+def test_splits_from_a_table(world: World, command) -> None:
+    roles = pd.DataFrame({"id": world.labels["id"], "s1": "train", "s2": 0})
+    roles.loc[90:, "s1"], roles.loc[:29, "s2"], roles.loc[85:89, "s1"] = "test", 1, "valid"
+    roles.sample(frac=1, random_state=0).to_csv(world.folder / "splits.csv", index=False)
+    out = world.folder / "record"
+    ran = _run(command, world, "--id", "id", "--splits", world.folder / "splits.csv", "--out", out)
+    assert ran.code == 0, ran.err
+    predictions = pd.read_csv(out / "predictions.csv")
+    assert set(predictions.query("split == 's1'")["row"]) == set(range(90, 120))
+    assert set(predictions.query("split == 's2'")["row"]) == set(range(30))
+    ran = _run(command, world, "--id", "id", "--splits", world.folder / "splits.csv", "--evaluate-on", "exam")
+    assert ran.code == 2
+    assert "split 's1' has no row with role 'exam'" in ran.err
+
+
+def test_a_config_file_with_flags_over_it(world: World, command) -> None:
+    path = world.folder / "study.toml"
+    path.write_text(
+        'weak = ["weak.npy"]\nstrong = "strong.npy"\nlabels = "labels.csv"\ntarget = "y"\nrepeats = 2\n'
+    )
+    ran = command("study", "--config", path, "--heads", "linear", "--out", world.folder / "record")
+    assert ran.code == 0, ran.err
+    options = json.loads((world.folder / "record" / "summary.json").read_text())["options"]
+    assert (options["repeats"], options["heads"]) == (2, "linear")
+    for text, said in (
+        ("repeat = 2", "repeat: Extra inputs are not permitted"),
+        ("repeats = 0", "repeats: Input should be greater than or equal to 1 (got 0)"),
+        ("strong = 'x.npy'", "give it (--weak"),
+        ("= 2", "not TOML"),
+    ):
+        path.write_text(text)
+        ran = command("study", "--config", path)
+        assert (ran.code, ran.err.count("\n")) == (2, 1)
+        assert said in ran.err
+
+
+def test_the_example_runs_without_files(command) -> None:
+    ran = command("study", "--example", "diabetes", "--repeats", 2)
+    assert ran.code == 0, ran.err
+    for supervisor in ("bmi", "bp", "s5"):
+        assert supervisor in ran.out
+    assert "leave out --strong" in command("study", "--example", "diabetes", "--strong", "x.npy").err
+    assert "no such example" in command("study", "--example", "iris").err
+
+
+SLOW_STUDY = """
+import sys, time
+import weakstrong.studies.run as runner
+fit = runner.fit_unit
+def slow(*arguments):
+    time.sleep(0.15)
+    return fit(*arguments)
+runner.fit_unit = slow
+sys.argv = ["weakstrong", *sys.argv[1:]]
+from weakstrong.cli import main
+main()
+"""
+
+
+def test_a_killed_study_resumes_to_the_same_record(world: World, command, tmp_path: Path) -> None:
+    arguments = [
+        "study", "--weak", world.folder / "weak.npy", "--strong", world.folder / "strong.npy",
+        "--labels", world.folder / "labels.csv", "--target", "y", "--repeats", 8,
+    ]  # fmt: skip
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert command(*arguments, "--out", whole).code == 0
+    started = subprocess.Popen([sys.executable, "-c", SLOW_STUDY, *map(str, arguments), "--out", str(cut)])
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.glob(".cut.partial-*/.fits-*"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(started.pid, signal.SIGKILL)
+    started.wait()
+    assert not cut.exists()
+    kept = {f: f.stat().st_mtime_ns for f in tmp_path.glob(".cut.partial-*/.fits-*")}
+    assert 3 <= len(kept) < 8
+    seen: dict[Path, int] = {}
+
+    from weakstrong.studies import run as runner
+
+    original = runner._write
+
+    def spy(stage: Path, *rest: object) -> None:
+        seen.update({f: f.stat().st_mtime_ns for f in stage.glob(".fits-*")})
+        original(stage, *rest)
+
+    runner._write = spy
+    try:
+        assert command(*arguments, "--out", cut).code == 0
+    finally:
+        runner._write = original
+    assert {f: seen[f] for f in kept} == kept  # finished divisions were not fitted again
+    for name in ("predictions.csv", "splits.csv", "summary.json"):
+        assert (cut / name).read_bytes() == (whole / name).read_bytes()
+    assert sorted(p.name for p in cut.iterdir()) == sorted(p.name for p in whole.iterdir())
+    assert not list(tmp_path.glob(".*"))
+
+
+BAD_STUDY = {
+    "lengths": (lambda w: np.save(w.folder / "weak.npy", w.weak[:50]), [], "weak.npy has 50 rows"),
+    "nan": (lambda w: np.save(w.folder / "weak.npy", w.weak * np.nan), [], "row 0, column 0"),
+    "one-dimensional": (lambda w: np.save(w.folder / "weak.npy", w.weak[:, 0]), [], "two-dimensional"),
+    "missing label": (
+        lambda w: w.labels.assign(y=w.labels["y"].where(w.labels.index != 4)).to_csv(
+            w.folder / "labels.csv", index=False
+        ),
+        [],
+        "column 'y', row 4 (counted from 0): a missing value",
+    ),
+    "unknown column": (lambda w: None, ["--groups", "clinic"], "no column 'clinic'"),
+    "too many folds": (lambda w: None, ["--cv", "60"], "fewer than the 60 folds"),
+    "bad option": (lambda w: None, ["--test-size", "1.5"], "test_size"),
+    "not a number": (lambda w: None, ["--cv", "many"], "many"),
+    "unknown flag": (lambda w: None, ["--frobnicate"], "--frobnicate"),
+    "two alike": (lambda w: None, ["--weak", "WEAK"], "given twice"),
+}
+
+
+@pytest.mark.parametrize("fault", BAD_STUDY)
+def test_bad_input_is_one_line_and_leaves_nothing(world: World, command, fault: str) -> None:
+    change, more, said = BAD_STUDY[fault]
+    change(world)
+    more = [world.folder / "weak.npy" if m == "WEAK" else m for m in more]
+    before = sorted(p.name for p in world.folder.iterdir())
+    ran = _run(command, world, *more, "--out", world.folder / "record")
+    assert ran.code == 2
+    assert ran.err.count("\n") == 1
+    assert said in ran.err
+    assert sorted(p.name for p in world.folder.iterdir()) == before
+
+
+def test_arrays_that_cannot_be_studied(arrays: dict) -> None:
+    with pytest.raises(InputError, match="strong features: 80 rows, but 90 labels"):
+        study(arrays["weak"], arrays["strong"][:80], arrays["y"])
+    with pytest.raises(InputError, match="row 3, column 0"):
+        study(arrays["weak"], arrays["strong"], np.where(np.arange(90) == 3, np.nan, arrays["y"]))
+    with pytest.raises(InputError, match="also trained on"):
+        study(**arrays, splits={"s": (np.arange(60), np.arange(59, 90))})
+    with pytest.raises(InputError, match="at least one supervisor"):
+        study({}, arrays["strong"], arrays["y"])
