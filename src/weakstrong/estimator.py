@@ -99,8 +99,17 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
         ValueError
             On input that cannot be used, or with fewer rows (groups) than folds for an open radius.
         """
+        heads = head_class(self.heads)
         self._forget()
-        return self.partial_fit(X, y, sample_weight, groups)
+        n_folds = self._accumulate(heads, X, y, sample_weight, groups)
+        if not self._folds_filled(n_folds):
+            units = "groups" if self._groups else "rows"
+            count = len(self._groups) if self._groups else self._n_seen
+            raise ValueError(
+                f"n_samples={self._n_seen} with {count} {units} do not fill n_folds={n_folds} folds "
+                f"(2 at least): give more {units}, fewer folds or a fixed radius"
+            )
+        return self._project(heads, n_folds)
 
     def partial_fit(
         self,
@@ -109,10 +118,42 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
         sample_weight: ArrayLike | None = None,
         groups: ArrayLike | None = None,
     ) -> Self:
-        """Add rows to those seen and fit to all of them; parameters as in `fit`."""
+        """Add rows to those seen and fit to all of them; parameters as in `fit`.
+
+        Until every fold has a row the model stays unfitted. Each call solves anew: to stream many
+        small batches, add up their `Moments` and `project` once.
+        """
         heads = head_class(self.heads)
+        n_folds = self._accumulate(heads, X, y, sample_weight, groups)
+        return self._project(heads, n_folds) if self._folds_filled(n_folds) else self
+
+    def predict(self, X: ArrayLike) -> Array:
+        """Predictions of the fitted head, shape (n,) or (n, k) as the labels were."""
+        check_is_fitted(self, "head_")
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        out = self.head_(X)
+        return out[:, 0] if self._flat else out
+
+    def _resolved_folds(self, heads: HeadClass) -> int:
+        is_open = isinstance(heads, L2Ball) and heads.radius is None
+        if self.n_folds is None:
+            return 5 if is_open else 0
+        if self.n_folds < 0 or self.n_folds == 1 or (is_open and self.n_folds == 0):
+            least = "at least 2 (the radius is open)" if is_open else "0 (none) or at least 2"
+            raise ValueError(f"n_folds={self.n_folds}: give {least}")
+        return self.n_folds
+
+    def _accumulate(
+        self,
+        heads: HeadClass,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None,
+        groups: ArrayLike | None,
+    ) -> int:
+        """Check a batch and merge it into the moments of its folds; the number of folds."""
         n_folds = self._resolved_folds(heads)
-        first = not hasattr(self, "moments_")
+        first = not hasattr(self, "_folds") or not self._folds
         X, y = validate_data(
             self, X, y, multi_output=True, y_numeric=True, dtype=[np.float64, np.float32], reset=first
         )
@@ -128,23 +169,10 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
         for start in range(0, len(features), _READ_ROWS):
             rows = slice(start, start + _READ_ROWS)
             self._add(features[rows], labels[rows], None if weight is None else weight[rows], fold_of[rows])
-        if not self._folds:
-            raise ValueError("sample_weight is zero on every row: there is nothing to fit")
-        return self._project(heads, n_folds)
+        return n_folds
 
-    def predict(self, X: ArrayLike) -> Array:
-        """Predictions of the fitted head, shape (n,) or (n, k) as the labels were."""
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        out = self.head_(X)
-        return out[:, 0] if self._flat else out
-
-    def _resolved_folds(self, heads: HeadClass) -> int:
-        if self.n_folds is None:
-            return 5 if _is_open(heads) else 0
-        if self.n_folds < 0 or self.n_folds == 1:
-            raise ValueError(f"n_folds={self.n_folds}: give 0 (none) or at least 2")
-        return self.n_folds
+    def _folds_filled(self, n_folds: int) -> bool:
+        return len(self._folds) == max(n_folds, 1)
 
     def _add(self, X: Array, y: Array, weight: Array | None, fold_of: NDArray[np.int64]) -> None:
         """Merge rows into the moments of their folds."""
@@ -178,26 +206,15 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """Choose what is open from the folds, then fit the head to all of them."""
         folds = [self._folds[f] for f in sorted(self._folds)]
         self.cv_error_ = None
-        if n_folds and len(folds) == n_folds:
+        if n_folds:
             chosen = cross_validate(folds, heads)
             heads, self.cv_error_ = chosen.heads, chosen.error
-        elif n_folds or _is_open(heads):
-            units = "groups" if self._groups else "rows"
-            count = len(self._groups) if self._groups else self._n_seen
-            raise ValueError(
-                f"n_samples={self._n_seen} with {count} {units} do not fill n_folds={n_folds} folds "
-                f"(2 at least): give more {units}, fewer folds or a fixed radius"
-            )
         self.moments_ = Moments.merge(folds)
         solution = project(self.moments_, heads)
         self.head_, self.heads_ = solution.head, solution.heads
         self.optimality_gap_, self.fit_error_ = solution.optimality_gap, solution.error
         self.rank_ = int(solution.rank)
         return self
-
-
-def _is_open(heads: HeadClass) -> bool:
-    return isinstance(heads, L2Ball) and heads.radius is None
 
 
 def weak_to_strong(

@@ -62,7 +62,11 @@ class Head:
 
 @dataclass(frozen=True)
 class HeadClass:
-    """A closed convex set of heads. Abstract: solvers are registered for its subclasses."""
+    """F, a closed convex set of heads. Abstract: solvers are registered for its subclasses.
+
+    Composed with a frozen representation h it is V = {f∘h : f in F}, convex as well (Claim 3 of
+    the paper). The theory needs F fixed before the weak labels are seen.
+    """
 
 
 @dataclass(frozen=True)

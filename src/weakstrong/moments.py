@@ -156,6 +156,8 @@ class Moments:
     def mse(self, head: Head) -> Array:
         """Mean squared error ``E_ω (b + Φ w − y)²`` of a head, shape (..., k), from the factor alone.
 
+        The paper's ``d_P(f∘h, y)`` with P the sample.
+
         ``= ‖R W − QᵀY‖²/n + residual/n + (b + μᵀ W − ȳ)²``: a sum of squares, so nothing cancels.
         The head's leading dimensions broadcast against the moments'.
         """

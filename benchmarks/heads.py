@@ -1,0 +1,265 @@
+"""Time and memory of exact heads against what a user would pick instead.
+
+Two questions, answered in one run as ratios (``python benchmarks/heads.py``, about four minutes):
+
+1. A hundred finetuning tasks at the paper's sizes, both stages: 100 heads on true labels, then 100
+   on the first heads' labels, 2,000 fresh rows and 16 features each. Against a loop of scikit-learn's
+   LinearRegression or Ridge, and a loop of full-batch Adam (torch), each task on its own.
+2. One task with 200,000 rows and 256 features: time, and peak memory beyond the data, each contender
+   in a process of its own. Against LinearRegression, Ridge and minibatch Adam.
+
+Loss is reported beside time: excess over the least training loss, relative to the labels' variance.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from sklearn.linear_model import LinearRegression, Ridge
+
+from weakstrong import HeadProjection, LinearHeads, Moments, project
+
+TASKS, ROWS, WIDTH = 100, 2000, 16
+LARGE_ROWS, LARGE_WIDTH = 200_000, 256
+ADAM_STEPS, ADAM_RATE = 1000, 0.05
+MINIBATCH, EPOCHS = 1024, 3
+MEMORY_ROWS = (50_000, 100_000, 200_000)
+
+# features, labels, fresh features -> predictions on the features, predictions on the fresh ones
+Tasks = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+Coefficients = Callable[[np.ndarray, np.ndarray], np.ndarray]  # features, labels -> coefficients
+
+
+def mlp_features(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Outputs of a random 5-layer ReLU network, as h* in Section 5.1."""
+    for layer, width in enumerate((16, 16, 16, 16, WIDTH)):
+        x = x @ (rng.normal(size=(x.shape[-1], width)) * np.sqrt(2 / x.shape[-1]))
+        x = np.maximum(x, 0) if layer < 4 else x
+    return x
+
+
+def exact_batch(x: np.ndarray, y: np.ndarray, fresh: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All tasks in one call."""
+    head = project(Moments.of(x, y), LinearHeads()).head
+    return head(x)[..., 0], head(fresh)[..., 0]
+
+
+def sklearn_loop(model: Any) -> Tasks:
+    """One scikit-learn fit a task."""
+
+    def fit(x: np.ndarray, y: np.ndarray, fresh: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        here, there = np.empty(y.shape), np.empty(fresh.shape[:2])
+        for i in range(len(x)):
+            model.fit(x[i], y[i])
+            here[i], there[i] = model.predict(x[i]), model.predict(fresh[i])
+        return here, there
+
+    return fit
+
+
+def adam_loop(x: np.ndarray, y: np.ndarray, fresh: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A task at a time, as a plain training loop would: standardized, full batch, fixed rate and steps."""
+    import torch
+
+    here, there = np.empty(y.shape), np.empty(fresh.shape[:2])
+    for i in range(len(x)):
+        mean, scale = x[i].mean(0), np.where(x[i].std(0) > 0, x[i].std(0), 1)
+        centre, spread = y[i].mean(), y[i].std()
+        phi, new = (torch.from_numpy((a - mean) / scale).float() for a in (x[i], fresh[i]))
+        goal = torch.from_numpy((y[i] - centre) / spread).float()
+        head = torch.nn.Linear(WIDTH, 1)
+        optimizer = torch.optim.Adam(head.parameters(), lr=ADAM_RATE)
+        for _ in range(ADAM_STEPS):
+            optimizer.zero_grad()
+            loss = torch.nn.functional.mse_loss(head(phi)[:, 0], goal)
+            loss.backward()
+            optimizer.step()
+        with torch.no_grad():
+            here[i], there[i] = (head(a)[:, 0].numpy() * spread + centre for a in (phi, new))
+    return here, there
+
+
+def both_stages(fit: Tasks, weak: np.ndarray, truth: np.ndarray, strong: np.ndarray) -> tuple[float, float]:
+    """Seconds for supervisors on the truth and students on their labels; mean relative training loss.
+
+    Features have shape (2, tasks, rows, width): a sample for the supervisors, a fresh one for students.
+    """
+    start = time.perf_counter()
+    supervised, weak_labels = fit(weak[0], truth, weak[1])
+    students, _ = fit(strong[1], weak_labels, strong[1])
+    seconds = time.perf_counter() - start
+    pairs = ((supervised, truth), (students, weak_labels))
+    return seconds, float(np.mean([((a - b) ** 2).mean(-1) / b.var(-1) for a, b in pairs]))
+
+
+def hundred_tasks(repeats: int) -> dict[str, Any]:
+    """Question 1: contenders in turn, medians over repeats; Adam once."""
+    rng = np.random.default_rng(0)
+    inputs = 500 * rng.normal(size=(2, TASKS, ROWS, 8))
+    weak, strong = mlp_features(inputs, rng), mlp_features(inputs, rng)
+    truth = (strong[0] @ rng.normal(size=(TASKS, WIDTH, 1)))[..., 0]
+    contenders: dict[str, Tasks] = {
+        "exact": exact_batch,
+        "linear_regression": sklearn_loop(LinearRegression()),
+        "ridge": sklearn_loop(Ridge(1.0)),
+    }
+    runs: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
+    for _ in range(repeats):
+        for name, fit in contenders.items():
+            runs[name].append(both_stages(fit, weak, truth, strong))
+    print("100 Adam loops, twice: a minute or two", file=sys.stderr, flush=True)
+    runs["adam"] = [both_stages(adam_loop, weak, truth, strong)]
+    least = runs["exact"][0][1]
+    return {
+        "seconds": {name: median(s for s, _ in found) for name, found in runs.items()},
+        "excess_loss": {name: max(found[0][1] - least, 0.0) for name, found in runs.items()},
+        "all_seconds": {name: [s for s, _ in found] for name, found in runs.items()},
+    }
+
+
+def large_data(rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """One large task, made in place so that nothing but the data is left in memory."""
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((rows, LARGE_WIDTH))
+    return x, x @ rng.normal(size=LARGE_WIDTH) + rng.standard_normal(rows)
+
+
+def large_adam(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Minibatch Adam for a few epochs; the coefficients."""
+    import torch
+
+    phi, goal = torch.from_numpy(x).float(), torch.from_numpy(y).float()
+    head = torch.nn.Linear(LARGE_WIDTH, 1)
+    optimizer = torch.optim.Adam(head.parameters(), lr=ADAM_RATE)
+    for _ in range(EPOCHS):
+        for batch in torch.randperm(len(goal)).split(MINIBATCH):
+            optimizer.zero_grad()
+            torch.nn.functional.mse_loss(head(phi[batch])[:, 0], goal[batch]).backward()
+            optimizer.step()
+    return head.weight.detach().numpy()[0].astype(float)
+
+
+LARGE: dict[str, Coefficients] = {
+    "exact": lambda x, y: HeadProjection("linear").fit(x, y).head_.coef[:, 0],
+    "linear_regression": lambda x, y: LinearRegression().fit(x, y).coef_,
+    "ridge": lambda x, y: Ridge(1.0).fit(x, y).coef_,
+    "adam": large_adam,
+}
+
+
+def large_once(contender: str, rows: int) -> dict[str, float]:
+    """Fit one large task in this process: seconds, and peak memory beyond what data and imports take."""
+    if contender == "adam":
+        import torch  # noqa: F401
+    x, y = large_data(rows)
+    LARGE[contender](x[:2048], y[:2048])  # libraries load and warm up before anything is counted
+    before = resident_mib()
+    start = time.perf_counter()
+    coef = LARGE[contender](x, y)
+    seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    residual = y - x @ coef
+    loss = float((residual - residual.mean()).var() / y.var())
+    return {"seconds": seconds, "extra_mib": max(peak - before, 0.0), "loss": loss}
+
+
+def resident_mib() -> float:
+    """Resident memory now (Linux)."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def in_new_process(contender: str, rows: int) -> dict[str, float]:
+    """`large_once` in a fresh process."""
+    call = [sys.executable, __file__, "--large", contender, "--rows", str(rows)]
+    done = subprocess.run(call, check=True, capture_output=True, text=True)
+    return dict(json.loads(done.stdout))
+
+
+def one_large_task(repeats: int) -> dict[str, Any]:
+    """Question 2: contenders in turn, medians over repeats."""
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in LARGE}
+    for repeat in range(repeats):
+        for name in LARGE:
+            print(f"large task: {name}, {repeat + 1}/{repeats}", file=sys.stderr, flush=True)
+            runs[name].append(in_new_process(name, LARGE_ROWS))
+    least = min(r["loss"] for r in runs["exact"])
+    return {
+        "seconds": {name: median(r["seconds"] for r in found) for name, found in runs.items()},
+        "extra_mib": {name: median(r["extra_mib"] for r in found) for name, found in runs.items()},
+        "excess_loss": {name: max(found[0]["loss"] - least, 0.0) for name, found in runs.items()},
+        "all": runs,
+        "exact_extra_mib_by_rows": {
+            str(rows): median(in_new_process("exact", rows)["extra_mib"] for _ in range(repeats))
+            for rows in MEMORY_ROWS
+        },
+    }
+
+
+def with_ratios(found: dict[str, Any], measures: tuple[str, ...]) -> dict[str, Any]:
+    """Add each contender's figure over the exact one's."""
+    for measure in measures:
+        own = found[measure]["exact"]
+        found[f"{measure}_ratio"] = {n: v / own for n, v in found[measure].items() if n != "exact"}
+    return found
+
+
+def table(title: str, found: dict[str, Any]) -> str:
+    """Print-ready rows."""
+    lines = [title, f"{'':<20}{'seconds':>10}{'ratio':>10}{'excess loss':>14}{'extra MiB':>12}"]
+    for name, seconds in found["seconds"].items():
+        ratio = found["seconds_ratio"].get(name, 1.0)
+        memory = f"{found['extra_mib'][name]:>12.0f}" if "extra_mib" in found else ""
+        lines.append(f"{name:<20}{seconds:>10.3f}{ratio:>10.1f}{found['excess_loss'][name]:>14.1e}{memory}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run both questions, print the ratios and write the record."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "heads.json")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--large", choices=LARGE, help=argparse.SUPPRESS)
+    parser.add_argument("--rows", type=int, default=LARGE_ROWS, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.large:
+        print(json.dumps(large_once(given.large, given.rows)))
+        return
+    try:
+        torch = version("torch")
+    except ImportError:
+        sys.exit('this benchmark compares with torch: pip install -c constraints.txt -e ".[bench]"')
+    record = {
+        "hundred_tasks": with_ratios(hundred_tasks(given.repeats), ("seconds",)),
+        "one_large_task": with_ratios(one_large_task(given.repeats), ("seconds", "extra_mib")),
+        "settings": {
+            "tasks": TASKS, "rows": ROWS, "width": WIDTH, "large_rows": LARGE_ROWS,
+            "large_width": LARGE_WIDTH, "adam_steps": ADAM_STEPS, "adam_rate": ADAM_RATE,
+            "minibatch": MINIBATCH, "epochs": EPOCHS, "repeats": given.repeats,
+        },
+        "versions": {"python": platform.python_version(), "torch": torch}
+        | {p: version(p) for p in ("weakstrong", "numpy", "scipy", "scikit-learn")},
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+    }  # fmt: skip
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    given.out.write_text(json.dumps(record, indent=2) + "\n")
+    print(table("100 tasks, both stages", record["hundred_tasks"]))
+    print(table(f"one task, {LARGE_ROWS} x {LARGE_WIDTH}", record["one_large_task"]))
+    print("exact, extra MiB by rows:", record["one_large_task"]["exact_extra_mib_by_rows"])
+
+
+if __name__ == "__main__":
+    main()

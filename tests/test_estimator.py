@@ -1,0 +1,173 @@
+"""The regressor: scikit-learn's rules, streams, folds, and cross-validation against an explicit loop."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_diabetes
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.model_selection import PredefinedSplit, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from weakstrong import HeadProjection, L2Ball, LinearHeads, Moments, project, weak_to_strong
+from weakstrong.selection import FoldAssigner, cross_validate
+
+REPEATED_ROWS = "with an open radius, a row given twice falls into two folds and a row of weight 2 into one"
+
+
+def expected_failures(estimator: HeadProjection) -> dict[str, str]:
+    if estimator.heads == "l2":
+        return {"check_sample_weight_equivalence_on_dense_data": REPEATED_ROWS}
+    return {}
+
+
+@parametrize_with_checks(
+    [HeadProjection("linear"), HeadProjection(L2Ball(1.0)), HeadProjection("l2")],
+    expected_failed_checks=expected_failures,
+)
+def test_scikit_learns_checks(estimator: HeadProjection, check) -> None:
+    check(estimator)
+    assert estimator is not None  # the check raises
+
+
+@pytest.fixture
+def sample() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    phi = rng.normal(size=(150, 12)) @ rng.normal(size=(12, 12))
+    return phi, phi @ rng.normal(size=(12, 2)) * 0.3 + 4 * rng.normal(size=(150, 2))
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_any_stream_of_batches_is_one_batch(sample: tuple, grouped: bool) -> None:
+    phi, y = sample
+    groups = np.random.default_rng(1).integers(0, 30, size=150) if grouped else None
+    whole = HeadProjection("l2").fit(phi, y, groups=groups)
+    for cuts in ([75], [10, 11, 140], list(range(1, 150, 7))):
+        stream = HeadProjection("l2")
+        for rows in np.split(np.arange(150), cuts):
+            stream.partial_fit(phi[rows], y[rows], groups=None if groups is None else groups[rows])
+        np.testing.assert_allclose(stream.heads_.radius, whole.heads_.radius, rtol=1e-9)
+        np.testing.assert_allclose(stream.head_.coef, whole.head_.coef, rtol=1e-8, atol=1e-12)
+        np.testing.assert_allclose(stream.cv_error_, whole.cv_error_, rtol=1e-9)
+
+
+def test_merged_shards_are_one_batch(sample: tuple) -> None:
+    phi, y = sample
+    shards = [HeadProjection().fit(phi[s::3], y[s::3]).moments_ for s in range(3)]
+    merged = project(Moments.merge(shards), LinearHeads())
+    np.testing.assert_allclose(merged.head.coef, HeadProjection().fit(phi, y).head_.coef, rtol=1e-9)
+
+
+def test_fitting_again_forgets(sample: tuple) -> None:
+    phi, y = sample
+    model = HeadProjection().fit(phi + 5, y * 2).fit(phi, y)
+    np.testing.assert_array_equal(model.head_.coef, HeadProjection().fit(phi, y).head_.coef)
+
+
+def test_the_radius_is_the_best_of_an_explicit_cross_validation(sample: tuple) -> None:
+    """Folds refitted from their rows by another solver (ridge at the same norm) give the same errors."""
+    phi, y = sample
+    model = HeadProjection("l2", random_state=3).fit(phi, y)
+    fold = FoldAssigner(5, 3)(np.arange(150))
+    parts = [Moments.of(phi[fold == k], y[fold == k]) for k in range(5)]
+    chosen = cross_validate(parts, L2Ball())
+    np.testing.assert_allclose(chosen.heads.radius, model.heads_.radius, rtol=1e-9)
+    places = chosen.errors.argmin(0)
+    for t, place in enumerate(places):
+        assert chosen.radii[place, t] == chosen.heads.radius[t]
+        total = 0.0
+        for k in range(5):
+            train, held = fold != k, fold == k
+            ball = project(Moments.of(phi[train], y[train, t]), L2Ball(float(chosen.radii[place, t])))
+            total += ((ball.head(phi[held])[:, 0] - y[held, t]) ** 2).sum()
+        assert model.cv_error_[t] == pytest.approx(total / 150, rel=1e-8)
+        assert np.all(chosen.errors[:, t] >= chosen.error[t])
+
+
+def test_a_ball_is_ridge_at_the_strength_that_gives_its_norm(sample: tuple) -> None:
+    phi, y = sample
+    scaler = StandardScaler().fit(phi)
+    for strength in (1e-2, 10.0, 1e4):
+        ridge = Ridge(strength, solver="svd").fit(scaler.transform(phi), y[:, 0])
+        ball = HeadProjection(L2Ball(float(np.linalg.norm(ridge.coef_)))).fit(phi, y[:, 0])
+        np.testing.assert_allclose(ball.predict(phi), ridge.predict(scaler.transform(phi)), rtol=1e-6)
+
+
+def test_linear_cross_validation_is_scikit_learns(sample: tuple) -> None:
+    phi, y = sample
+    model = HeadProjection("linear", n_folds=4).fit(phi, y[:, 0])
+    fold = FoldAssigner(4, 0)(np.arange(150))
+    scores = cross_val_score(
+        LinearRegression(), phi, y[:, 0], cv=PredefinedSplit(fold), scoring="neg_mean_squared_error"
+    )
+    sizes = np.bincount(fold)
+    assert model.cv_error_[0] == pytest.approx(-(scores * sizes).sum() / 150, rel=1e-9)
+
+
+def test_more_features_than_rows_interpolate_and_the_ball_does_not() -> None:
+    rng = np.random.default_rng(2)
+    phi, y = rng.normal(size=(40, 90)).astype(np.float32), rng.normal(size=40)
+    linear, ball = HeadProjection("linear").fit(phi, y), HeadProjection("l2").fit(phi, y)
+    np.testing.assert_allclose(linear.predict(phi), y, atol=1e-5)
+    assert ball.fit_error_[0] > 0.1
+    assert ball.cv_error_[0] < 2 * y.var()
+    assert linear.rank_ == 39
+
+
+@pytest.mark.parametrize(("n", "folds"), [(10, 3), (11, 5), (100, 7)])
+def test_folds_are_balanced_and_follow_the_seed(n: int, folds: int) -> None:
+    dealt = FoldAssigner(folds, 1)(np.arange(n))
+    sizes = np.bincount(dealt, minlength=folds)
+    assert sizes.max() - sizes.min() <= 1
+    np.testing.assert_array_equal(dealt[n // 2 :], FoldAssigner(folds, 1)(np.arange(n // 2, n)))
+    assert any((FoldAssigner(folds, seed)(np.arange(n)) != dealt).any() for seed in (2, 3))
+
+
+def test_groups_stay_in_one_fold() -> None:
+    """Rows that are copies of each other: with their groups kept together, noise cannot be learnt."""
+    rng = np.random.default_rng(3)
+    phi, y = np.repeat(rng.normal(size=(40, 30)), 4, axis=0), np.repeat(rng.normal(size=40), 4)
+    apart = HeadProjection("l2").fit(phi, y)
+    together = HeadProjection("l2").fit(phi, y, groups=np.repeat(np.arange(40), 4))
+    assert apart.cv_error_[0] < 0.7 * y.var()
+    assert together.cv_error_[0] > 0.85 * y.var()
+
+
+def test_weak_to_strong_is_a_clone_fitted_to_the_supervisors_labels() -> None:
+    x, y = load_diabetes(return_X_y=True)
+    supervisor = make_pipeline(StandardScaler(), HeadProjection()).fit(x[:200, :], np.sign(y[:200] - 150))
+    student = make_pipeline(PolynomialFeatures(2), HeadProjection(L2Ball(0.1)))
+    fitted = weak_to_strong(supervisor, student, x[200:])
+    by_hand = clone(student).fit(x[200:], supervisor.predict(x[200:]))
+    np.testing.assert_array_equal(fitted.predict(x), by_hand.predict(x))
+    assert not hasattr(student[-1], "head_")
+    called = weak_to_strong(lambda rows: rows[:, 2] * 7, HeadProjection(), x)
+    np.testing.assert_allclose(called.predict(x), x[:, 2] * 7, atol=1e-10)
+
+
+def test_what_cannot_be_fitted_is_refused(sample: tuple) -> None:
+    phi, y = sample
+    with pytest.raises(ValueError, match=r"n_samples=3.*fewer folds"):
+        HeadProjection("l2").fit(phi[:3], y[:3])
+    with pytest.raises(ValueError, match="2 groups"):
+        HeadProjection("l2").fit(phi, y, groups=np.arange(150) % 2)
+    with pytest.raises(ValueError, match="n_folds=1"):
+        HeadProjection(n_folds=1).fit(phi, y)
+    with pytest.raises(ValueError, match="'lasso' is not one of"):
+        HeadProjection("lasso").fit(phi, y)
+    with pytest.raises(ValueError, match="the radius is open"):
+        HeadProjection("l2", n_folds=0).fit(phi, y)
+    with pytest.raises(ValueError, match="non-zero"):
+        HeadProjection().fit(phi, y, sample_weight=np.zeros(150))
+    with pytest.raises(NotFittedError):
+        HeadProjection("l2").partial_fit(phi[:3], y[:3]).predict(phi)
+    with pytest.raises(ValueError, match="groups were not given before"):
+        HeadProjection().fit(phi, y).partial_fit(phi, y, groups=np.arange(150))
+    with pytest.raises(ValueError, match="for every batch"):
+        HeadProjection().fit(phi, y, groups=np.arange(150)).partial_fit(phi, y)
+    with pytest.raises(ValueError, match="at least two folds"):
+        cross_validate([Moments.of(phi, y)], LinearHeads())
