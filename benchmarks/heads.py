@@ -17,7 +17,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import time
@@ -166,20 +165,21 @@ def large_once(contender: str, rows: int) -> dict[str, float]:
         import torch  # noqa: F401
     x, y = large_data(rows)
     LARGE[contender](x[:2048], y[:2048])  # libraries load and warm up before anything is counted
-    before = resident_mib()
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak that making the data left (Linux)
+    before = resident_mib("VmRSS")
     start = time.perf_counter()
     coef = LARGE[contender](x, y)
     seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = resident_mib("VmHWM")
     residual = y - x @ coef
     loss = float((residual - residual.mean()).var() / y.var())
     return {"seconds": seconds, "extra_mib": max(peak - before, 0.0), "loss": loss}
 
 
-def resident_mib() -> float:
-    """Resident memory now (Linux)."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+def resident_mib(field: str) -> float:
+    """Resident memory, now (VmRSS) or at its peak (VmHWM)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field))
 
 
 def in_new_process(contender: str, rows: int) -> dict[str, float]:
