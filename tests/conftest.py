@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -34,6 +35,16 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         return Ran(code, captured.out, captured.err)
 
     return ran
+
+
+@pytest.fixture
+def data_folder() -> Path:
+    """Local copies of the public data: WEAKSTRONG_DATA, or shared/data beside this repository."""
+    beside = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("WEAKSTRONG_DATA", beside))
+    if not (folder / "chembench").is_dir():
+        pytest.skip(f"no chembench/ in {folder}: name a data folder in WEAKSTRONG_DATA")
+    return folder
 
 
 class World(NamedTuple):

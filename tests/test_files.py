@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from weakstrong import InputError
-from weakstrong.data.chembench import load_chembench, read_index_lists
-from weakstrong.data.tables import read_features, read_table, real_valued, write_table
+from weakstrong.data.chembench import load_chembench, published_split, read_index_lists
+from weakstrong.data.columns import real_valued
+from weakstrong.data.tables import read_features, read_table, write_table
 from weakstrong.records import fingerprint, output_folder
 
 
@@ -82,6 +83,10 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
         ("a,b\n1,2\n3,\n", "column 'b', row 1 (counted from 0): a missing value"),
         ("a,b\n1,inf\n", "column 'b', row 0 (counted from 0): infinity"),
         ("a,b\n1,2\n1,2,3,4\n", "not a readable table"),
+        ("a,b\n1,2,3\n4,5,6\n", "its rows have more cells than its first line has names"),
+        ("0.5,1.5\n2,3\n", "its first line holds numbers"),
+        ("a,b,a\n1,2,3\n", "column 'a' occurs twice"),
+        (",a\n0,1.5\n1,2.5\n", "feature column 0 (counted from 0) has no name"),
     ],
 )
 def test_tables_that_are_no_feature_matrix(tmp_path: Path, text: str, said: str) -> None:
@@ -89,6 +94,31 @@ def test_tables_that_are_no_feature_matrix(tmp_path: Path, text: str, said: str)
     with pytest.raises(InputError, match=r"f\.csv") as caught:
         read_features(tmp_path / "f.csv")
     assert said in str(caught.value)
+
+
+def test_numbered_columns_are_column_names(tmp_path: Path, matrix: np.ndarray) -> None:
+    pd.DataFrame(matrix).to_csv(tmp_path / "f.csv", index=False)
+    found = read_features(tmp_path / "f.csv")
+    assert found.names == ("0", "1", "2")
+    np.testing.assert_allclose(found.values, matrix, rtol=1e-15)
+
+
+def test_damaged_archives_are_not_readable_tables(tmp_path: Path, matrix: np.ndarray) -> None:
+    pd.DataFrame(matrix, columns=["a", "b", "c"]).to_csv(tmp_path / "f.csv.gz", index=False)
+    content = (tmp_path / "f.csv.gz").read_bytes()
+    middle = len(content) // 2
+    spoilt = content[:middle] + bytes(255 - b for b in content[middle : middle + 20]) + content[middle + 20 :]
+    for damaged in (content[:middle], spoilt, b"a,b\n1,2\n"):
+        (tmp_path / "f.csv.gz").write_bytes(damaged)
+        with pytest.raises(InputError, match=r"f\.csv\.gz: (not a readable table|cannot be read)"):
+            read_table(tmp_path / "f.csv.gz")
+
+
+def test_dates_are_no_features(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": [1.0, 2.0], "day": pd.date_range("2020-01-01", periods=2)})
+    frame.to_parquet(tmp_path / "f.parquet")
+    with pytest.raises(InputError, match="column 'day' holds dates"):
+        read_features(tmp_path / "f.parquet")
 
 
 def test_files_that_are_not_there(tmp_path: Path) -> None:
@@ -211,3 +241,23 @@ def test_chembench_files_must_be_the_published_ones(tmp_path: Path) -> None:
         load_chembench("ESOL", tmp_path)
     with pytest.raises(InputError, match="no such set"):
         load_chembench("QM9", tmp_path)
+    (tmp_path / "mine.pkl").write_bytes(pickle.dumps([[0], [1], [2]]))
+    with pytest.raises(InputError, match=r"mine\.pkl: not the name of a published"):
+        published_split(tmp_path / "mine.pkl")
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes", "spread"),
+    [("ESOL", (902, 113, 113), 2.10), ("FreeSolv", (513, 64, 65), 3.84), ("Lipop", (3360, 420, 420), 1.20)],
+)
+def test_chembench_sets_and_splits_are_those_of_the_paper(
+    data_folder: Path, name: str, sizes: tuple[int, int, int], spread: float
+) -> None:
+    found = load_chembench(name, data_folder)
+    assert len(found.smiles) == len(found.y) == sum(sizes)
+    assert found.y.std() == pytest.approx(spread, abs=0.02)
+    assert not found.smiles.str.contains(r"\s").any()
+    assert list(found.splits) == ["122", "123", "124"]
+    for seed in found.splits:
+        assert tuple((found.splits[seed] == role).sum() for role in ("train", "valid", "test")) == sizes
+    assert not found.splits["122"].equals(found.splits["123"])

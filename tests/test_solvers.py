@@ -136,11 +136,12 @@ def test_ill_conditioned_features_reach_the_least_objective(condition: float) ->
     coef = np.linalg.lstsq(centred, y - y.mean(), rcond=1e-15)[0]
     least = np.mean((centred @ coef - (y - y.mean())) ** 2)
     found = project(Moments.of(phi, y), LinearHeads())
-    assert found.error[0] == pytest.approx(least, rel=1e-6)
+    # Rounding turns the least direction by about eps times the condition number, whoever solves.
+    assert found.error[0] == pytest.approx(least, rel=10 * np.finfo(float).eps * condition)
     for radius in (0.1, 10.0, 1e6):
         ball = project(Moments.of(phi, y), L2Ball(radius))
         assert ball.optimality_gap[0] <= GAP
-        assert ball.error[0] >= least * (1 - 1e-9)
+        assert ball.error[0] >= found.error[0] * (1 - 1e-9)
 
 
 def test_rounding_noise_of_dead_units_does_not_reach_fresh_rows() -> None:

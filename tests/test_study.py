@@ -20,6 +20,7 @@ from weakstrong import InputError, study
 from weakstrong.studies.config import StudyOptions
 from weakstrong.studies.inputs import StudyInputs, divisions
 
+RECORDS = Path(__file__).parents[1] / "results" / "study"
 COLUMNS = {"split", "repeat", "supervisor", "weak_error", "strong_error", "misfit", "gain", "cross_term"}
 COLUMNS |= {"ceiling_error", "direct_error", "mean_error"}
 
@@ -93,10 +94,10 @@ def test_a_student_whose_features_span_the_supervisors_gains_nothing_and_is_told
     assert "nothing gained or lost" in said["conclusions"][0]
 
 
-def _run(command, world: World, *more: object):
+def _run(command, world: World, *more: object, repeats: int = 3):
     return command(
         "study", "--weak", world.folder / "weak.npy", "--strong", world.folder / "strong.npy",
-        "--labels", world.folder / "labels.csv", "--target", "y", "--repeats", 3, *more,
+        "--labels", world.folder / "labels.csv", "--target", "y", "--repeats", repeats, *more,
     )  # fmt: skip
 
 
@@ -116,7 +117,7 @@ def test_the_record(world: World, command) -> None:
     ids = world.labels.set_index("id")["y"]
     np.testing.assert_allclose(ids[predictions["id"]], predictions["y_true"])
     assert "student" in ran.out
-    assert not [n for n in summary["notes"] if "by position" not in n]
+    assert len([n for n in summary["notes"] if "by position" not in n]) == 1  # that radii were chosen
     assert "not empty" in _run(command, world, "--out", out).err
     again = command("study", "--config", out / "config.toml", "--out", world.folder / "again")
     assert again.code == 0, again.err
@@ -136,6 +137,48 @@ def test_splits_from_a_table(world: World, command) -> None:
     ran = _run(command, world, "--id", "id", "--splits", world.folder / "splits.csv", "--evaluate-on", "exam")
     assert ran.code == 2
     assert "split 's1' has no row with role 'exam'" in ran.err
+
+
+def test_several_tables_of_splits_with_names_a_file_could_not_have(world: World, command) -> None:
+    folder, flags = world.folder, []
+    for name, held in (("fold/1", slice(90, 120)), ("fold: 2?", slice(0, 30))):
+        roles = pd.Series("train", index=range(120), name=name)
+        roles.iloc[held] = "test"
+        flags += ["--splits", folder / f"{len(flags)}.csv"]
+        roles.to_csv(flags[-1], index=False)
+    out = folder / "record"
+    assert _run(command, world, *flags, "--out", out).code == 0
+    assert list(pd.read_csv(out / "splits.csv")["split"].unique()) == ["fold/1", "fold: 2?"]
+    again = command("study", "--config", out / "config.toml", "--out", folder / "again")
+    assert again.code == 0, again.err
+    assert (folder / "again" / "splits.csv").read_bytes() == (out / "splits.csv").read_bytes()
+    twice = _run(command, world, *flags, "--splits", flags[1])
+    assert twice.code == 2
+    assert "split 'fold/1' is there twice" in twice.err
+
+
+def test_the_splits_of_chembench_on_real_features(command, data_folder: Path, tmp_path: Path) -> None:
+    """FreeSolv by the command line: the first division is that of the committed record."""
+    sets, features = data_folder / "chembench" / "FreeSolv", data_folder / "features"
+    ran = command(
+        "study", "--weak", features / "FreeSolv.chemvae_zinc_196.npy",
+        "--strong", features / "FreeSolv.lstm_chem_512.npy", "--labels", sets / "FreeSolv.csv.gz",
+        "--target", "expt", "--splits", sets / "FreeSolv.random122.ind.pkl",
+        "--repeats", 1, "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    found = pd.read_csv(tmp_path / "out" / "splits.csv").iloc[0]
+    record = pd.read_csv(RECORDS / "FreeSolv-l2" / "splits.csv").iloc[0]
+    assert (found["split"], found["repeat"], found["test_rows"]) == (122, 0, 65)
+    for name in ("weak_error", "strong_error", "misfit", "gain", "ceiling_error", "direct_error"):
+        assert found[name] == pytest.approx(record[name], rel=1e-6), name
+
+
+def test_what_depends_on_the_division_and_on_the_radius_is_said(world: World, command) -> None:
+    assert "from division to division gain ranges from" in _run(command, world).out
+    assert "given the radius" in _run(command, world).out
+    assert "given the radius" not in _run(command, world, "--heads", "linear").out
+    assert "a single division" in _run(command, world, repeats=1).out
 
 
 def test_a_config_file_with_flags_over_it(world: World, command) -> None:
@@ -262,3 +305,5 @@ def test_arrays_that_cannot_be_studied(arrays: dict) -> None:
         study(**arrays, splits={"s": (np.arange(60), np.arange(59, 90))})
     with pytest.raises(InputError, match="at least one supervisor"):
         study({}, arrays["strong"], arrays["y"])
+    with pytest.raises(InputError, match="repeat: Extra inputs are not permitted"):
+        study(**arrays, repeat=3)

@@ -1,6 +1,7 @@
 """The study on real features: run, record, and write the tables of README.md beside this file.
 
-Run ``python results/study/run.py --data DIR`` (or set WEAKSTRONG_DATA). DIR holds ``chembench/``,
+Run ``python results/study/run.py --data DIR`` (or set WEAKSTRONG_DATA), about 25 minutes on two
+cores; it goes on where it was stopped. DIR holds ``chembench/``,
 ``features/{SET}.chemvae_zinc_196.npy`` and ``features/{SET}.lstm_chem_512.npy`` (frozen encoders
 of chemical_vae and LSTM_Chem, rows as in ChemBench) and ``uci/protein/``. A finished study is kept;
 ``--report`` only writes the tables again from the records.
@@ -30,6 +31,7 @@ HERE = Path(__file__).parent
 LSTM, CHEMVAE = "lstm_chem_512", "chemvae_zinc_196"
 REPEATS = 10
 MOLECULE_SHARES = (0.03, 0.05, 0.1, 0.2, 0.5, 0.8)
+BEGIN, END = "<!-- studies: begin -->", "<!-- studies: end -->"
 PROTEIN_SHARES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.5)
 
 
@@ -115,20 +117,41 @@ def label_budget(data: Path) -> None:
     partial.replace(path)
 
 
+COLUMNS = {
+    "weak error": "weak_error",
+    "student": "strong_error",
+    "misfit": "misfit",
+    "gain [95%]": "gain",
+    "cross term [95%]": "cross_term",
+    "ceiling": "ceiling_error",
+    "direct": "direct_error",
+    "student over direct [95%]": "gain_over_direct",
+    "mean": "mean_error",
+    "r(gain, misfit)": "correlation_of_gain_and_misfit",
+}
+
+
+def table(studies: list[str], columns: dict[str, str] = COLUMNS) -> list[str]:
+    """Lines of a table in Markdown: a row a study and supervisor, from the records."""
+    lines = [f"| study | supervisor | {' | '.join(columns)} |", "|---|---|" + "---:|" * len(columns)]
+    for study in studies:
+        summary = json.loads((HERE / study / "summary.json").read_text())
+        for supervisor, said in summary["supervisors"].items():
+            cells = (_cell(said, title, key) for title, key in columns.items())
+            lines.append(f"| {study} | {supervisor} | {' | '.join(cells)} |")
+    return lines
+
+
+def front_table() -> list[str]:
+    """The table that the project's README shows: balls, both directions, the main columns."""
+    shown = [f"{name}-l2" for name in (*SETS, "protein")] + [f"{name}-swapped-l2" for name in SETS]
+    titles = ("weak error", "student", "misfit", "gain [95%]", "ceiling", "direct")
+    return table(shown, {title: COLUMNS[title] for title in titles})
+
+
 def report() -> None:
     """Write the tables of README.md from the records."""
-    lines = []
-    for name in (*SETS, "protein"):
-        for swapped in ("", "swapped-"):
-            for heads in ("l2", "linear"):
-                folder = HERE / f"{name}-{swapped}{heads}"
-                summary = json.loads((folder / "summary.json").read_text())
-                for supervisor, said in summary["supervisors"].items():
-                    lines.append(_line(folder.name, supervisor, said))
-    header = (
-        "| study | supervisor | weak error | student | misfit | gain [95%] | cross term [95%] | ceiling "
-        "| direct | student over direct [95%] | mean | r(gain, misfit) |\n|---|---|" + "---:|" * 10
-    )
+    every = [f"{n}-{s}{h}" for n in (*SETS, "protein") for s in ("", "swapped-") for h in ("l2", "linear")]
     budget = pd.read_csv(HERE / "label_budget.csv")
     rows = [
         "| set | supervisor | true labels | weak error | student | direct | student over direct [95%] |",
@@ -144,7 +167,10 @@ def report() -> None:
     readme = HERE / "README.md"
     text = readme.read_text() if readme.exists() else "# Study on real features\n\n<!-- tables -->\n"
     head = text.split("<!-- tables -->")[0]
-    readme.write_text("\n".join([head + "<!-- tables -->\n", header, *lines, "", *rows, ""]))
+    readme.write_text("\n".join([head + "<!-- tables -->\n", *table(every), "", *rows, ""]))
+    front = HERE.parents[1] / "README.md"
+    before, _, rest = front.read_text().partition(BEGIN)
+    front.write_text("\n".join([before + BEGIN, *front_table(), END + rest.partition(END)[2]]))
 
 
 def _break_even(budget: pd.DataFrame) -> list[str]:
@@ -168,22 +194,14 @@ def _break_even(budget: pd.DataFrame) -> list[str]:
     return lines
 
 
-def _line(study: str, supervisor: str, said: dict) -> str:
-    e = said["estimates"]
-
-    def cell(key: str) -> str:
-        return f"{e[key]['value']:.4g}"
-
-    def interval(key: str) -> str:
-        return f"{e[key]['value']:+.3g} [{e[key]['low']:+.3g}, {e[key]['high']:+.3g}]"
-
-    correlation = said["correlation_of_gain_and_misfit"]
-    return (
-        f"| {study} | {supervisor} | {cell('weak_error')} | {cell('strong_error')} | {cell('misfit')} | "
-        f"{interval('gain')} | {interval('cross_term')} | {cell('ceiling_error')} | {cell('direct_error')} | "
-        f"{interval('gain_over_direct')} | {cell('mean_error')} | "
-        f"{'–' if correlation is None else f'{correlation:+.2f}'} |"
-    )
+def _cell(said: dict, title: str, key: str) -> str:
+    """An estimate, with its interval if the title promises one, or the correlation."""
+    if key not in said["estimates"]:
+        return "–" if said[key] is None else f"{said[key]:+.2f}"
+    estimate = said["estimates"][key]
+    if "[" not in title:
+        return f"{estimate['value']:.4g}"
+    return f"{estimate['value']:+.3g} [{estimate['low']:+.3g}, {estimate['high']:+.3g}]"
 
 
 def main() -> None:

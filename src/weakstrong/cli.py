@@ -15,11 +15,12 @@ app = App(
     name="weakstrong",
     help="Quantify, predict and steer weak-to-strong generalization.",
     version=__version__,
-    help_format="plaintext",
+    help_format="markdown",
 )
 
-Columns = Annotated[tuple[str, ...], Parameter(negative="")]
-Switch = Annotated[bool, Parameter(negative="")]
+Columns = Annotated[tuple[str, ...], Parameter(negative="", show_default=False)]
+Paths = Annotated[tuple[Path, ...], Parameter(negative="", show_default=False)]
+Switch = Annotated[bool, Parameter(negative="", show_default=False)]
 
 
 @app.command
@@ -115,13 +116,13 @@ def predict(*, model: Path, features: Path, out: Path, id: str | None = None) ->
 @app.command
 def study(
     *,
-    weak: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
+    weak: Paths = (),
     strong: Path | None = None,
     labels: Path | None = None,
     target: str | None = None,
     id: str | None = None,
     groups: str | None = None,
-    splits: Path | None = None,
+    splits: Paths = (),
     evaluate_on: Columns = (),
     test_size: float | None = None,
     repeats: int | None = None,
@@ -159,7 +160,8 @@ def study(
     groups
         Column of groups in LABELS: kept on one side of every division, one cluster in intervals.
     splits
-        Table with a column a split: train, test, other roles or empty; or 0 and 1 (1 is held out).
+        Table with a column a split: train, test, other roles or empty; or 0 and 1 (1 is held out). Or
+        an index file of ChemBench (.ind.pkl). Repeat for several.
     evaluate_on
         Role to hold out and judge on; repeat for several. [default: test]
     test_size
@@ -186,9 +188,9 @@ def study(
     from weakstrong.records import check_output
     from weakstrong.report.progress import track
     from weakstrong.report.tables import show, study_table
-    from weakstrong.studies.config import StudyOptions
+    from weakstrong.studies.config import StudyOptions, validated
     from weakstrong.studies.examples import load_example
-    from weakstrong.studies.files import load_config, options_of, read_inputs, validated
+    from weakstrong.studies.files import load_config, options_of, read_inputs
     from weakstrong.studies.run import run
 
     options = {
@@ -197,7 +199,7 @@ def study(
     }  # fmt: skip
     files = {
         "weak": weak or None, "strong": strong, "labels": labels, "target": target, "id": id,
-        "groups": groups, "splits": splits, "evaluate_on": evaluate_on or None, "out": out,
+        "groups": groups, "splits": splits or None, "evaluate_on": evaluate_on or None, "out": out,
     }  # fmt: skip
     given = {k: v for k, v in options.items() if v is not None}
     named = {k: v for k, v in files.items() if v is not None}

@@ -75,13 +75,22 @@ def load_chembench(name: str, folder: Path) -> MoleculeSet:
     smiles, y = table.iloc[:, 0].str.strip(), table.iloc[:, 1].astype(float)
     splits = pd.DataFrame(index=table.index)
     for seed in SEEDS:
-        path = base / name / f"{name}.random{seed}.ind.pkl"
-        parts = read_index_lists(_published(path), str(path))
-        if sorted(i for part in parts for i in part) != list(range(len(table))) or len(parts) != len(_ROLES):
-            raise InputError(f"{path}: not a division of {len(table)} rows into {', '.join(_ROLES)}")
-        roles = {row: role for role, part in zip(_ROLES, parts, strict=True) for row in part}
-        splits[str(seed)] = [roles[row] for row in range(len(table))]
+        splits[str(seed)] = published_split(base / name / f"{name}.random{seed}.ind.pkl")
     return MoleculeSet(name, smiles.rename("smiles"), y.rename(name), splits)
+
+
+def published_split(path: Path) -> pd.Series:
+    """Role of each row, ``train``, ``valid`` or ``test``, from a published index file; named by its seed.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, or is not one of the published ones.
+    """
+    path = Path(path)
+    lists = read_index_lists(_published(path), str(path))
+    roles = {row: role for role, part in zip(_ROLES, lists, strict=True) for row in part}
+    return pd.Series(roles, name=path.name.split(".random")[-1].split(".")[0]).sort_index()
 
 
 def read_index_lists(content: bytes, source: str) -> list[list[int]]:
@@ -162,6 +171,8 @@ def _published(path: Path) -> bytes:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); name a ChemBench folder") from error
+    if path.name not in SHA256:
+        raise InputError(f"{path}: not the name of a published ChemBench file, as {next(iter(SHA256))}")
     if hashlib.sha256(content).hexdigest() != SHA256[path.name]:
         raise InputError(f"{path}: its checksum is not the published one; get the file again")
     return content

@@ -6,6 +6,7 @@ Rows are counted from 0 in every message. Ids are compared as text.
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from weakstrong.data.columns import numeric_column
 from weakstrong.data.ids import Features, checked_ids, refuse_repeats, some
 from weakstrong.errors import InputError
 
 _CSV = (".csv", ".csv.gz")
 _TABLES = (*_CSV, ".parquet")
 _ARRAYS = (".npy", ".npz")
-_MAX_CLASSES = 10
 
 
 def read_features(path: Path, id_column: str | None = None) -> Features:
@@ -49,6 +50,11 @@ def read_features(path: Path, id_column: str | None = None) -> Features:
         frame = frame.drop(columns=id_column)
     if frame.shape[1] == 0:
         raise InputError(f"{path}: no feature column besides the id; give a table with features")
+    if "" in frame.columns:
+        raise InputError(
+            f"{path}: feature column {frame.columns.get_loc('')} (counted from 0) has no name; name it, or "
+            "leave it out if it is a saved row index (pandas: to_csv(index=False))"
+        )
     columns = [numeric_column(frame[c], path) for c in frame.columns]
     return Features(np.column_stack(columns), tuple(map(str, frame.columns)), ids, str(path))
 
@@ -60,16 +66,12 @@ def read_table(path: Path, id_column: str | None = None) -> pd.DataFrame:
         accepted = ", ".join((*_TABLES, *_ARRAYS))
         raise InputError(f"{path}: this kind of file is not read here; give one of {accepted}")
     try:
-        if path.name.endswith(_CSV):
-            text = {} if id_column is None else {id_column: str}
-            frame = pd.read_csv(path, dtype=text, skipinitialspace=True)
-        else:
-            frame = pd.read_parquet(path)
+        frame = _read_csv(path, id_column) if path.name.endswith(_CSV) else pd.read_parquet(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except pd.errors.EmptyDataError as error:
         raise InputError(f"{path}: the table is empty; it needs a header line and rows") from error
-    except (ValueError, UnicodeError) as error:
+    except (ValueError, UnicodeError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: not a readable table ({_first_line(error)})") from error
     if len(frame) == 0:
         raise InputError(f"{path}: the table is empty; it has a header but no rows")
@@ -79,85 +81,18 @@ def read_table(path: Path, id_column: str | None = None) -> pd.DataFrame:
     return frame
 
 
-def numeric_column(column: pd.Series, path: Path, *, allow_missing: bool = False) -> NDArray[np.float64]:
-    """A column as finite floats; NaN marks a missing value where that is allowed."""
-    numbers = pd.to_numeric(column, errors="coerce")
-    where = f"{path}: column {str(column.name)!r}"
-    text = np.asarray(numbers.isna() & column.notna())
-    if text.any():
-        row = int(text.argmax())
-        raise InputError(
-            f"{where}, row {row} (counted from 0): {_shown(column.iloc[row])} is not a number; "
-            "remove the column, name it as --id if it is one, or encode it as numbers"
-        )
-    values = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
-    bad = np.isinf(values) if allow_missing else ~np.isfinite(values)
-    if bad.any():
-        row = int(bad.argmax())
-        what = "infinity" if np.isinf(values[row]) else "a missing value (NaN)"
-        raise InputError(f"{where}, row {row} (counted from 0): {what}; fill it in or leave the row out")
-    return np.asarray(values)
-
-
-def real_valued(column: pd.Series, path: Path, *, allow_missing: bool = False) -> NDArray[np.float64]:
-    """A regression target; class labels (text, booleans, a few integers) are refused with the reason."""
-    where = f"{path}: target column {str(column.name)!r}"
-    reason = (
-        "weakstrong fits real values with squared loss and does not support classification yet; "
-        "give scores, logits or probabilities instead of classes"
-    )
-    if pd.api.types.is_bool_dtype(column):
-        raise InputError(f"{where} holds true and false; {reason}")
-    if not pd.api.types.is_numeric_dtype(column):
-        numbers = pd.to_numeric(column, errors="coerce")
-        text = np.asarray(numbers.isna() & column.notna())
-        if text.any():
-            row = int(text.argmax())
-            raise InputError(
-                f"{where}, row {row} (counted from 0): {_shown(column.iloc[row])} is not a number; {reason}"
-            )
-    values = numeric_column(column, path, allow_missing=allow_missing)
-    known = values[~np.isnan(values)]
-    if len(known) == 0:
-        raise InputError(f"{where} has no value; at least one row needs a label")
-    distinct = np.unique(known)
-    few = len(distinct) <= _MAX_CLASSES and len(known) >= 3 * len(distinct)
-    if few and len(distinct) > 1 and np.array_equal(distinct, np.round(distinct)):
-        raise InputError(f"{where} looks like classes ({len(distinct)} distinct integers); {reason}")
-    return values
-
-
-def target_names(frame: pd.DataFrame, path: Path, asked: tuple[str, ...], others: set[str]) -> list[str]:
-    """The target columns asked for, or the only column that is nothing else."""
-    for name in (*asked, *others):
-        if name not in frame:
-            raise InputError(f"{path}: no column {name!r}; columns: {some(frame.columns)}")
-    if asked:
-        return list(dict.fromkeys(asked))
-    left = [str(c) for c in frame.columns if c not in others]
-    if len(left) != 1:
-        raise InputError(f"{path}: name the target with --target; columns: {some(left)}")
-    return left
-
-
-def row_weights(column: pd.Series, path: Path) -> NDArray[np.float64]:
-    """Weights of rows: non-negative, finite, not all zero."""
-    values = numeric_column(column, path)
-    if (values < 0).any() or not (values > 0).any():
-        row = int((values < 0).argmax())
-        raise InputError(
-            f"{path}: column {column.name!r}, row {row} (counted from 0): weight {values[row]:g}; "
-            "weights are non-negative and not all zero"
-        )
-    return values
-
-
-def group_names(column: pd.Series, path: Path) -> NDArray[np.str_]:
-    """Groups as text, none missing."""
-    missing = np.asarray(column.isna())
-    if missing.any():
-        raise InputError(f"{path}: column {column.name!r}, row {missing.argmax()} (counted from 0): no group")
-    return column.astype(str).to_numpy(dtype=np.str_)
+def _read_csv(path: Path, id_column: str | None) -> pd.DataFrame:
+    """A CSV under the names of its first line as they are: pandas renames repeated ones in silence."""
+    first = pd.read_csv(path, header=None, nrows=1, dtype=str, skipinitialspace=True, keep_default_na=False)
+    names = first.iloc[0]
+    numbers = pd.to_numeric(names, errors="coerce")
+    if numbers.notna().all() and (numbers % 1 != 0).any():
+        raise ValueError("its first line holds numbers; add a line of column names")
+    text = {} if id_column is None else {id_column: str}
+    frame = pd.read_csv(path, dtype=text, skipinitialspace=True)
+    if not frame.index.equals(pd.RangeIndex(len(frame))):
+        raise ValueError("its rows have more cells than its first line has names")
+    return frame.set_axis(names.to_list(), axis=1)
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
@@ -229,11 +164,6 @@ def _checked_matrix(values: NDArray[Any], path: Path) -> NDArray[Any]:
                 "fill it in or leave the row out"
             )
     return values.astype(np.float32) if values.dtype == np.float16 else values
-
-
-def _shown(value: Any) -> str:
-    text = repr(str(value))
-    return text if len(text) <= 40 else text[:37] + "...'"
 
 
 def _first_line(error: BaseException) -> str:

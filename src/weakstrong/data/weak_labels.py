@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from weakstrong.data.columns import group_names, real_valued, row_weights, target_names
 from weakstrong.data.ids import Features, checked_ids, refuse_shared_columns, rows_of, same_length
-from weakstrong.data.tables import group_names, read_table, real_valued, row_weights, target_names
+from weakstrong.data.tables import read_table
 
 Array = NDArray[np.float64]
 

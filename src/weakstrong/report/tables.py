@@ -49,6 +49,7 @@ def study_table(summary: dict[str, Any]) -> RenderableType:
             Text(f"\n{name} ({found['divisions']} divisions, {found['held_out_rows']} held-out rows)")
         )
         lines += [Text(f"  {said}") for said in found["conclusions"]]
+        lines.append(Text(f"  {_spread(found)}"))
         lines.append(Text(f"  gap recovered: {_recovered(found)}"))
     lines.append(
         Text(
@@ -84,6 +85,8 @@ def student_table(student: Student, notes: tuple[str, ...]) -> RenderableType:
             escape(r.target), str(r.rows_fitted), *numbers, radius, str(r.rank), f"{r.optimality_gap:.1e}"
         )
     lines = [Text(f"note: {note}") for note in notes]
+    if student.heads == "l2":
+        lines.append(Text("note: the radius is chosen on the weak labels: Theorem 1 holds given the radius"))
     lines.append(
         Text(
             "Misfit is what the student does not reproduce of the weak labels. It is not evidence of gain:\n"
@@ -97,6 +100,14 @@ def _cell(estimate: dict[str, float], key: str) -> str:
     if key not in _WITH_INTERVAL:
         return f"{estimate['value']:.4g}"
     return f"{estimate['value']:+.4g} \\[{estimate['low']:+.3g}, {estimate['high']:+.3g}]"
+
+
+def _spread(found: dict[str, Any]) -> str:
+    """What refitting on other divisions changes; not a standard error, for they share rows."""
+    gain = found["spread_over_divisions"]["gain"]
+    if found["divisions"] == 1:
+        return "a single division: what refitting changes is not seen (--repeats)"
+    return f"from division to division gain ranges from {gain['min']:+.4g} to {gain['max']:+.4g}"
 
 
 def _recovered(found: dict[str, Any]) -> str:

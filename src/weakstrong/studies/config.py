@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from weakstrong.errors import InputError
 
 Heads = Literal["linear", "l2"]
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class StudyOptions(BaseModel):
@@ -54,9 +57,9 @@ class StudyConfig(StudyOptions):
     target, id, groups : str, optional
         Columns of that table: target (needed if there are several), ids that join it to the
         features, and groups whose rows stay together and are not independent.
-    splits : Path, optional
-        Table with a column a split: ``train``, ``test``, other roles, or empty; or 0 and 1
-        (1 is held out).
+    splits : tuple of Path
+        Tables with a column a split: ``train``, ``test``, other roles, or empty; or 0 and 1
+        (1 is held out). Or ChemBench's published index files, one a split.
     evaluate_on : tuple of str
         Roles that are held out for judging.
     out : Path, optional
@@ -69,6 +72,26 @@ class StudyConfig(StudyOptions):
     target: str | None = None
     id: str | None = None
     groups: str | None = None
-    splits: Path | None = None
+    splits: tuple[Path, ...] = ()
     evaluate_on: tuple[str, ...] = ("test",)
     out: Path | None = None
+
+
+def validated(model: type[Model], values: dict[str, Any], source: str) -> Model:
+    """A checked settings object.
+
+    Raises
+    ------
+    InputError
+        With the first fault as one line, naming its source.
+    """
+    try:
+        return model(**values)
+    except ValidationError as error:
+        first = min(error.errors(), key=lambda e: e["type"] == "missing")  # a misspelt key explains one
+        name = ".".join(map(str, first["loc"])) or "settings"
+        known = f"; known keys: {', '.join(model.model_fields)}" if first["type"] == "extra_forbidden" else ""
+        flag = "--" + name.split(".")[0].replace("_", "-")
+        need = f"; give it ({flag} or in the file)" if first["type"] == "missing" else ""
+        shown = "" if first["type"] == "missing" else f" (got {first['input']!r})"
+        raise InputError(f"{source}: {name}: {first['msg']}{shown}{known}{need}") from error

@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
+from weakstrong.data.chembench import published_split
+from weakstrong.data.columns import group_names, real_valued, target_names
 from weakstrong.data.ids import Features, checked_ids, refuse_shared_columns, rows_of, same_length
-from weakstrong.data.tables import group_names, read_features, read_table, real_valued, target_names
+from weakstrong.data.tables import read_features, read_table
 from weakstrong.errors import InputError
-from weakstrong.studies.config import StudyConfig, StudyOptions
+from weakstrong.studies.config import StudyConfig, StudyOptions, validated
 from weakstrong.studies.inputs import Split, StudyInputs
 
-_PATHS = ("strong", "labels", "splits", "out")
+_PATHS = ("strong", "labels", "out")
+_PATH_LISTS = ("weak", "splits")
 
 
 def load_config(path: Path | None, given: dict[str, Any]) -> StudyConfig:
@@ -38,20 +40,6 @@ def load_config(path: Path | None, given: dict[str, Any]) -> StudyConfig:
             raise InputError(f"{path}: not TOML ({error})") from error
         values = {k: _relative(k, v, Path(path).parent) for k, v in values.items()}
     return validated(StudyConfig, {**values, **given}, str(path) if path else "study")
-
-
-def validated(model: type[Any], values: dict[str, Any], source: str) -> Any:
-    """A checked settings object; the first fault as one line."""
-    try:
-        return model(**values)
-    except ValidationError as error:
-        first = min(error.errors(), key=lambda e: e["type"] == "missing")  # a misspelt key explains one
-        name = ".".join(map(str, first["loc"])) or "settings"
-        known = f"; known keys: {', '.join(model.model_fields)}" if first["type"] == "extra_forbidden" else ""
-        flag = "--" + name.split(".")[0].replace("_", "-")
-        need = f"; give it ({flag} or in the file)" if first["type"] == "missing" else ""
-        shown = "" if first["type"] == "missing" else f" (got {first['input']!r})"
-        raise InputError(f"{source}: {name}: {first['msg']}{shown}{known}{need}") from error
 
 
 def read_inputs(config: StudyConfig) -> StudyInputs:
@@ -83,7 +71,7 @@ def read_inputs(config: StudyConfig) -> StudyInputs:
         target=target,
         ids=ids,
         groups=groups,
-        splits=() if config.splits is None else _read_splits(config, ids, len(frame), notes),
+        splits=tuple(s for p in config.splits for s in _read_splits(p, config, ids, len(frame), notes)),
         notes=tuple(notes),
     )
 
@@ -111,12 +99,10 @@ def _named(paths: tuple[Path, ...]) -> dict[str, Path]:
 
 
 def _read_splits(
-    config: StudyConfig, ids: NDArray[np.str_] | None, n: int, notes: list[str]
-) -> tuple[Split, ...]:
-    """A split for every column of the table (but ids): role names, or 0 and 1 with 1 held out."""
-    assert config.splits is not None
-    path = config.splits
-    frame = read_table(path, config.id)
+    path: Path, config: StudyConfig, ids: NDArray[np.str_] | None, n: int, notes: list[str]
+) -> list[Split]:
+    """A split for every column of a table (but ids), or the one of a published index file."""
+    frame = published_split(path).to_frame() if path.suffix == ".pkl" else read_table(path, config.id)
     if ids is not None and config.id in frame:
         own = checked_ids(frame[config.id], path)
         frame = frame.iloc[rows_of(own, path, ids, str(config.labels))].drop(columns=config.id)
@@ -127,10 +113,11 @@ def _read_splits(
         )
     else:
         notes.append(f"{path} is matched to {config.labels} by position ({n} rows), not by id")
-    return tuple(_split(frame[c], str(c), path, config.evaluate_on) for c in frame.columns)
+    return [_split(frame[c], str(c), path, config.evaluate_on) for c in frame.columns]
 
 
 def _split(column: pd.Series, name: str, path: Path, evaluate_on: tuple[str, ...]) -> Split:
+    """Rows by role: ``train`` and those to evaluate on, or 0 and 1 with 1 held out."""
     roles = column.astype("string").fillna("").str.strip()
     if set(roles) <= {"0", "1", "0.0", "1.0", "True", "False"}:
         held = roles.isin(["1", "1.0", "True"])
@@ -149,7 +136,7 @@ def _split(column: pd.Series, name: str, path: Path, evaluate_on: tuple[str, ...
 def _relative(key: str, value: Any, folder: Path) -> Any:
     if key in _PATHS and isinstance(value, str):
         return folder / value
-    if key == "weak":
+    if key in _PATH_LISTS:
         return [folder / v for v in ([value] if isinstance(value, str) else value)]
     return value
 

@@ -111,6 +111,10 @@ def check_inputs(inputs: StudyInputs) -> None:
     if inputs.y.ndim != 1:
         raise InputError(f"labels have shape {inputs.y.shape}; a study takes one target, shape (n,)")
     _refuse_infinite(inputs.y[:, None], "labels")
+    names = [split.name for split in inputs.splits]
+    if len(set(names)) < len(names):
+        twice = next(n for n in names if names.count(n) > 1)
+        raise InputError(f"split {twice!r} is there twice; give every split a name of its own")
     if inputs.groups is not None and len(inputs.groups) != len(inputs.y):
         raise InputError(f"groups: {len(inputs.groups)} for {len(inputs.y)} rows; give one for each row")
 

@@ -22,11 +22,13 @@ from weakstrong.records import (
     to_toml,
     write_atomically,
 )
-from weakstrong.studies.config import StudyOptions
+from weakstrong.studies.config import StudyOptions, validated
 from weakstrong.studies.findings import by_division, summarize
 from weakstrong.studies.inputs import Split, StudyInputs, Unit, check_inputs, divisions
 
 Array = NDArray[np.float64]
+
+_CONDITIONAL = "every ball's radius is chosen on the labels it is fitted to: Theorem 1 holds given the radius"
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,8 @@ def study(
     Raises
     ------
     InputError
-        If lengths differ, a value is not finite, or a division is too small to fit.
+        If lengths differ, a value is not finite, an option is unknown or out of range, or a
+        division is too small to fit.
     """
     given = StudyInputs(
         weak={str(name): np.asarray(values) for name, values in weak.items()},
@@ -94,7 +97,7 @@ def study(
             for name, (train, test) in (splits or {}).items()
         ),
     )
-    return run(given, StudyOptions(**options))
+    return run(given, validated(StudyOptions, options, "study"))
 
 
 def run(
@@ -134,7 +137,8 @@ def run(
     )  # fmt: skip
     folder = nullcontext(None) if out is None else output_folder(out, key, overwrite=overwrite)
     with folder as stage:
-        parts = [_kept(stage, unit, inputs, options) for unit in track(units, "study")]
+        numbered = enumerate(track(units, "study"))
+        parts = [_kept(stage, number, unit, inputs, options) for number, unit in numbered]
         predictions = pd.concat([p for p, _ in parts], ignore_index=True)
         fits = pd.concat([f for _, f in parts], ignore_index=True)
         rows = by_division(predictions, fits)
@@ -146,12 +150,12 @@ def run(
 
 
 def _kept(
-    stage: Path | None, unit: Unit, inputs: StudyInputs, options: StudyOptions
+    stage: Path | None, number: int, unit: Unit, inputs: StudyInputs, options: StudyOptions
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """A division's predictions and fits, from an interrupted run if it got that far."""
     if stage is None:
         return fit_unit(unit, inputs, options)
-    files = [stage / f".{part}-{unit.split}-{unit.repeat}.parquet" for part in ("predictions", "fits")]
+    files = [stage / f".{part}-{number}.parquet" for part in ("predictions", "fits")]
     if not all(f.exists() for f in files):
         for frame, file in zip(fit_unit(unit, inputs, options), files, strict=True):
             buffer = io.BytesIO()
@@ -233,7 +237,7 @@ def _setting(inputs: StudyInputs, options: StudyOptions) -> dict[str, Any]:
         "intervals": "95%, Student t over clusters of held-out rows, given the fitted heads; "
         "spread_over_divisions is what refitting changes and is no standard error",
         "options": options.model_dump(),
-        "notes": list(inputs.notes),
+        "notes": [*inputs.notes, *([_CONDITIONAL] if options.heads == "l2" else [])],
         "versions": provenance(),
     }
 

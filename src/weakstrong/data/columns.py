@@ -1,0 +1,106 @@
+"""Columns of users' tables as numbers, targets, weights and groups; faults name file, column and row.
+
+Rows are counted from 0 in every message.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from weakstrong.data.ids import some
+from weakstrong.errors import InputError
+
+_MAX_CLASSES = 10
+
+
+def numeric_column(column: pd.Series, path: Path, *, allow_missing: bool = False) -> NDArray[np.float64]:
+    """A column as finite floats; NaN marks a missing value where that is allowed."""
+    where = f"{path}: column {str(column.name)!r}"
+    if column.dtype.kind in "mM":
+        raise InputError(f"{where} holds dates or times; remove the column, or encode it as numbers")
+    numbers = pd.to_numeric(column, errors="coerce")
+    text = np.asarray(numbers.isna() & column.notna())
+    if text.any():
+        row = int(text.argmax())
+        raise InputError(
+            f"{where}, row {row} (counted from 0): {_shown(column.iloc[row])} is not a number; "
+            "remove the column, name it as --id if it is one, or encode it as numbers"
+        )
+    values = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+    bad = np.isinf(values) if allow_missing else ~np.isfinite(values)
+    if bad.any():
+        row = int(bad.argmax())
+        what = "infinity" if np.isinf(values[row]) else "a missing value (NaN)"
+        raise InputError(f"{where}, row {row} (counted from 0): {what}; fill it in or leave the row out")
+    return np.asarray(values)
+
+
+def real_valued(column: pd.Series, path: Path, *, allow_missing: bool = False) -> NDArray[np.float64]:
+    """A regression target; class labels (text, booleans, a few integers) are refused with the reason."""
+    where = f"{path}: target column {str(column.name)!r}"
+    reason = (
+        "weakstrong fits real values with squared loss and does not support classification yet; "
+        "give scores, logits or probabilities instead of classes"
+    )
+    if pd.api.types.is_bool_dtype(column):
+        raise InputError(f"{where} holds true and false; {reason}")
+    if not pd.api.types.is_numeric_dtype(column):
+        numbers = pd.to_numeric(column, errors="coerce")
+        text = np.asarray(numbers.isna() & column.notna())
+        if text.any():
+            row = int(text.argmax())
+            raise InputError(
+                f"{where}, row {row} (counted from 0): {_shown(column.iloc[row])} is not a number; {reason}"
+            )
+    values = numeric_column(column, path, allow_missing=allow_missing)
+    known = values[~np.isnan(values)]
+    if len(known) == 0:
+        raise InputError(f"{where} has no value; at least one row needs a label")
+    distinct = np.unique(known)
+    few = len(distinct) <= _MAX_CLASSES and len(known) >= 3 * len(distinct)
+    if few and len(distinct) > 1 and np.array_equal(distinct, np.round(distinct)):
+        raise InputError(f"{where} looks like classes ({len(distinct)} distinct integers); {reason}")
+    return values
+
+
+def target_names(frame: pd.DataFrame, path: Path, asked: tuple[str, ...], others: set[str]) -> list[str]:
+    """The target columns asked for, or the only column that is nothing else."""
+    for name in (*asked, *others):
+        if name not in frame:
+            raise InputError(f"{path}: no column {name!r}; columns: {some(frame.columns)}")
+    if asked:
+        return list(dict.fromkeys(asked))
+    left = [str(c) for c in frame.columns if c not in others]
+    if len(left) != 1:
+        raise InputError(f"{path}: name the target with --target; columns: {some(left)}")
+    return left
+
+
+def row_weights(column: pd.Series, path: Path) -> NDArray[np.float64]:
+    """Weights of rows: non-negative, finite, not all zero."""
+    values = numeric_column(column, path)
+    if (values < 0).any() or not (values > 0).any():
+        row = int((values < 0).argmax())
+        raise InputError(
+            f"{path}: column {column.name!r}, row {row} (counted from 0): weight {values[row]:g}; "
+            "weights are non-negative and not all zero"
+        )
+    return values
+
+
+def group_names(column: pd.Series, path: Path) -> NDArray[np.str_]:
+    """Groups as text, none missing."""
+    missing = np.asarray(column.isna())
+    if missing.any():
+        raise InputError(f"{path}: column {column.name!r}, row {missing.argmax()} (counted from 0): no group")
+    return column.astype(str).to_numpy(dtype=np.str_)
+
+
+def _shown(value: Any) -> str:
+    text = repr(str(value))
+    return text if len(text) <= 40 else text[:37] + "...'"
