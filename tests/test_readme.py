@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import subprocess
 import sys
+from functools import reduce
+from operator import getitem
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -50,20 +54,42 @@ def _rounded(quoted: str, value: float) -> bool:
     return abs(float(quoted.replace(",", "")) - value) <= 0.51 * 10**-digits
 
 
-def test_numbers_of_the_benchmark_are_those_of_the_record() -> None:
-    record = json.loads((ROOT / "benchmarks" / "results" / "heads.json").read_text())
-    numbers = re.findall(r"([\d.,]+)[×*]*<!-- ([\w.]+(?:/[\w.]+)+) -->", README)
-    assert len(numbers) >= 9
-    for quoted, place in numbers:
-        found = record
-        for key in place.split("/"):
-            found = found[key]
-        assert _rounded(quoted, found), place
+def _script(path: str) -> ModuleType:
+    """A script outside the package, as a module."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-def test_numbers_of_the_studies_are_those_of_the_records() -> None:
-    quoted = re.findall(r"(-?[\d.]+)<!-- ([\w-]+) ([\w]+) (\w+) -->", README)
-    assert len(quoted) >= 6
-    for number, study, supervisor, estimate in quoted:
+def _block(name: str) -> list[str]:
+    """Lines of the README between the marks of a name, but empty ones."""
+    [text] = re.findall(rf"<!-- {name}: begin -->\n(.*?)<!-- {name}: end -->", README, flags=re.DOTALL)
+    return [line for line in text.splitlines() if line]
+
+
+BENCHMARK = json.loads((ROOT / "benchmarks" / "results" / "heads.json").read_text())
+
+
+def test_tables_are_those_of_the_records() -> None:
+    shown = _script("results/study/run.py").front_tables()
+    shown["benchmark"] = _script("benchmarks/heads.py").table(BENCHMARK)
+    assert set(shown) == {"studies", "label budget", "benchmark"}
+    for name, lines in shown.items():
+        assert len(lines) > 5
+        assert _block(name) == lines
+
+
+def test_numbers_in_the_text_are_those_of_the_records() -> None:
+    of_benchmark = re.findall(r"([\d.,]+)<!-- (\w+(?:/\w+)+) -->", README)
+    of_studies = re.findall(r"(-?[\d.]+)<!-- ([\w-]+) (\w+) (\w+) -->", README)
+    assert len(of_benchmark) >= 2
+    assert len(of_studies) >= 4
+    for number, place in of_benchmark:
+        assert _rounded(number, reduce(getitem, place.split("/"), BENCHMARK)), place
+    for number, study, supervisor, estimate in of_studies:
         record = json.loads((ROOT / "results" / "study" / study / "summary.json").read_text())
-        assert _rounded(number, record["supervisors"][supervisor]["estimates"][estimate]["value"])
+        value = record["supervisors"][supervisor]["estimates"][estimate]["value"]
+        assert _rounded(number, value), (study, estimate)

@@ -31,7 +31,6 @@ HERE = Path(__file__).parent
 LSTM, CHEMVAE = "lstm_chem_512", "chemvae_zinc_196"
 REPEATS = 10
 MOLECULE_SHARES = (0.03, 0.05, 0.1, 0.2, 0.5, 0.8)
-BEGIN, END = "<!-- studies: begin -->", "<!-- studies: end -->"
 PROTEIN_SHARES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.5)
 
 
@@ -142,11 +141,14 @@ def table(studies: list[str], columns: dict[str, str] = COLUMNS) -> list[str]:
     return lines
 
 
-def front_table() -> list[str]:
-    """The table that the project's README shows: balls, both directions, the main columns."""
+def front_tables() -> dict[str, list[str]]:
+    """The tables that the project's README shows: balls in both directions, and the label budget."""
     shown = [f"{name}-l2" for name in (*SETS, "protein")] + [f"{name}-swapped-l2" for name in SETS]
     titles = ("weak error", "student", "misfit", "gain [95%]", "ceiling", "direct")
-    return table(shown, {title: COLUMNS[title] for title in titles})
+    return {
+        "studies": table(shown, {title: COLUMNS[title] for title in titles}),
+        "label budget": break_even(pd.read_csv(HERE / "label_budget.csv")),
+    }
 
 
 def report() -> None:
@@ -163,34 +165,34 @@ def report() -> None:
             f"{r['strong_error']:.4g} | {r['direct_error']:.4g} | {r['gain_over_direct_value']:+.3g} "
             f"[{r['gain_over_direct_low']:+.3g}, {r['gain_over_direct_high']:+.3g}] |"
         )
-    rows += ["", *_break_even(budget)]
+    rows += ["", *break_even(budget)]
     readme = HERE / "README.md"
     text = readme.read_text() if readme.exists() else "# Study on real features\n\n<!-- tables -->\n"
     head = text.split("<!-- tables -->")[0]
     readme.write_text("\n".join([head + "<!-- tables -->\n", *table(every), "", *rows, ""]))
     front = HERE.parents[1] / "README.md"
-    before, _, rest = front.read_text().partition(BEGIN)
-    front.write_text("\n".join([before + BEGIN, *front_table(), END + rest.partition(END)[2]]))
+    text = front.read_text()
+    for name, lines in front_tables().items():
+        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+        before, _, rest = text.partition(begin)
+        text = "\n".join([before + begin, "", *lines, "", end + rest.partition(end)[2]])
+    front.write_text(text)
 
 
-def _break_even(budget: pd.DataFrame) -> list[str]:
+def break_even(budget: pd.DataFrame) -> list[str]:
     """With how few true labels the direct fit equals the student of the best-taught supervisor."""
     lines = [
-        "| set | supervisor | labels it had | its student's error | direct is better from |",
+        "| set | supervisor | true labels it had | its student's error | training directly overtakes it |",
         "|---|---|---:|---:|---:|",
     ]
     for (name, supervisor), part in budget.groupby(["set", "supervisor"], sort=False):
         best = part.loc[part["true_labels"].idxmax()]
         enough = part[part["direct_error"] < best["strong_error"]]["true_labels"]
-        count = f"{enough.min()} labels or fewer" if enough.min() == part["true_labels"].min() else ""
-        if not count and len(enough):
-            count = (
-                f"between {part[part['true_labels'] < enough.min()]['true_labels'].max()} and {enough.min()}"
-            )
-        lines.append(
-            f"| {name} | {supervisor} | {best['true_labels']} | {best['strong_error']:.4g} | "
-            f"{count or 'never'} |"
-        )
+        fewer = part["true_labels"][part["true_labels"] < enough.min()]
+        count = f"between {fewer.max()} and {enough.min()}" if len(fewer) else f"{enough.min()} or fewer"
+        overtaken = f"with {count} labels" if len(enough) else "never"
+        error = f"{best['strong_error']:.4g}"
+        lines.append(f"| {name} | {supervisor} | {best['true_labels']} | {error} | {overtaken} |")
     return lines
 
 
