@@ -51,7 +51,8 @@ def test_float32_is_kept_and_float16_promoted(tmp_path: Path, matrix: np.ndarray
         (np.array([["a", "b"]]), "real numbers"),
         (np.ones((2, 2)) * 1j, "real numbers"),
         (np.empty((0, 3)), "empty"),
-        (np.array([[1.0, 2.0], [3.0, np.nan]]), "row 1, column 1 (counted from 0): a NaN"),
+        (np.array([[1.0, 2.0], [3.0, np.nan]]), "row 1, column 1 (counted from 0): a missing value (NaN)"),
+        (np.array([[1.0], [-1e200]]), "row 1, column 0 (counted from 0): -1e+200 is too large"),
         (np.array([[1.0, np.inf]], dtype=np.float32), "row 0, column 1 (counted from 0): infinity"),
     ],
 )
@@ -67,8 +68,13 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
     (tmp_path / "disguised.npy").write_bytes(pickle.dumps(np.ones((2, 2))))
     np.savez(tmp_path / "objects.npz", features=np.array([[None]], dtype=object))
     for name in ("objects.npy", "disguised.npy", "objects.npz"):
-        with pytest.raises(InputError, match="not a plain numeric array"):
+        with pytest.raises(InputError, match=r"not a plain numeric array|holds Python objects"):
             read_features(tmp_path / name)
+    np.savez(tmp_path / "ids.npz", features=np.ones((2, 2)), ids=np.array(["a", "b"], dtype=object))
+    with pytest.raises(InputError, match=r"array 'ids' holds Python objects.*ids\.astype\(str\)"):
+        read_features(tmp_path / "ids.npz")
+    with pytest.raises(InputError, match=r"give one of \.csv, \.csv\.gz, \.parquet \("):
+        read_table(tmp_path / "ids.npz")
     (tmp_path / "f.pkl").write_bytes(pickle.dumps(1))
     with pytest.raises(InputError, match="give one of"):
         read_features(tmp_path / "f.pkl")
@@ -87,6 +93,8 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
         ("0.5,1.5\n2,3\n", "its first line holds numbers"),
         ("a,b,a\n1,2,3\n", "column 'a' occurs twice"),
         (",a\n0,1.5\n1,2.5\n", "feature column 0 (counted from 0) has no name"),
+        ("a;b\n1,5;2\n", "its cells are separated by ';'"),
+        ("a,b\n1,1e101\n", "column 'b', row 0 (counted from 0): 1e+101 is too large"),
     ],
 )
 def test_tables_that_are_no_feature_matrix(tmp_path: Path, text: str, said: str) -> None:
@@ -112,6 +120,23 @@ def test_damaged_archives_are_not_readable_tables(tmp_path: Path, matrix: np.nda
         (tmp_path / "f.csv.gz").write_bytes(damaged)
         with pytest.raises(InputError, match=r"f\.csv\.gz: (not a readable table|cannot be read)"):
             read_table(tmp_path / "f.csv.gz")
+
+
+def test_what_parquet_adds(tmp_path: Path, matrix: np.ndarray) -> None:
+    """A named index is a column; lists in cells are no features."""
+    frame = pd.DataFrame(matrix, columns=["a", "b", "c"], index=pd.Index(list("uvwxyz"), name="key"))
+    frame.to_parquet(tmp_path / "f.parquet")
+    found = read_features(tmp_path / "f.parquet", "key")
+    assert list(found.ids) == list("uvwxyz")
+    np.testing.assert_array_equal(found.values, matrix)
+    pd.DataFrame({"embedding": list(matrix)}).to_parquet(tmp_path / "f.parquet")
+    with pytest.raises(InputError, match="column 'embedding' holds lists"):
+        read_features(tmp_path / "f.parquet")
+
+
+def test_any_text_is_an_id(tmp_path: Path) -> None:
+    (tmp_path / "f.csv").write_text("id,a\nNA,1\nnull,2\n01,3\n")
+    assert list(read_features(tmp_path / "f.csv", "id").ids) == ["NA", "null", "01"]
 
 
 def test_dates_are_no_features(tmp_path: Path) -> None:
@@ -163,9 +188,16 @@ def test_tables_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
         pd.testing.assert_frame_equal(read_table(tmp_path / name), frame)
     with pytest.raises(InputError, match="written as"):
         write_table(frame, tmp_path / "t.xls")
+    write_table(frame, tmp_path / "new" / "t.csv")
     with pytest.raises(InputError, match="cannot be written"):
-        write_table(frame, tmp_path / "none" / "t.csv")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["t.csv", "t.parquet"]
+        write_table(frame, tmp_path / "t.csv" / "t.csv")
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["new", "t.csv", "t.csv", "t.parquet"]
+
+
+def test_a_slip_in_a_target_is_not_called_a_class(tmp_path: Path) -> None:
+    column = pd.Series(["0.5", "1.5", "<5", "2.5"], name="v")
+    with pytest.raises(InputError, match=r"row 2 \(counted from 0\): '<5' is not a number; correct it"):
+        real_valued(column, tmp_path)
 
 
 def test_an_output_folder_is_whole_or_absent(tmp_path: Path) -> None:
@@ -199,13 +231,13 @@ def test_only_finished_runs_are_overwritten(tmp_path: Path) -> None:
 
 def test_a_keyed_folder_outlives_an_interruption_of_the_same_run_only(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    for _ in range(2):
-        with pytest.raises(KeyboardInterrupt), output_folder(out, "a" * 64) as stage:
-            (stage / "unit").write_text("kept")
+    for key in "aab":
+        with pytest.raises(KeyboardInterrupt), output_folder(out, key * 64) as stage:
+            (stage / "unit").write_text(key)
             raise KeyboardInterrupt
     with output_folder(out, "a" * 64) as stage:
-        assert (stage / "unit").read_text() == "kept"
-    with output_folder(out, "b" * 64, overwrite=True) as stage:
+        assert (stage / "unit").read_text() == "a"
+    with output_folder(out, "c" * 64, overwrite=True) as stage:
         assert not any(stage.iterdir())
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 

@@ -143,6 +143,8 @@ def test_a_damaged_model_is_refused(world: World, command) -> None:
     assert "no saved student" in command(*predict, folder / "none").err
     np.savez(model / "head.npz", coef=np.ones((5, 1)), intercept=np.ones(1))
     assert "does not belong" in command(*predict, model).err
+    (model / "head.npz").write_bytes((model / "head.npz").read_bytes()[:100])
+    assert "damaged" in command(*predict, model).err
     (model / "model.json").write_text("{}")
     assert "damaged" in command(*predict, model).err
     assert not (folder / "p.csv").exists()
@@ -169,6 +171,9 @@ BAD_LABELS = {
     "few rows": (lambda t: t.assign(y=t["y"].where(t.index < 3)), [], "fewer than the 5 folds"),
     "no label": (lambda t: t.assign(y=np.nan), [], "has no value"),
     "one fold": (lambda t: t, ["--cv", "1"], "at least 2 folds"),
+    "half a fold": (lambda t: t, ["--cv", "3.5"], "3.5"),
+    "two roles": (lambda t: t, ["--weights", "y"], "'y' cannot be a target and"),
+    "same name": (lambda t: t.assign(y_fitted=t["y"]), ["y_fitted"], "rename that target"),
 }
 
 
@@ -179,7 +184,7 @@ def test_bad_labels_are_one_line_and_leave_nothing(world: World, command, fault:
     before = sorted(p.name for p in world.folder.iterdir())
     ran = command(
         "fit", "--features", world.folder / "strong.npy", "--weak-labels", world.folder / "labels.csv",
-        "--target", "y", "--out", world.folder / "student", *more,
+        "--out", world.folder / "student", "--target", "y", *more,
     )  # fmt: skip
     assert ran.code == 2
     assert ran.err.count("\n") == 1
@@ -205,6 +210,56 @@ def test_ids_that_do_not_match(world: World, command) -> None:
     world.labels.assign(id=np.arange(120)).to_csv(folder / "labels.csv", index=False)
     assert "pass --id id if rows are joined by it" in command(*fit).err
     assert command(*fit, "--id", "id").code == 0
+
+
+def test_a_label_is_no_feature(world: World, command) -> None:
+    """One table for all is common; the label must not be fitted to itself."""
+    folder = world.folder
+    pd.DataFrame(world.strong, columns=list("abcde")).join(world.labels).to_csv(
+        folder / "all.csv", index=False
+    )
+    for used in (
+        ["--target", "y"],
+        ["--target", "a", "--weights", "y"],
+        ["--target", "a", "--groups", "site"],
+    ):
+        ran = command(
+            "fit", "--features", folder / "all.csv", "--weak-labels", folder / "all.csv", "--id", "id",
+            "--out", folder / "student", *used,
+        )  # fmt: skip
+        assert ran.code == 2
+        assert "is also in" in ran.err
+        assert "remove it from the features" in ran.err
+
+
+def test_ids_are_not_left_unused(world: World, command) -> None:
+    folder = world.folder
+    np.savez(folder / "strong.npz", features=world.strong, ids=world.labels["id"].to_numpy(dtype=str))
+    fit = (
+        "fit", "--weak-labels", folder / "labels.csv", "--target", "y", "--out", folder / "student",
+    )  # fmt: skip
+    assert "has ids: name the id column" in command(*fit, "--features", folder / "strong.npz").err
+    assert command(*fit, "--features", folder / "strong.npz", "--id", "id").code == 0
+    predict = ("predict", "--model", folder / "student", "--out", folder / "p.csv", "--id", "id")
+    assert "holds no ids" in command(*predict, "--features", folder / "strong.npy").err
+    assert command(*predict, "--features", folder / "strong.npz").code == 0
+    assert list(pd.read_csv(folder / "p.csv")["id"]) == list(world.labels["id"])
+
+
+def test_predictions_replace_no_file_unasked(world: World, command) -> None:
+    folder = world.folder
+    command(
+        "fit", "--features", folder / "strong.npy", "--weak-labels", folder / "labels.csv",
+        "--target", "y", "--out", folder / "student",
+    )  # fmt: skip
+    mine = folder / "mine.csv"
+    mine.write_text("years of work")
+    predict = ("predict", "--model", folder / "student", "--features", folder / "strong.npy", "--out", mine)
+    ran = command(*predict)
+    assert (ran.code, mine.read_text()) == (2, "years of work")
+    assert "--overwrite" in ran.err
+    assert command(*predict, "--overwrite").code == 0
+    assert len(pd.read_csv(mine)) == 120
 
 
 def test_an_output_that_cannot_be_written(world: World, command) -> None:

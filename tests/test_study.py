@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -13,10 +14,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 from sklearn.linear_model import LinearRegression
 
 from tests.conftest import World
 from weakstrong import InputError, study
+from weakstrong.report.tables import study_table
 from weakstrong.studies.config import StudyOptions
 from weakstrong.studies.inputs import StudyInputs, divisions
 
@@ -181,6 +184,77 @@ def test_what_depends_on_the_division_and_on_the_radius_is_said(world: World, co
     assert "a single division" in _run(command, world, repeats=1).out
 
 
+def test_a_record_can_be_run_again_from_where_it_lies(
+    world: World, command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its configuration names files relative to itself, not to where the command was given."""
+    monkeypatch.chdir(world.folder)
+    flags = ("--strong", "strong.npy", "--labels", "labels.csv", "--target", "y", "--repeats", 2)
+    first = command("study", "--weak", "weak.npy", *flags, "--out", "records/one")
+    assert first.code == 0, first.err
+    assert str(world.folder) not in (world.folder / "records/one/config.toml").read_text()
+    monkeypatch.chdir(world.folder / "records")
+    again = command("study", "--config", "one/config.toml", "--out", "two")
+    assert again.code == 0, again.err
+    one, two = (world.folder / "records" / name for name in ("one", "two"))
+    for name in ("splits.csv", "config.toml"):
+        assert (two / name).read_bytes() == (one / name).read_bytes()
+    command("study", "--example", "diabetes", "--repeats", 1, "--out", "example")
+    again = command("study", "--config", "example/config.toml", "--out", "again")
+    assert again.code == 0, again.err
+
+
+def test_all_features_are_joined_by_id_or_none(world: World, command) -> None:
+    folder, ids = world.folder, world.labels["id"].to_numpy(dtype=str)
+    turned = np.random.default_rng(0).permutation(120)
+    np.savez(folder / "strong.npz", features=world.strong[turned], ids=ids[turned])
+    np.savez(folder / "weak.npz", features=world.weak, ids=ids)
+    world.labels[:100].to_csv(folder / "labels.csv", index=False)
+
+    def ran(weak: str, *more: object):
+        return command(
+            "study", "--weak", folder / weak, "--strong", folder / "strong.npz", "--labels",
+            folder / "labels.csv", "--target", "y", "--repeats", 2, *more,
+        )  # fmt: skip
+
+    assert "weak.npy has no ids to join by" in ran("weak.npy", "--id", "id").err
+    assert "weak.npz has ids: name the id column" in ran("weak.npz").err
+    found = ran("weak.npz", "--id", "id", "--out", folder / "out")
+    assert found.code == 0, found.err
+    assert "strong.npz: 20 rows have no label" in found.out
+    expected = study({"weak": world.weak[:100]}, world.strong[:100], world.labels["y"][:100], repeats=2)
+    pd.testing.assert_frame_equal(pd.read_csv(folder / "out" / "splits.csv"), expected.splits)
+
+
+def test_several_values_may_follow_one_flag(world: World, command) -> None:
+    np.save(world.folder / "other.npy", world.strong[:, :2])
+    ran = command(
+        "study", "--weak", world.folder / "weak.npy", world.folder / "other.npy", "--strong",
+        world.folder / "strong.npy", "--labels", world.folder / "labels.csv", "--target", "y", "--repeats", 1,
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert "other (1 divisions" in ran.out
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_the_table_shows_every_number_and_name_whole(arrays: dict, width: int) -> None:
+    names = [f"a rather long name of supervisor {i}" for i in range(3)]
+    summary = study(
+        dict.fromkeys(names, arrays["weak"]["a"] * 1e5), arrays["strong"], arrays["y"] * 1e-3
+    ).summary
+    console = Console(width=width, file=io.StringIO())
+    console.print(study_table(summary))
+    shown = console.file.getvalue()
+    assert "…" not in shown
+    for found in summary["supervisors"].values():
+        for key in ("weak_error", "strong_error", "misfit", "ceiling_error", "direct_error", "mean_error"):
+            assert f"{found['estimates'][key]['value']:.4g}" in shown
+        for key in ("gain", "cross_term"):
+            assert f"{found['estimates'][key]['value']:+.4g}" in shown
+    for name in names:
+        assert name.split()[-1] in shown
+
+
 def test_a_config_file_with_flags_over_it(world: World, command) -> None:
     path = world.folder / "study.toml"
     path.write_text(
@@ -191,9 +265,13 @@ def test_a_config_file_with_flags_over_it(world: World, command) -> None:
     options = json.loads((world.folder / "record" / "summary.json").read_text())["options"]
     assert (options["repeats"], options["heads"]) == (2, "linear")
     for text, said in (
-        ("repeat = 2", "repeat: Extra inputs are not permitted"),
-        ("repeats = 0", "repeats: Input should be greater than or equal to 1 (got 0)"),
+        ("repeat = 2", "repeat is no setting; did you mean repeats?"),
+        ("repeats = 0", "repeats (got 0): Input should be greater than or equal to 1"),
+        ("repeats = true", "repeats (got True)"),
         ("strong = 'x.npy'", "give it (--weak"),
+        ("weak = 3", "weak (got 3)"),
+        ("weak = [3]", "weak (got 3)"),
+        ("splits = true", "splits (got True)"),
         ("= 2", "not TOML"),
     ):
         path.write_text(text)
@@ -278,6 +356,8 @@ BAD_STUDY = {
     "too many folds": (lambda w: None, ["--cv", "60"], "fewer than the 60 folds"),
     "bad option": (lambda w: None, ["--test-size", "1.5"], "test_size"),
     "not a number": (lambda w: None, ["--cv", "many"], "many"),
+    "half a repeat": (lambda w: None, ["--seed", "2.9"], "2.9"),
+    "no splits": (lambda w: None, ["--evaluate-on", "valid"], "evaluate_on has no effect without splits"),
     "unknown flag": (lambda w: None, ["--frobnicate"], "--frobnicate"),
     "two alike": (lambda w: None, ["--weak", "WEAK"], "given twice"),
 }
@@ -305,5 +385,18 @@ def test_arrays_that_cannot_be_studied(arrays: dict) -> None:
         study(**arrays, splits={"s": (np.arange(60), np.arange(59, 90))})
     with pytest.raises(InputError, match="at least one supervisor"):
         study({}, arrays["strong"], arrays["y"])
-    with pytest.raises(InputError, match="repeat: Extra inputs are not permitted"):
+    with pytest.raises(InputError, match="did you mean repeats"):
         study(**arrays, repeat=3)
+    with pytest.raises(InputError, match="rows go from 0 to 89; got 90"):
+        study(**arrays, splits={"s": (np.arange(60), np.arange(60, 91))})
+    with pytest.raises(InputError, match="give a mapping"):
+        study(arrays["strong"], arrays["strong"], arrays["y"])
+    with pytest.raises(InputError, match="true and false"):
+        study(arrays["weak"], arrays["strong"], arrays["y"] > 0)
+
+
+def test_splits_are_row_numbers_or_masks(arrays: dict) -> None:
+    held = np.arange(90) % 3 == 0
+    by_mask = study(**arrays, splits={"s": (~held, held)}, repeats=2)
+    by_number = study(**arrays, splits={"s": (np.flatnonzero(~held), np.flatnonzero(held))}, repeats=2)
+    pd.testing.assert_frame_equal(by_mask.splits, by_number.splits)

@@ -18,8 +18,9 @@ app = App(
     help_format="markdown",
 )
 
-Columns = Annotated[tuple[str, ...], Parameter(negative="", show_default=False)]
-Paths = Annotated[tuple[Path, ...], Parameter(negative="", show_default=False)]
+Columns = Annotated[tuple[str, ...], Parameter(negative="", show_default=False, consume_multiple=True)]
+Paths = Annotated[tuple[Path, ...], Parameter(negative="", show_default=False, consume_multiple=True)]
+Count = Annotated[int, Parameter(converter=lambda _, tokens: int(tokens[0].value))]  # 2.5 is no count
 Switch = Annotated[bool, Parameter(negative="", show_default=False)]
 
 
@@ -34,8 +35,8 @@ def fit(
     weights: str | None = None,
     groups: str | None = None,
     heads: Literal["linear", "l2"] = "l2",
-    cv: int = 5,
-    seed: int = 0,
+    cv: Count = 5,
+    seed: Count = 0,
     overwrite: Switch = False,
 ) -> None:
     """Fit a student to weak labels from anywhere: a model, a rule, a person.
@@ -54,7 +55,7 @@ def fit(
     out
         Folder to make.
     target
-        Label column; repeat for several.
+        Label columns; needed if there are several.
     id
         Id column that joins both tables; without it rows are matched by position.
     weights
@@ -89,7 +90,9 @@ def fit(
 
 
 @app.command
-def predict(*, model: Path, features: Path, out: Path, id: str | None = None) -> None:
+def predict(
+    *, model: Path, features: Path, out: Path, id: str | None = None, overwrite: Switch = False
+) -> None:
     """Predict with a fitted student.
 
     Example: weakstrong predict --model student --features new.npy --out predictions.csv
@@ -104,11 +107,18 @@ def predict(*, model: Path, features: Path, out: Path, id: str | None = None) ->
         Table to write: .csv, .csv.gz or .parquet.
     id
         Id column of the features' table.
+    overwrite
+        Replace OUT if it is there.
     """
     from weakstrong.data.tables import read_features, write_table
     from weakstrong.student import Student
 
-    predictions = Student.load(model).predict(read_features(features, id))
+    if out.exists() and not overwrite:
+        raise InputError(f"{out}: is there already; choose another --out or pass --overwrite")
+    matrix = read_features(features, id)
+    if id is not None and matrix.ids is None:
+        raise InputError(f"{features}: holds no ids, so leave --id out (or save an .npz with `ids`)")
+    predictions = Student.load(model).predict(matrix)
     write_table(predictions, out)
     print(f"written: {out} ({len(predictions)} rows)")
 
@@ -125,11 +135,11 @@ def study(
     splits: Paths = (),
     evaluate_on: Columns = (),
     test_size: float | None = None,
-    repeats: int | None = None,
+    repeats: Count | None = None,
     supervised_fraction: float | None = None,
     heads: Literal["linear", "l2"] | None = None,
-    cv: int | None = None,
-    seed: int | None = None,
+    cv: Count | None = None,
+    seed: Count | None = None,
     out: Path | None = None,
     config: Path | None = None,
     example: str | None = None,
@@ -148,7 +158,7 @@ def study(
     Parameters
     ----------
     weak
-        Features of a supervisor: .npy, .npz, .csv or .parquet; repeat for several.
+        Features of the supervisors, a file each: .npy, .npz, .csv or .parquet.
     strong
         Features of the student.
     labels
@@ -160,10 +170,10 @@ def study(
     groups
         Column of groups in LABELS: kept on one side of every division, one cluster in intervals.
     splits
-        Table with a column a split: train, test, other roles or empty; or 0 and 1 (1 is held out). Or
-        an index file of ChemBench (.ind.pkl). Repeat for several.
+        Tables with a column a split: train, test, other roles or empty; or 0 and 1 (1 is held out). Or
+        index files as ChemBench publishes them, under their own names (.ind.pkl).
     evaluate_on
-        Role to hold out and judge on; repeat for several. [default: test]
+        Roles to hold out and judge on, with --splits. [default: test]
     test_size
         Share of rows held out, without --splits. [default: 0.2]
     repeats
@@ -179,7 +189,7 @@ def study(
     out
         Folder for summary.json, splits.csv, predictions.csv, figure.png and config.toml.
     config
-        TOML file with these settings (underscores for dashes, n_folds for cv); flags override it.
+        TOML file with these settings (underscores for dashes); flags override it. Every record has one.
     example
         Run on data that ship with scikit-learn instead: diabetes.
     overwrite
@@ -188,43 +198,38 @@ def study(
     from weakstrong.records import check_output
     from weakstrong.report.progress import track
     from weakstrong.report.tables import show, study_table
-    from weakstrong.studies.config import StudyOptions, validated
+    from weakstrong.studies.config import ExampleConfig, load_config
     from weakstrong.studies.examples import load_example
-    from weakstrong.studies.files import load_config, options_of, read_inputs
+    from weakstrong.studies.files import read_inputs
     from weakstrong.studies.run import run
 
     options = {
         "test_size": test_size, "repeats": repeats, "supervised_fraction": supervised_fraction,
-        "heads": heads, "n_folds": cv, "seed": seed,
+        "heads": heads, "cv": cv, "seed": seed,
     }  # fmt: skip
     files = {
         "weak": weak or None, "strong": strong, "labels": labels, "target": target, "id": id,
         "groups": groups, "splits": splits or None, "evaluate_on": evaluate_on or None, "out": out,
+        "example": example,
     }  # fmt: skip
-    given = {k: v for k, v in options.items() if v is not None}
-    named = {k: v for k, v in files.items() if v is not None}
-    if example is not None:
-        clash = [k for k in (*named, *(["config"] if config else [])) if k != "out"]
-        if clash:
-            raise InputError(f"--example brings its own data; leave out --{clash[0].replace('_', '-')}")
-        chosen, inputs = validated(StudyOptions, given, "study"), load_example(example)
-        settings = {"example": example, **chosen.model_dump()}
-    else:
-        settled = load_config(config, {**given, **named})
-        out, chosen, settings = settled.out, options_of(settled), settled.model_dump()
-        if out is not None:
-            check_output(out, overwrite)
-        inputs = read_inputs(settled)
-    found = run(inputs, chosen, out=out, overwrite=overwrite, settings=settings, track=track)
+    given = {k: v for k, v in {**options, **files}.items() if v is not None}
+    settled = load_config(config, given)
+    if settled.out is not None:
+        check_output(settled.out, overwrite)
+    inputs = load_example(settled.example) if isinstance(settled, ExampleConfig) else read_inputs(settled)
+    found = run(
+        inputs, settled.options(), out=settled.out, overwrite=overwrite, track=track,
+        settings=None if settled.out is None else settled.saved(settled.out),
+    )  # fmt: skip
     show(study_table(found.summary))
-    print(f"written: {out}" if out else "give --out DIR to keep the record and its figure")
+    print(f"written: {settled.out}" if settled.out else "give --out DIR to keep the record and its figure")
 
 
 def main() -> None:
     """Run a command; faults in the input are one line on stderr and exit code 2."""
     try:
         app(sys.argv[1:], exit_on_error=False, print_error=False)
-    except (InputError, CycloptsError) as error:
+    except (InputError, CycloptsError, OSError) as error:  # OSError: a full disk, a file taken away
         print("weakstrong: " + " ".join(str(error).split()), file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

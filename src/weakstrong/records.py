@@ -51,8 +51,8 @@ def output_folder(path: Path, key: str = "", *, overwrite: bool = False) -> Iter
     """Stage a folder beside `path` and move it there when all of it is written, DONE last.
 
     With a key (what identifies the run) the staging folder outlives an interruption, and the
-    next run with the same key finds what it holds; one with another key is removed. Without a
-    key nothing outlives an error.
+    next run with the same key finds what it holds, whatever ran in between; what other runs left
+    is removed when one is whole. Without a key nothing outlives an error.
     """
     path = Path(path).absolute()
     check_output(path, overwrite)
@@ -60,18 +60,19 @@ def output_folder(path: Path, key: str = "", *, overwrite: bool = False) -> Iter
     stage = path.with_name(prefix + (key[:16] or str(os.getpid())))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for stale in path.parent.glob(prefix + "*"):
-            if stale != stage:
-                shutil.rmtree(stale)
         stage.mkdir(exist_ok=True)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+        raise InputError(
+            f"{path}: cannot be written ({error.strerror or error}); choose another --out"
+        ) from error
     try:
         yield stage
         (stage / DONE).write_text("")
         if path.exists():
             shutil.rmtree(path)
         stage.rename(path)
+        for stale in path.parent.glob(prefix + "*"):
+            shutil.rmtree(stale, ignore_errors=True)
     except BaseException:
         if not key:
             shutil.rmtree(stage, ignore_errors=True)
@@ -80,7 +81,7 @@ def output_folder(path: Path, key: str = "", *, overwrite: bool = False) -> Iter
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that it is there whole or not at all."""
-    partial = path.with_name(f".partial-{path.name}")
+    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
     partial.write_bytes(content)
     partial.replace(path)
 

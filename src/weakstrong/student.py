@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -133,7 +135,7 @@ class Student:
             raise InputError(
                 f"{folder}: no saved student here ({error.strerror}: {error.filename})"
             ) from error
-        except (ValueError, KeyError, TypeError, EOFError) as error:
+        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise InputError(f"{folder}: the saved student is damaged; fit it again") from error
         shape = (card["n_features"], len(reports))
         if not intact or head.coef.shape != shape or card["format"] != _FORMAT:
@@ -188,6 +190,12 @@ def fit_files(
         weak_labels, matrix, targets=targets, id_column=id_column, weights=weights, groups=groups
     )
     student = train_student(matrix, labels, heads=heads, n_folds=n_folds, seed=seed)
+    clash = [t for t in labels.targets if f"{t}_fitted" in labels.targets]
+    if clash:
+        raise InputError(
+            f"{weak_labels}: predictions of {clash[0]!r} get a column '{clash[0]}_fitted', a target's name: "
+            "rename that target"
+        )
     predicted = student.predict(matrix)
     for t, name in enumerate(labels.targets):
         predicted[f"{name}_fitted"] = ~np.isnan(labels.values[:, t])

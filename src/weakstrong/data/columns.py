@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from weakstrong.data.ids import some
 from weakstrong.errors import InputError
 
+TOO_LARGE = np.float64(1e100)  # squares and their sums stay far from overflow below it
 _MAX_CLASSES = 10
 
 
@@ -23,21 +24,32 @@ def numeric_column(column: pd.Series, path: Path, *, allow_missing: bool = False
     where = f"{path}: column {str(column.name)!r}"
     if column.dtype.kind in "mM":
         raise InputError(f"{where} holds dates or times; remove the column, or encode it as numbers")
+    if column.dtype == object and isinstance(next(iter(column), None), list | tuple | np.ndarray):
+        raise InputError(f"{where} holds lists; give each element a column, or save the matrix as .npy")
     numbers = pd.to_numeric(column, errors="coerce")
     text = np.asarray(numbers.isna() & column.notna())
     if text.any():
         row = int(text.argmax())
         raise InputError(
             f"{where}, row {row} (counted from 0): {_shown(column.iloc[row])} is not a number; "
-            "remove the column, name it as --id if it is one, or encode it as numbers"
+            "correct it; or if the column is no number, remove it, name it as --id, or encode it"
         )
     values = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
-    bad = np.isinf(values) if allow_missing else ~np.isfinite(values)
+    bad = ~(np.abs(values) < TOO_LARGE)
+    if allow_missing:
+        bad &= ~np.isnan(values)
     if bad.any():
         row = int(bad.argmax())
-        what = "infinity" if np.isinf(values[row]) else "a missing value (NaN)"
-        raise InputError(f"{where}, row {row} (counted from 0): {what}; fill it in or leave the row out")
+        raise InputError(f"{where}, row {row} (counted from 0): {fault_of(values[row])}")
     return np.asarray(values)
+
+
+def fault_of(value: float) -> str:
+    """What is wrong with a number, and the remedy."""
+    if np.isfinite(value):
+        return f"{value:.3g} is too large to be squared; rescale the column"
+    what = "a missing value (NaN)" if np.isnan(value) else "infinity"
+    return f"{what}; fill it in or leave the row out"
 
 
 def real_valued(column: pd.Series, path: Path, *, allow_missing: bool = False) -> NDArray[np.float64]:
@@ -49,10 +61,9 @@ def real_valued(column: pd.Series, path: Path, *, allow_missing: bool = False) -
     )
     if pd.api.types.is_bool_dtype(column):
         raise InputError(f"{where} holds true and false; {reason}")
-    if not pd.api.types.is_numeric_dtype(column):
-        numbers = pd.to_numeric(column, errors="coerce")
-        text = np.asarray(numbers.isna() & column.notna())
-        if text.any():
+    if not pd.api.types.is_numeric_dtype(column) and column.dtype.kind not in "mM":
+        text = np.asarray(pd.to_numeric(column, errors="coerce").isna() & column.notna())
+        if text.sum() > column.notna().sum() / 2:  # fewer are slips of the pen, not classes
             row = int(text.argmax())
             raise InputError(
                 f"{where}, row {row} (counted from 0): {_shown(column.iloc[row])} is not a number; {reason}"
@@ -73,6 +84,8 @@ def target_names(frame: pd.DataFrame, path: Path, asked: tuple[str, ...], others
     for name in (*asked, *others):
         if name not in frame:
             raise InputError(f"{path}: no column {name!r}; columns: {some(frame.columns)}")
+        if name in asked and name in others:
+            raise InputError(f"{path}: column {name!r} cannot be a target and ids, weights or groups too")
     if asked:
         return list(dict.fromkeys(asked))
     left = [str(c) for c in frame.columns if c not in others]

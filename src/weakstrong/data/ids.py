@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,11 @@ class Features:
 
 def checked_ids(column: pd.Series, path: Path) -> NDArray[np.str_]:
     """Ids as text: none missing, none twice."""
-    missing = np.asarray(column.isna())
+    missing = np.asarray(column.isna() | (column == ""))
     if missing.any():
-        raise InputError(f"{path}: column {column.name!r}, row {missing.argmax()} (counted from 0): no id")
+        raise InputError(
+            f"{path}: column {column.name!r}, row {missing.argmax()} (counted from 0): no id; give it one"
+        )
     ids = column.astype(str).to_numpy(dtype=np.str_)
     refuse_repeats(ids, path)
     return ids
@@ -55,24 +58,36 @@ def rows_of(ids: NDArray[np.str_], path: Path, wanted: NDArray[np.str_], by: str
     return np.asarray(rows, dtype=np.int64)
 
 
-def refuse_shared_columns(features: Features, frame: pd.DataFrame, path: Path) -> None:
-    """Without ids to join by, a column in both tables is either an id or a label among the features."""
-    shared = [c for c in features.names or () if c in frame.columns]
+def refuse_shared_columns(features: Features, frame: pd.DataFrame, path: Path, used: Collection[str]) -> None:
+    """No column may be a feature and a label, weight or group too.
+
+    Without ids to join by, a column that both tables have may be the id, or a label: it is refused too.
+    """
+    suspect = used if features.ids is not None else {*used, *frame.columns}
+    shared = sorted((c for c in features.names or () if c in suspect), key=lambda c: c not in used)
     if shared:
-        raise InputError(
-            f"{features.source}: column {shared[0]!r} is also in {path}; "
-            f"pass --id {shared[0]} if rows are joined by it, else remove it from the features"
-        )
+        remedy = "remove it from the features"
+        if shared[0] not in used:
+            remedy = f"pass --id {shared[0]} if rows are joined by it, else {remedy}"
+        raise InputError(f"{features.source}: column {shared[0]!r} is also in {path}; {remedy}")
 
 
-def same_length(features: Features, n: int, path: Path) -> str:
-    """A note that rows are matched by position; an error where counts differ."""
-    if len(features.values) != n:
-        raise InputError(
-            f"{features.source} has {len(features.values)} rows and {path} has {n}; without ids rows are "
-            "matched by position, so counts must agree: give ids (--id COLUMN, or `ids` in an .npz)"
-        )
-    return f"{features.source} is matched to {path} by position ({n} rows), not by id"
+def by_position(features: Sequence[Features], n: int, path: Path, id_column: str | None) -> str:
+    """A note that rows are matched by position; an error where counts differ or ids are left unused."""
+    for each in features:
+        if each.ids is not None:
+            raise InputError(
+                f"{each.source} has ids: name the id column of {path} with --id; or, to match rows by "
+                "position, save the matrix without ids"
+            )
+        if len(each.values) != n:
+            raise InputError(
+                f"{each.source} has {len(each.values)} rows and {path} has {n}; without ids rows are "
+                "matched by position, so counts must agree: give ids (--id COLUMN, or `ids` in an .npz)"
+            )
+    sources = ", ".join(dict.fromkeys(each.source for each in features))
+    because = "" if id_column is None else f", though {path} has ids: an .npz can hold `ids`"
+    return f"{sources}: matched to {path} by position ({n} rows), not by id{because}"
 
 
 def widened(features: Features, names: list[str] | None, width: int, owner: str) -> Features:

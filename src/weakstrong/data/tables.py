@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from weakstrong.data.columns import numeric_column
+from weakstrong.data.columns import TOO_LARGE, fault_of, numeric_column
 from weakstrong.data.ids import Features, checked_ids, refuse_repeats, some
 from weakstrong.errors import InputError
 
@@ -41,7 +41,7 @@ def read_features(path: Path, id_column: str | None = None) -> Features:
     if path.name.endswith(_ARRAYS):
         values, ids = _read_array(path)
         return Features(_checked_matrix(values, path), None, ids, str(path))
-    frame = read_table(path, id_column)
+    frame = read_table(path, id_column, accepted=(*_TABLES, *_ARRAYS))
     ids = None
     if id_column is not None:
         if id_column not in frame:
@@ -59,14 +59,18 @@ def read_features(path: Path, id_column: str | None = None) -> Features:
     return Features(np.column_stack(columns), tuple(map(str, frame.columns)), ids, str(path))
 
 
-def read_table(path: Path, id_column: str | None = None) -> pd.DataFrame:
+def read_table(
+    path: Path, id_column: str | None = None, *, accepted: tuple[str, ...] = _TABLES
+) -> pd.DataFrame:
     """A CSV (plain or gzipped) or Parquet table; the id column is read as text."""
     path = Path(path)
     if not path.name.endswith(_TABLES):
-        accepted = ", ".join((*_TABLES, *_ARRAYS))
-        raise InputError(f"{path}: this kind of file is not read here; give one of {accepted}")
+        raise InputError(
+            f"{path}: this kind of file is not read here; give one of {', '.join(accepted)} "
+            "(pickles are never read)"
+        )
     try:
-        frame = _read_csv(path, id_column) if path.name.endswith(_CSV) else pd.read_parquet(path)
+        frame = _read_csv(path, id_column) if path.name.endswith(_CSV) else _read_parquet(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except pd.errors.EmptyDataError as error:
@@ -85,30 +89,46 @@ def _read_csv(path: Path, id_column: str | None) -> pd.DataFrame:
     """A CSV under the names of its first line as they are: pandas renames repeated ones in silence."""
     first = pd.read_csv(path, header=None, nrows=1, dtype=str, skipinitialspace=True, keep_default_na=False)
     names = first.iloc[0]
+    for separator in (";", "\t"):
+        if len(names) == 1 and separator in names[0]:
+            raise ValueError(f"its cells are separated by {separator!r}; separate them by commas")
     numbers = pd.to_numeric(names, errors="coerce")
     if numbers.notna().all() and (numbers % 1 != 0).any():
         raise ValueError("its first line holds numbers; add a line of column names")
-    text = {} if id_column is None else {id_column: str}
-    frame = pd.read_csv(path, dtype=text, skipinitialspace=True)
+    frame = pd.read_csv(path, skipinitialspace=True)
     if not frame.index.equals(pd.RangeIndex(len(frame))):
         raise ValueError("its rows have more cells than its first line has names")
-    return frame.set_axis(names.to_list(), axis=1)
+    frame = frame.set_axis(names.to_list(), axis=1)
+    if id_column in names.to_list():  # as it stands: 007 is not 7, and NA is an id like any other
+        ids = pd.read_csv(path, usecols=[id_column], dtype=str, keep_default_na=False, skipinitialspace=True)
+        frame[id_column] = ids[id_column].str.strip()
+    return frame
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    """A Parquet table; a named index is a column like any other."""
+    frame = pd.read_parquet(path)
+    return frame if frame.index.name is None else frame.reset_index()
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
-    """Write CSV or Parquet, whole or not at all."""
+    """Write CSV or Parquet, whole or not at all; a file that is there already is replaced."""
     if not path.name.endswith((".csv", ".csv.gz", ".parquet")):
         raise InputError(f"{path}: a table is written as .csv, .csv.gz or .parquet")
     partial = path.with_name(f".partial-{path.name}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         if path.name.endswith(".parquet"):
             frame.to_parquet(partial, index=False)
         else:
             frame.to_csv(partial, index=False)
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+        if partial.parent.is_dir():
+            partial.unlink(missing_ok=True)
+        raise InputError(
+            f"{path}: cannot be written ({error.strerror or error}); choose another --out"
+        ) from error
 
 
 def _read_array(path: Path) -> tuple[NDArray[Any], NDArray[np.str_] | None]:
@@ -118,10 +138,12 @@ def _read_array(path: Path) -> tuple[NDArray[Any], NDArray[np.str_] | None]:
         if not isinstance(loaded, np.lib.npyio.NpzFile):
             return np.asarray(loaded), None
         with loaded:
-            arrays = {name: loaded[name] for name in loaded.files}
+            arrays = {name: _member(loaded, name, path) for name in loaded.files}
+    except InputError:
+        raise
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or _first_line(error)})") from error
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(
             f"{path}: not a plain numeric array (pickled and object arrays are not read); "
             "save a float array with numpy.save or numpy.savez"
@@ -142,6 +164,19 @@ def _read_array(path: Path) -> tuple[NDArray[Any], NDArray[np.str_] | None]:
     return values, texts
 
 
+def _member(archive: np.lib.npyio.NpzFile, name: str, path: Path) -> NDArray[Any]:
+    """An array of an .npz; one of Python objects, as ids from pandas often are, is refused by name."""
+    try:
+        return np.asarray(archive[name])
+    except ValueError as error:
+        if "Object arrays" not in str(error):
+            raise
+        raise InputError(
+            f"{path}: array {name!r} holds Python objects, which are not unpickled; "
+            f"save numbers as floats, and ids as text: ids.astype(str)"
+        ) from error
+
+
 def _checked_matrix(values: NDArray[Any], path: Path) -> NDArray[Any]:
     if values.ndim != 2:
         raise InputError(
@@ -155,13 +190,12 @@ def _checked_matrix(values: NDArray[Any], path: Path) -> NDArray[Any]:
     if values.dtype.kind != "f":
         return values.astype(np.float64)
     for start in range(0, len(values), 1 << 16):
-        bad = ~np.isfinite(values[start : start + (1 << 16)])
+        bad = ~(np.abs(values[start : start + (1 << 16)]) < TOO_LARGE)
         if bad.any():
             row, column = np.argwhere(bad)[0]
-            what = "a NaN" if np.isnan(values[start + row, column]) else "infinity"
             raise InputError(
-                f"{path}: row {start + row}, column {column} (counted from 0): {what}; "
-                "fill it in or leave the row out"
+                f"{path}: row {start + row}, column {column} (counted from 0): "
+                f"{fault_of(values[start + row, column])}"
             )
     return values.astype(np.float32) if values.dtype == np.float16 else values
 

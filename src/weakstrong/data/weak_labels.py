@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weakstrong.data.columns import group_names, real_valued, row_weights, target_names
-from weakstrong.data.ids import Features, checked_ids, refuse_shared_columns, rows_of, same_length
+from weakstrong.data.ids import Features, by_position, checked_ids, refuse_shared_columns, rows_of
 from weakstrong.data.tables import read_table
 
 Array = NDArray[np.float64]
@@ -57,6 +57,7 @@ def read_weak_labels(
     frame = read_table(path, id_column)
     others = {c for c in (id_column, weights, groups) if c is not None}
     names = target_names(frame, path, tuple(targets), others)
+    refuse_shared_columns(features, frame, path, {*names, *others})
     both = id_column is not None and features.ids is not None
     rows = np.arange(len(frame))
     notes: tuple[str, ...] = ()
@@ -64,9 +65,7 @@ def read_weak_labels(
         assert features.ids is not None
         rows = rows_of(features.ids, Path(features.source), checked_ids(frame[id_column], path), str(path))
     else:
-        if id_column is None:
-            refuse_shared_columns(features, frame, path)
-        notes = (same_length(features, len(frame), path),)
+        notes = (by_position([features], len(frame), path, id_column),)
     n = len(features.values)
 
     def placed(column: NDArray[Any], empty: Any) -> NDArray[Any]:

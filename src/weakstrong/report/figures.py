@@ -9,6 +9,8 @@ from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+_LEGEND_INSIDE = 6  # supervisors; more would cover points
+
 
 def gain_against_misfit(rows: pd.DataFrame, target: str) -> bytes:
     """PNG of gain in accuracy against misfit, a point a division, a colour a supervisor (Figures 2d-f).
@@ -34,10 +36,13 @@ def gain_against_misfit(rows: pd.DataFrame, target: str) -> bytes:
     for place, (name, part) in enumerate(rows.groupby("supervisor", sort=False)):
         axes.scatter(part["misfit"], part["gain"], s=24, color=colours(place % colours.N), label=_short(name))
     axes.set_xlim(0, top)
-    axes.set_xlabel("misfit: error of the student on the weak labels")
-    axes.set_ylabel("gain: weak error − student's error")
+    axes.set_xlabel("misfit on held-out rows: mean squared (student − weak label)")
+    axes.set_ylabel("gain on held-out rows: weak error − student's error")
     axes.set_title(f"{_short(target)}: a point is a division of the rows", fontsize=11)
-    axes.legend(frameon=False, fontsize=9)
+    if rows["supervisor"].nunique() > _LEGEND_INSIDE:
+        axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    else:
+        axes.legend(frameon=False, fontsize=9)
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=150, metadata={"Software": None})
     return buffer.getvalue()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
@@ -21,27 +23,34 @@ _STUDY_COLUMNS = {
     "direct": "direct_error",
     "mean": "mean_error",
 }
-_WITH_INTERVAL = {"gain", "cross_term"}
+_SIGNED = {"gain", "cross_term"}
+_NOTHING = 1e-12  # relative to the error of predicting the mean: rounding
+_ENDLESS = 10_000  # columns: files and pipes have no right margin
 
 
 def show(renderable: RenderableType) -> None:
-    """Print to standard output, at full width where it is not a terminal."""
-    console = Console(highlight=False, soft_wrap=False)
+    """Print to standard output; lines are broken on a terminal only."""
+    console = Console(highlight=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=140)
+        console = Console(highlight=False, width=_ENDLESS)
     console.print(renderable)
+
+
+def _table(title: str, first: str, others: Iterable[str]) -> Table:
+    """A table whose names fold and whose numbers are never cut."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.add_column(first, overflow="fold")
+    for heading in others:
+        table.add_column(heading, justify="right", overflow="fold", min_width=6)
+    return table
 
 
 def study_table(summary: dict[str, Any]) -> RenderableType:
     """Errors of every supervisor's student beside the baselines, then conclusions in words."""
-    table = Table(
-        title=f"{escape(summary['target'])}: mean squared errors on held-out rows", title_justify="left"
-    )
-    table.add_column("supervisor")
-    for heading in _STUDY_COLUMNS:
-        table.add_column(heading, justify="right")
+    title = f"{escape(summary['target'])}: mean squared errors on held-out rows"
+    table = _table(title, "supervisor", _STUDY_COLUMNS)
     for name, found in summary["supervisors"].items():
-        cells = [_cell(found["estimates"][key], key) for key in _STUDY_COLUMNS.values()]
+        cells = [_cell(found["estimates"], key) for key in _STUDY_COLUMNS.values()]
         table.add_row(escape(name), *cells)
     lines = [Text(f"note: {note}") for note in summary["notes"]]
     for name, found in summary["supervisors"].items():
@@ -53,9 +62,9 @@ def study_table(summary: dict[str, Any]) -> RenderableType:
         lines.append(Text(f"  gap recovered: {_recovered(found)}"))
     lines.append(
         Text(
-            "\nstudent: trained on the supervisor's labels alone; ceiling: its class on the truth of the "
-            "same rows;\ndirect: its class on the very labels the supervisor had. "
-            "[ ]: 95% interval from the held-out rows."
+            "\nstudent: trained on the labels its supervisor made, alone; ceiling: its class on the truth of "
+            "the same rows;\ndirect: its class on the true labels its supervisor had; mean: predicting their "
+            "mean. Intervals are from\nthe held-out rows."
         )
     )
     return Group(table, *lines)
@@ -63,21 +72,9 @@ def study_table(summary: dict[str, Any]) -> RenderableType:
 
 def student_table(student: Student, notes: tuple[str, ...]) -> RenderableType:
     """How the targets were fitted, and what that does not say."""
-    table = Table(
-        title=f"student on {student.head.n_features} features, heads: {student.heads}", title_justify="left"
-    )
-    headings = (
-        "target",
-        "rows fitted",
-        "label variance",
-        "misfit",
-        "held-out misfit",
-        "radius",
-        "rank",
-        "gap",
-    )
-    for heading in headings:
-        table.add_column(heading, justify="left" if heading == "target" else "right")
+    title = f"student on {student.head.n_features} features, heads: {student.heads}"
+    headings = ("rows fitted", "label variance", "misfit", "held-out misfit", "radius", "rank", "gap")
+    table = _table(title, "target", headings)
     for r in student.reports:
         radius = "–" if r.radius is None else f"{r.radius:.4g}"
         numbers = (f"{v:.4g}" for v in (r.label_variance, r.misfit, r.heldout_misfit))
@@ -89,6 +86,7 @@ def student_table(student: Student, notes: tuple[str, ...]) -> RenderableType:
         lines.append(Text("note: the radius is chosen on the weak labels: Theorem 1 holds given the radius"))
     lines.append(
         Text(
+            "rank: of the features; gap: bound on the distance from the optimum, relative to the variance.\n"
             "Misfit is what the student does not reproduce of the weak labels. It is not evidence of gain:\n"
             "whether the student is better takes true labels on some rows (weakstrong study, or measure)."
         )
@@ -96,10 +94,11 @@ def student_table(student: Student, notes: tuple[str, ...]) -> RenderableType:
     return Group(table, *lines)
 
 
-def _cell(estimate: dict[str, float], key: str) -> str:
-    if key not in _WITH_INTERVAL:
-        return f"{estimate['value']:.4g}"
-    return f"{estimate['value']:+.4g} \\[{estimate['low']:+.3g}, {estimate['high']:+.3g}]"
+def _cell(estimates: dict[str, dict[str, float]], key: str) -> str:
+    value = estimates[key]["value"]
+    if abs(value) <= _NOTHING * estimates["mean_error"]["value"]:
+        return "0"
+    return f"{value:+.4g}" if key in _SIGNED else f"{value:.4g}"
 
 
 def _spread(found: dict[str, Any]) -> str:

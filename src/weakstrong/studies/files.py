@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -12,34 +11,11 @@ from numpy.typing import NDArray
 
 from weakstrong.data.chembench import published_split
 from weakstrong.data.columns import group_names, real_valued, target_names
-from weakstrong.data.ids import Features, checked_ids, refuse_shared_columns, rows_of, same_length
+from weakstrong.data.ids import Features, by_position, checked_ids, refuse_shared_columns, rows_of
 from weakstrong.data.tables import read_features, read_table
 from weakstrong.errors import InputError
-from weakstrong.studies.config import StudyConfig, StudyOptions, validated
+from weakstrong.studies.config import StudyConfig
 from weakstrong.studies.inputs import Split, StudyInputs
-
-_PATHS = ("strong", "labels", "out")
-_PATH_LISTS = ("weak", "splits")
-
-
-def load_config(path: Path | None, given: dict[str, Any]) -> StudyConfig:
-    """Settings of a TOML file, overridden by those given; paths in the file are relative to it.
-
-    Raises
-    ------
-    InputError
-        On a file that is not TOML, an unknown key, or a value that does not fit.
-    """
-    values: dict[str, Any] = {}
-    if path is not None:
-        try:
-            values = tomllib.loads(Path(path).read_text())
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-        except (tomllib.TOMLDecodeError, UnicodeError) as error:
-            raise InputError(f"{path}: not TOML ({error})") from error
-        values = {k: _relative(k, v, Path(path).parent) for k, v in values.items()}
-    return validated(StudyConfig, {**values, **given}, str(path) if path else "study")
 
 
 def read_inputs(config: StudyConfig) -> StudyInputs:
@@ -55,18 +31,15 @@ def read_inputs(config: StudyConfig) -> StudyInputs:
     asked = () if config.target is None else (config.target,)
     [target] = target_names(frame, config.labels, asked, others)
     ids = None if config.id is None else checked_ids(frame[config.id], config.labels)
-    notes: list[str] = []
-
-    def joined(path: Path) -> NDArray[Any]:
-        features = read_features(path, config.id)
-        values, note = _in_order(features, frame, ids, config.labels)
-        notes.extend(note)
-        return values
-
+    weak = {name: read_features(path, config.id) for name, path in _named(config.weak).items()}
+    strong = read_features(config.strong, config.id)
+    for features in (*weak.values(), strong):
+        refuse_shared_columns(features, frame, config.labels, {target, *others})
+    matrices, notes = _in_order([*weak.values(), strong], config, ids, len(frame))
     groups = None if config.groups is None else group_names(frame[config.groups], config.labels)
     return StudyInputs(
-        weak={name: joined(path) for name, path in _named(config.weak).items()},
-        strong=joined(config.strong),
+        weak=dict(zip(weak, matrices[:-1], strict=True)),
+        strong=matrices[-1],
         y=real_valued(frame[target], config.labels),
         target=target,
         ids=ids,
@@ -77,16 +50,26 @@ def read_inputs(config: StudyConfig) -> StudyInputs:
 
 
 def _in_order(
-    features: Features, frame: pd.DataFrame, ids: NDArray[np.str_] | None, labels: Path
-) -> tuple[NDArray[Any], list[str]]:
-    """Feature rows in the order of the labels, by id where both have ids, else by position."""
-    if ids is None or features.ids is None:
-        if ids is None:
-            refuse_shared_columns(features, frame, labels)
-        return features.values, [same_length(features, len(frame), labels)]
-    rows = rows_of(features.ids, Path(features.source), ids, str(labels))
-    rows_of(ids, labels, features.ids, features.source)  # neither side may have rows of its own
-    return features.values[rows], []
+    read: list[Features], config: StudyConfig, ids: NDArray[np.str_] | None, n: int
+) -> tuple[list[NDArray[Any]], list[str]]:
+    """Feature matrices with rows in the order of the labels, all by id or all by position."""
+    without = [f for f in read if f.ids is None]
+    if ids is None or len(without) == len(read):
+        return [f.values for f in read], [by_position(read, n, config.labels, config.id)]
+    if without:
+        raise InputError(
+            f"{without[0].source} has no ids to join by, and other features have: save it as a table with "
+            "the column, or as .npz with `ids`"
+        )
+    matrices, notes = [], []
+    for features in read:
+        assert features.ids is not None
+        rows = rows_of(features.ids, Path(features.source), ids, str(config.labels))
+        matrices.append(features.values[rows])
+        unlabelled = len(features.ids) - n
+        if unlabelled:
+            notes.append(f"{features.source}: {unlabelled} rows have no label in {config.labels}; left out")
+    return matrices, notes
 
 
 def _named(paths: tuple[Path, ...]) -> dict[str, Path]:
@@ -124,23 +107,10 @@ def _split(column: pd.Series, name: str, path: Path, evaluate_on: tuple[str, ...
         train, test = ~held, held
     else:
         train, test = roles == "train", roles.isin(evaluate_on)
-    if not train.any() or not test.any():
-        missing = "'train'" if not train.any() else " or ".join(map(repr, evaluate_on))
-        raise InputError(
-            f"{path}: split {name!r} has no row with role {missing}; give roles (train, test, ...) or 0 and "
-            "1 (1 is held out), and an id column if there is one with --id"
-        )
+        missing = [role for role in ("train", *evaluate_on) if role not in set(roles)]
+        if missing:
+            raise InputError(
+                f"{path}: split {name!r} has no row with role {missing[0]!r}; give roles (train, test, ...) "
+                "or 0 and 1 (1 is held out), and an id column if there is one with --id"
+            )
     return Split(name, np.flatnonzero(train), np.flatnonzero(test))
-
-
-def _relative(key: str, value: Any, folder: Path) -> Any:
-    if key in _PATHS and isinstance(value, str):
-        return folder / value
-    if key in _PATH_LISTS:
-        return [folder / v for v in ([value] if isinstance(value, str) else value)]
-    return value
-
-
-def options_of(config: StudyConfig) -> StudyOptions:
-    """The options without the files."""
-    return StudyOptions(**{name: getattr(config, name) for name in StudyOptions.model_fields})

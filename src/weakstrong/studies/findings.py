@@ -76,9 +76,9 @@ def conclusions(estimates: Mapping[str, Estimate]) -> list[str]:
     """What the estimates say, in words; undecided where an interval holds zero."""
     over_direct = _verdict(
         estimates["gain_over_direct"],
-        "the student beats training on the supervisor's own labels",
-        "training on the supervisor's own labels beats the student",
-        "whether the student beats training on the supervisor's own labels",
+        "the student beats training directly on the true labels its supervisor had",
+        "training directly on the true labels its supervisor had beats the student",
+        "whether the student beats training directly on the true labels its supervisor had",
     )
     misfit, label_spread = (float(estimates[k].value) for k in ("misfit", "mean_error"))
     if misfit <= _NO_MISFIT * label_spread:

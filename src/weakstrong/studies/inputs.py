@@ -80,7 +80,7 @@ def divisions(inputs: StudyInputs, options: StudyOptions) -> list[Unit]:
             supervised, student = _shares(train, cluster, options.supervised_fraction, rng)
             units.append(Unit(name, repeat, supervised, student, test))
     for unit in units:
-        _check_unit(unit, cluster, options)
+        _check_unit(unit, cluster, options, "rows" if inputs.groups is None else "groups")
     return units
 
 
@@ -111,6 +111,10 @@ def check_inputs(inputs: StudyInputs) -> None:
     if inputs.y.ndim != 1:
         raise InputError(f"labels have shape {inputs.y.shape}; a study takes one target, shape (n,)")
     _refuse_infinite(inputs.y[:, None], "labels")
+    for split in inputs.splits:
+        rows = np.concatenate([split.train, split.test])
+        if rows.size and not 0 <= rows.min() <= rows.max() < len(inputs.y):
+            raise InputError(f"split {split.name!r}: rows go from 0 to {len(inputs.y) - 1}; got {rows.max()}")
     names = [split.name for split in inputs.splits]
     if len(set(names)) < len(names):
         twice = next(n for n in names if names.count(n) > 1)
@@ -128,14 +132,14 @@ def _refuse_infinite(values: NDArray[Any], name: str) -> None:
         )
 
 
-def _check_unit(unit: Unit, cluster: NDArray[np.int64], options: StudyOptions) -> None:
+def _check_unit(unit: Unit, cluster: NDArray[np.int64], options: StudyOptions, units: str) -> None:
     parts = {"the supervisor": unit.supervised, "the student": unit.student}
     for who, rows in parts.items():
         count = len(np.unique(cluster[rows]))
-        if count < options.n_folds:
+        if count < options.cv:
             raise InputError(
-                f"split {unit.split!r}, repeat {unit.repeat}: {count} independent rows for {who}, fewer than "
-                f"the {options.n_folds} folds; use more rows, fewer folds or another supervised fraction"
+                f"split {unit.split!r}, repeat {unit.repeat}: {count} {units} for {who}, fewer than the "
+                f"{options.cv} folds; use more {units}, fewer folds (cv) or another supervised fraction"
             )
     if len(unit.test) < _MIN_TEST_ROWS:
         raise InputError(

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from weakstrong.errors import InputError
 from weakstrong.estimator import HeadProjection
 from weakstrong.records import (
     fingerprint,
@@ -74,8 +75,9 @@ def study(
     groups : array of shape (n,), optional
         Rows of a group stay on one side of every division and count as one cluster.
     splits : mapping of name to (train rows, test rows), optional
+        Row numbers or boolean masks.
     **options
-        Of `StudyOptions`: heads, n_folds, supervised_fraction, test_size, repeats, seed.
+        Of `StudyOptions`: heads, cv, supervised_fraction, test_size, repeats, seed.
 
     Returns
     -------
@@ -87,17 +89,26 @@ def study(
         If lengths differ, a value is not finite, an option is unknown or out of range, or a
         division is too small to fit.
     """
+    if not isinstance(weak, Mapping):
+        raise InputError("weak: give a mapping, as {'name of the supervisor': features}")
+    if np.asarray(y).dtype.kind == "b":
+        raise InputError("y holds true and false; a study takes real values (squared loss), no classes yet")
     given = StudyInputs(
         weak={str(name): np.asarray(values) for name, values in weak.items()},
         strong=np.asarray(strong),
         y=np.asarray(y, dtype=np.float64),
         groups=None if groups is None else np.asarray(groups),
         splits=tuple(
-            Split(str(name), np.asarray(train, dtype=np.int64), np.asarray(test, dtype=np.int64))
+            Split(str(name), _row_numbers(train), _row_numbers(test))
             for name, (train, test) in (splits or {}).items()
         ),
     )
     return run(given, validated(StudyOptions, options, "study"))
+
+
+def _row_numbers(rows: ArrayLike) -> NDArray[np.int64]:
+    given = np.asarray(rows)
+    return np.flatnonzero(given) if given.dtype == np.bool_ else given.astype(np.int64)
 
 
 def run(
@@ -137,7 +148,9 @@ def run(
     )  # fmt: skip
     folder = nullcontext(None) if out is None else output_folder(out, key, overwrite=overwrite)
     with folder as stage:
-        numbered = enumerate(track(units, "study"))
+        done = 0 if stage is None else len(list(stage.glob(".fits-*.parquet")))
+        doing = f"study, going on after {done} of {len(units)} divisions" if done else "study"
+        numbered = enumerate(track(units, doing))
         parts = [_kept(stage, number, unit, inputs, options) for number, unit in numbered]
         predictions = pd.concat([p for p, _ in parts], ignore_index=True)
         fits = pd.concat([f for _, f in parts], ignore_index=True)
@@ -173,7 +186,7 @@ def fit_unit(unit: Unit, inputs: StudyInputs, options: StudyOptions) -> tuple[pd
     """
 
     def fitted(features: NDArray[Any], rows: NDArray[np.int64], labels: Array) -> HeadProjection:
-        model = HeadProjection(options.heads, n_folds=options.n_folds, random_state=options.seed)
+        model = HeadProjection(options.heads, n_folds=options.cv, random_state=options.seed)
         groups = None if inputs.groups is None else inputs.groups[rows]
         return model.fit(features[rows], labels, groups=groups)
 
