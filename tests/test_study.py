@@ -236,12 +236,10 @@ def test_several_values_may_follow_one_flag(world: World, command) -> None:
     assert "other (1 divisions" in ran.out
 
 
-@pytest.mark.parametrize("width", [80, 200])
-def test_the_table_shows_every_number_and_name_whole(arrays: dict, width: int) -> None:
+@pytest.mark.parametrize(("width", "unit"), [(80, 1.0), (80, 30.0), (120, 1e-3), (200, 1e-3)])
+def test_the_table_shows_every_number_and_name_whole(arrays: dict, width: int, unit: float) -> None:
     names = [f"a rather long name of supervisor {i}" for i in range(3)]
-    summary = study(
-        dict.fromkeys(names, arrays["weak"]["a"] * 1e5), arrays["strong"], arrays["y"] * 1e-3
-    ).summary
+    summary = study(dict.fromkeys(names, arrays["weak"]["a"]), arrays["strong"], arrays["y"] * unit).summary
     console = Console(width=width, file=io.StringIO())
     console.print(study_table(summary))
     shown = console.file.getvalue()
