@@ -5,10 +5,10 @@ Two questions, answered in one run as ratios (``python benchmarks/heads.py``, ab
 1. A hundred finetuning tasks at the paper's sizes, both stages: 100 heads on true labels, then 100
    on the first heads' labels, 2,000 fresh rows and 16 features each. Against a loop of scikit-learn's
    LinearRegression or Ridge, and a loop of full-batch Adam (torch), each task on its own.
-2. One task with 200,000 rows and 256 features: time, and peak memory beyond the data, each contender
-   in a process of its own. Against LinearRegression, Ridge and minibatch Adam.
+2. One task with 200,000 rows and 256 features. Against LinearRegression, Ridge and minibatch Adam.
 
-Loss is reported beside time: excess over the least training loss, relative to the labels' variance.
+Time, and peak memory beyond the data, each contender in a process of its own. Loss is reported beside
+time: excess over the least training loss, relative to the labels' variance.
 """
 
 from __future__ import annotations
@@ -110,29 +110,32 @@ def both_stages(fit: Tasks, weak: np.ndarray, truth: np.ndarray, strong: np.ndar
     return seconds, float(np.mean([((a - b) ** 2).mean(-1) / b.var(-1) for a, b in pairs]))
 
 
-def hundred_tasks(repeats: int) -> dict[str, Any]:
-    """Question 1: contenders in turn, medians over repeats; Adam once."""
+TASK_FITS: dict[str, Tasks] = {
+    "exact": exact_batch,
+    "linear_regression": sklearn_loop(LinearRegression()),
+    "ridge": sklearn_loop(Ridge(1.0)),
+    "adam": adam_loop,
+}
+
+
+def tasks_once(contender: str) -> dict[str, float]:
+    """All tasks, both stages, in this process."""
     rng = np.random.default_rng(0)
     inputs = 500 * rng.normal(size=(2, TASKS, ROWS, 8))
     weak, strong = mlp_features(inputs, rng), mlp_features(inputs, rng)
     truth = (strong[0] @ rng.normal(size=(TASKS, WIDTH, 1)))[..., 0]
-    contenders: dict[str, Tasks] = {
-        "exact": exact_batch,
-        "linear_regression": sklearn_loop(LinearRegression()),
-        "ridge": sklearn_loop(Ridge(1.0)),
-    }
-    runs: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
-    for _ in range(repeats):
-        for name, fit in contenders.items():
-            runs[name].append(both_stages(fit, weak, truth, strong))
-    print("100 Adam loops, twice: a minute or two", file=sys.stderr, flush=True)
-    runs["adam"] = [both_stages(adam_loop, weak, truth, strong)]
-    least = runs["exact"][0][1]
-    return {
-        "seconds": {name: median(s for s, _ in found) for name, found in runs.items()},
-        "excess_loss": {name: max(found[0][1] - least, 0.0) for name, found in runs.items()},
-        "all_seconds": {name: [s for s, _ in found] for name, found in runs.items()},
-    }
+    fit = TASK_FITS[contender]
+    both_stages(fit, weak[:, :1], truth[:1], strong[:, :1])  # libraries load and warm up first
+    return measured(lambda: both_stages(fit, weak, truth, strong))
+
+
+def measured(work: Callable[[], tuple[float, float]]) -> dict[str, float]:
+    """Seconds and loss of a piece of work, and its peak memory beyond what there is before (Linux)."""
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak that making the data left
+    before = resident_mib("VmRSS")
+    seconds, loss = work()
+    extra = max(resident_mib("VmHWM") - before, 0.0)
+    return {"seconds": seconds, "extra_mib": extra, "loss": loss}
 
 
 def large_data(rows: int) -> tuple[np.ndarray, np.ndarray]:
@@ -166,20 +169,21 @@ LARGE: dict[str, Coefficients] = {
 
 
 def large_once(contender: str, rows: int) -> dict[str, float]:
-    """Fit one large task in this process: seconds, and peak memory beyond what data and imports take."""
+    """One large task, in this process."""
     if contender == "adam":
         import torch  # noqa: F401
     x, y = large_data(rows)
     LARGE[contender](x[:2048], y[:2048])  # libraries load and warm up before anything is counted
-    Path("/proc/self/clear_refs").write_text("5")  # forget the peak that making the data left (Linux)
-    before = resident_mib("VmRSS")
-    start = time.perf_counter()
-    coef = LARGE[contender](x, y)
-    seconds = time.perf_counter() - start
-    peak = resident_mib("VmHWM")
-    residual = y - x @ coef
-    loss = float((residual - residual.mean()).var() / y.var())
-    return {"seconds": seconds, "extra_mib": max(peak - before, 0.0), "loss": loss}
+    coefs = []
+
+    def work() -> tuple[float, float]:
+        start = time.perf_counter()
+        coefs.append(LARGE[contender](x, y))
+        return time.perf_counter() - start, 0.0
+
+    found = measured(work)
+    residual = y - x @ coefs[0]
+    return found | {"loss": float((residual - residual.mean()).var() / y.var())}
 
 
 def resident_mib(field: str) -> float:
@@ -188,31 +192,29 @@ def resident_mib(field: str) -> float:
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field))
 
 
-def in_new_process(contender: str, rows: int) -> dict[str, float]:
-    """`large_once` in a fresh process."""
-    call = [sys.executable, __file__, "--large", contender, "--rows", str(rows)]
+def in_new_process(question: str, contender: str, rows: int = LARGE_ROWS) -> dict[str, float]:
+    """`tasks_once` or `large_once` in a fresh process."""
+    call = [sys.executable, __file__, "--once", question, contender, "--rows", str(rows)]
     done = subprocess.run(call, check=True, capture_output=True, text=True)
     return dict(json.loads(done.stdout))
 
 
-def one_large_task(repeats: int) -> dict[str, Any]:
-    """Question 2: contenders in turn, medians over repeats."""
-    runs: dict[str, list[dict[str, float]]] = {name: [] for name in LARGE}
+def answer(question: str, repeats: int) -> dict[str, Any]:
+    """Contenders in turn, medians over repeats (one of the slow Adam loops), ratios over the exact one."""
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in NAMES}
     for repeat in range(repeats):
-        for name in LARGE:
-            print(f"large task: {name}, {repeat + 1}/{repeats}", file=sys.stderr, flush=True)
-            runs[name].append(in_new_process(name, LARGE_ROWS))
+        for name in NAMES:
+            if repeat == 0 or (question, name) != ("tasks", "adam"):
+                print(f"{question}: {name}, {repeat + 1}/{repeats}", file=sys.stderr, flush=True)
+                runs[name].append(in_new_process(question, name))
     least = min(r["loss"] for r in runs["exact"])
-    return {
-        "seconds": {name: median(r["seconds"] for r in found) for name, found in runs.items()},
-        "extra_mib": {name: median(r["extra_mib"] for r in found) for name, found in runs.items()},
-        "excess_loss": {name: max(found[0]["loss"] - least, 0.0) for name, found in runs.items()},
+    found: dict[str, Any] = {
+        "seconds": {name: median(r["seconds"] for r in each) for name, each in runs.items()},
+        "extra_mib": {name: median(r["extra_mib"] for r in each) for name, each in runs.items()},
+        "excess_loss": {name: max(each[0]["loss"] - least, 0.0) for name, each in runs.items()},
         "all": runs,
-        "exact_extra_mib_by_rows": {
-            str(rows): median(in_new_process("exact", rows)["extra_mib"] for _ in range(repeats))
-            for rows in MEMORY_ROWS
-        },
     }
+    return with_ratios(found, ("seconds", "extra_mib"))
 
 
 def with_ratios(found: dict[str, Any], measures: tuple[str, ...]) -> dict[str, Any]:
@@ -231,10 +233,8 @@ def table(record: dict[str, Any]) -> list[str]:
     for title, key in tasks.items():
         found = record[key]
         for name, seconds in found["seconds"].items():
-            memory = ["", ""]
-            if "extra_mib" in found:
-                memory = [f"{found['extra_mib'][name]:.0f}", _ratio(found["extra_mib_ratio"], name)]
-            cells = [f"{seconds:.2g}", _ratio(found["seconds_ratio"], name), *memory]
+            cells = [f"{seconds:.2g}", _ratio(found["seconds_ratio"], name)]
+            cells += [f"{found['extra_mib'][name]:.0f}", _ratio(found["extra_mib_ratio"], name)]
             loss = f"{found['excess_loss'][name]:.0e}" if found["excess_loss"][name] else "0"
             lines.append(f"| {title} | {NAMES[name]} | {' | '.join(cells)} | {loss} |")
     return lines
@@ -252,19 +252,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "heads.json")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--large", choices=LARGE, help=argparse.SUPPRESS)
+    parser.add_argument("--once", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--rows", type=int, default=LARGE_ROWS, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.large:
-        print(json.dumps(large_once(given.large, given.rows)))
+    if given.once:
+        question, contender = given.once
+        once = tasks_once(contender) if question == "tasks" else large_once(contender, given.rows)
+        print(json.dumps(once))
         return
     try:
         torch = version("torch")
     except ImportError:
         sys.exit('this benchmark compares with torch: pip install -c constraints.txt -e ".[bench]"')
+    by_rows = {
+        str(rows): median(in_new_process("large", "exact", rows)["extra_mib"] for _ in range(given.repeats))
+        for rows in MEMORY_ROWS
+    }
     record = {
-        "hundred_tasks": with_ratios(hundred_tasks(given.repeats), ("seconds",)),
-        "one_large_task": with_ratios(one_large_task(given.repeats), ("seconds", "extra_mib")),
+        "hundred_tasks": answer("tasks", given.repeats),
+        "one_large_task": answer("large", given.repeats) | {"exact_extra_mib_by_rows": by_rows},
         "settings": {
             "tasks": TASKS, "rows": ROWS, "width": WIDTH, "large_rows": LARGE_ROWS,
             "large_width": LARGE_WIDTH, "adam_steps": ADAM_STEPS, "adam_rate": ADAM_RATE,

@@ -55,6 +55,51 @@ def test_any_stream_of_batches_is_one_batch(sample: tuple, grouped: bool) -> Non
         np.testing.assert_allclose(stream.cv_error_, whole.cv_error_, rtol=1e-9)
 
 
+def test_long_batches_are_read_in_blocks(sample: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
+    phi, y = sample
+    rng = np.random.default_rng(5)
+    weight, groups = rng.uniform(size=150), rng.integers(0, 30, size=150)
+    whole = HeadProjection("l2").fit(phi, y, weight, groups)
+    expected = whole.predict(phi)
+    monkeypatch.setattr("weakstrong.estimator._READ_ROWS", 7)
+    monkeypatch.setattr("weakstrong.heads._PREDICT_ROWS", 11)
+    blocks = HeadProjection("l2").fit(phi, y, weight, groups)
+    np.testing.assert_allclose(blocks.head_.coef, whole.head_.coef, rtol=1e-8)
+    np.testing.assert_allclose(blocks.cv_error_, whole.cv_error_, rtol=1e-9)
+    np.testing.assert_allclose(blocks.predict(phi), expected, rtol=1e-8)
+
+
+def test_a_refused_batch_leaves_the_model_as_it_was(sample: tuple) -> None:
+    phi, y = sample
+    model = HeadProjection("l2").partial_fit(phi[:90], y[:90, 0])
+    spoilt = phi[90:100].copy()
+    spoilt[3, 2] = np.nan
+    for bad in (
+        lambda: model.partial_fit(phi[90:100], y[90:100]),  # two targets now
+        lambda: model.partial_fit(phi[90:100], y[90:100, 0], groups=np.arange(10)),
+        lambda: model.partial_fit(spoilt, y[90:100, 0]),
+        lambda: model.partial_fit(phi[90:100], y[90:100, 0], sample_weight=np.full(10, -1.0)),
+        lambda: model.set_params(n_folds=3).partial_fit(phi[90:100], y[90:100, 0]),
+    ):
+        with pytest.raises(ValueError, match=r"."):
+            bad()
+    model.set_params(n_folds=None)
+    assert model.predict(phi).shape == (150,)
+    model.partial_fit(phi[90:], y[90:, 0])
+    whole = HeadProjection("l2").fit(phi, y[:, 0])
+    np.testing.assert_allclose(model.cv_error_, whole.cv_error_, rtol=1e-9)
+    np.testing.assert_allclose(model.predict(phi), whole.predict(phi), rtol=1e-8)
+
+
+def test_a_row_without_a_group_is_refused(sample: tuple) -> None:
+    phi, y = sample
+    for missing in (np.nan, None):
+        groups = np.arange(150).astype(object)
+        groups[4] = missing
+        with pytest.raises(ValueError, match=r"groups: row 4 \(counted from 0\) has none"):
+            HeadProjection("l2").fit(phi, y, groups=groups)
+
+
 def test_merged_shards_are_one_batch(sample: tuple) -> None:
     phi, y = sample
     shards = [HeadProjection().fit(phi[s::3], y[s::3]).moments_ for s in range(3)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -146,6 +147,31 @@ def test_dates_are_no_features(tmp_path: Path) -> None:
         read_features(tmp_path / "f.parquet")
 
 
+def test_damaged_arrays_are_one_line(tmp_path: Path, matrix: np.ndarray) -> None:
+    for name, save in (("f.npy", np.save), ("f.npz", np.savez), ("c.npz", np.savez_compressed)):
+        save(tmp_path / name, matrix)
+        content = (tmp_path / name).read_bytes()
+        for place in range(0, len(content), 5):
+            spoilt = (
+                content[:place] + bytes(255 - b for b in content[place : place + 3]) + content[place + 3 :]
+            )
+            for damaged in (content[:place], spoilt):
+                (tmp_path / name).write_bytes(damaged)
+                try:
+                    assert np.isfinite(read_features(tmp_path / name).values).all()
+                except InputError as error:
+                    assert str(error).startswith(str(tmp_path / name))  # noqa: PT017
+
+
+def test_ids_in_an_archive_are_text_or_whole_numbers(tmp_path: Path, matrix: np.ndarray) -> None:
+    np.savez(tmp_path / "f.npz", features=matrix, ids=np.arange(6))
+    assert list(read_features(tmp_path / "f.npz").ids) == list("012345")
+    for ids in (np.array([b"\xe9"] * 6), np.arange(6.0), np.array("x")):
+        np.savez(tmp_path / "f.npz", features=matrix, ids=ids)
+        with pytest.raises(InputError, match=r"f\.npz: 'ids' (holds|has shape)"):
+            read_features(tmp_path / "f.npz")
+
+
 def test_files_that_are_not_there(tmp_path: Path) -> None:
     for name in ("no.npy", "no.csv", "no.parquet"):
         with pytest.raises(InputError, match=f"{name}: cannot be read"):
@@ -247,6 +273,34 @@ def test_fingerprints_tell_inputs_apart() -> None:
     prints = {fingerprint(x) for x in (a, a.reshape(2, 3), a.astype(np.float32), a + 1, {"k": 1}, {"k": 2})}
     assert len(prints) == 6
     assert fingerprint(a, {"k": 1}) == fingerprint(a.copy(), {"k": 1})
+
+
+def test_fingerprints_depend_on_the_code_and_on_every_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    @dataclass
+    class Box:
+        parts: dict
+        names: tuple = ()
+
+    a = np.arange(3.0)
+    boxes = [
+        Box({"a": a}), Box({"a": a, "b": a}), Box({"b": a}), Box({"a": a + 1}), Box({"a": a}, ("x",)),
+        Box({"a": a}, ("x", "y")), Box({"a": a}, (("x", "y"),)), Box({"a": None}), Box({"a": a.astype(str)}),
+        Box({"a": np.array([1, "1"], dtype=object)}), Box({"a": np.array(["1", 1], dtype=object)}),
+    ]  # fmt: skip
+    prints = [fingerprint(box) for box in boxes]
+    assert len(set(prints)) == len(boxes)
+    assert fingerprint(Box({"a": a.copy()})) == prints[0]
+    monkeypatch.setattr("weakstrong.records.code_hash", lambda: "another version")
+    assert fingerprint(boxes[0]) != prints[0]
+
+
+def test_a_link_to_a_folder_is_written_through(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "far")
+    with output_folder(tmp_path / "link") as stage:
+        (stage / "part").write_text("x")
+    assert (tmp_path / "link").is_symlink()
+    assert sorted(p.name for p in (tmp_path / "far").iterdir()) == ["DONE", "part"]
 
 
 class _Hostile:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 from tests.conftest import World
+from weakstrong import HeadProjection
 from weakstrong.student import Student
 
 
@@ -109,6 +111,53 @@ def test_weights_and_groups_are_used(world: World, command) -> None:
     assert report.heldout_misfit < 1e-18
 
 
+def test_weights_groups_seed_and_folds_reach_the_fit_joined_by_id(world: World, command) -> None:
+    """Against the regressor called with the same; labels are noisy, so each of them matters."""
+    folder, rng = world.folder, np.random.default_rng(4)
+    ids = world.labels["id"].to_numpy(dtype=str)
+    np.savez(folder / "strong.npz", features=world.strong, ids=ids)
+    table = world.labels.assign(
+        y=world.labels["y"] + 3 * rng.normal(size=120), w=rng.uniform(0.1, 3.0, size=120)
+    )
+    table.sample(frac=1, random_state=0).to_csv(folder / "weak.csv", index=False)
+    ran = command(
+        "fit", "--features", folder / "strong.npz", "--weak-labels", folder / "weak.csv", "--target", "y",
+        "--id", "id", "--weights", "w", "--groups", "site", "--cv", 4, "--seed", 3,
+        "--out", folder / "student",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    report = Student.load(folder / "student").reports[0]
+
+    def fitted(**change: object) -> HeadProjection:
+        settings = {"n_folds": 4, "random_state": 3, "weight": table["w"], "groups": table["site"], **change}
+        model = HeadProjection("l2", n_folds=settings["n_folds"], random_state=settings["random_state"])
+        return model.fit(world.strong, table["y"], settings["weight"], settings["groups"])
+
+    found = (report.misfit, report.heldout_misfit, report.radius)
+    expected = fitted()
+    same = (expected.fit_error_[0], expected.cv_error_[0], expected.heads_.radius[0])
+    assert found == pytest.approx(same, rel=1e-8)
+    predicted = pd.read_csv(folder / "student" / "predictions.csv")
+    np.testing.assert_allclose(predicted["y"], expected.predict(world.strong), rtol=1e-8)
+    for change in ({"n_folds": 5}, {"random_state": 0}, {"weight": None}, {"groups": None}):
+        assert fitted(**change).cv_error_[0] != pytest.approx(report.heldout_misfit, rel=1e-6)
+
+
+def test_the_training_hash_is_that_of_everything_fitted(world: World, command) -> None:
+    folder, hashes = world.folder, set()
+    np.savez(folder / "other.npz", features=world.strong + 1e-3)
+    world.labels.assign(y=world.labels["y"] + 1e-3, w=2.0).to_csv(folder / "other.csv", index=False)
+    plain = {"--features": folder / "strong.npy", "--weak-labels": folder / "labels.csv", "--target": "y"}
+    for number, change in enumerate(
+        [{}, {"--features": folder / "other.npz"}, {"--weak-labels": folder / "other.csv"}, {"--seed": 1},
+         {"--cv": 4}, {"--heads": "linear"}, {"--groups": "site"}]
+    ):  # fmt: skip
+        flags = [part for pair in (plain | change).items() for part in pair]
+        assert command("fit", *flags, "--out", folder / str(number)).code == 0
+        hashes.add(json.loads((folder / str(number) / "model.json").read_text())["training_hash"])
+    assert len(hashes) == 7
+
+
 def test_the_model_card_says_what_was_fitted(world: World, command) -> None:
     folder, cards = world.folder, []
     for name in ("one", "two"):
@@ -143,7 +192,10 @@ def test_a_damaged_model_is_refused(world: World, command) -> None:
     assert "no saved student" in command(*predict, folder / "none").err
     np.savez(model / "head.npz", coef=np.ones((5, 1)), intercept=np.ones(1))
     assert "does not belong" in command(*predict, model).err
-    (model / "head.npz").write_bytes((model / "head.npz").read_bytes()[:100])
+    (model / "head.npz").write_bytes(b"PK" + bytes(100))
+    card = json.loads((model / "model.json").read_text())
+    card["head_sha256"] = hashlib.sha256(b"PK" + bytes(100)).hexdigest()
+    (model / "model.json").write_text(json.dumps(card))
     assert "damaged" in command(*predict, model).err
     (model / "model.json").write_text("{}")
     assert "damaged" in command(*predict, model).err

@@ -145,3 +145,50 @@ def test_what_cannot_be_measured_is_named(change: dict, said: str) -> None:
     plain = {"y_true": [1.0, 2.0, 3.0], "y_weak": [1.0, 2.0, 2.0], "y_strong": [0.0, 1.0, 2.0]}
     with pytest.raises(ValueError, match=said):
         measure(**plain | change)
+
+
+def test_weighted_standard_errors_are_those_of_the_weighted_mean() -> None:
+    """SE² = G/(G−1) Σ_g (Σ_i ω_i (ψ_i − ψ̄))² / (Σ ω)², written out."""
+    rng = np.random.default_rng(7)
+    y, w, s = rng.normal(size=(3, 40))
+    omega, groups = rng.uniform(0.1, 5.0, size=40), np.arange(40) // 3
+    for clusters in (groups, np.arange(40)):
+        given_groups = groups if clusters is groups else None
+        estimate = measure(y, w, s, sample_weight=omega, groups=given_groups).misfit
+        mean = np.average((w - s) ** 2, weights=omega)
+        sums = [np.sum((omega * ((w - s) ** 2 - mean))[clusters == g]) for g in np.unique(clusters)]
+        count = len(sums)
+        expected = np.sqrt(count / (count - 1) * np.sum(np.square(sums))) / omega.sum()
+        assert float(estimate.value) == pytest.approx(mean)
+        assert float(estimate.standard_error) == pytest.approx(expected)
+        assert estimate.degrees_of_freedom == count - 1
+
+
+def test_rows_without_weight_are_no_evidence() -> None:
+    rng = np.random.default_rng(8)
+    y, w, s, c = rng.normal(size=(4, 40))
+    omega = np.where(np.arange(40) < 6, rng.uniform(0.5, 1.0, size=40), 0.0)
+    groups = np.arange(40) // 2
+    kept = omega > 0
+    for given_groups in (None, groups):
+        found = measure(y, w, s, y_ceiling=c, groups=given_groups, sample_weight=omega)
+        dropped = measure(
+            y[kept], w[kept], s[kept], y_ceiling=c[kept], sample_weight=omega[kept],
+            groups=None if given_groups is None else groups[kept],
+        )  # fmt: skip
+        assert (found.n_rows, found.n_clusters) == (dropped.n_rows, dropped.n_clusters)
+        for name, estimate in dropped.estimates().items():
+            mine = getattr(found, name)
+            assert mine.degrees_of_freedom == estimate.degrees_of_freedom
+            assert float(mine.value) == pytest.approx(float(estimate.value))
+            assert float(mine.standard_error) == pytest.approx(float(estimate.standard_error))
+
+
+def test_a_gap_that_is_positive_but_not_clearly_is_no_denominator() -> None:
+    rng = np.random.default_rng(9)
+    y, s = rng.normal(size=(2, 20))
+    w, c = y + rng.normal(size=20), y + 0.9 * rng.normal(size=20)
+    found = measure(y, w, s, y_ceiling=c)
+    gap = (w - y) ** 2 - (c - y) ** 2
+    assert 0 < gap.mean() < 2 * sem(gap)
+    assert found.performance_gap_recovered is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -125,6 +126,22 @@ def test_weights_are_repetitions_and_zero_weights_are_absence() -> None:
     np.testing.assert_allclose(gram(weighted)[:4], gram(repeated)[:4], rtol=1e-11, atol=1e-11)
     dropped = Moments.of(phi[times > 0], y[times > 0], sample_weight=times[times > 0])
     np.testing.assert_allclose(gram(weighted)[:4], gram(dropped)[:4], rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("value", [1e14, 1e20, np.nan])
+def test_a_row_without_weight_is_not_there_whatever_it_holds(value: float) -> None:
+    phi, y = sample(10, n=30)
+    weights = np.ones(30)
+    weights[[0, 7]] = 0
+    spoilt_phi, spoilt_y = phi.copy(), y.copy()
+    spoilt_phi[0], spoilt_y[7], spoilt_phi[7, 1] = value, value, 12.0
+    found = Moments.of(spoilt_phi, spoilt_y, sample_weight=weights)
+    kept = weights > 0
+    same(replace(found, n_rows=28), Moments.of(phi[kept], y[kept]))
+    assert found.n_rows == 30
+    constant = np.where(kept, 0.1, 5.0)[:, None]
+    with_constant = Moments.of(np.hstack([phi, constant]), y, sample_weight=weights)
+    assert project(with_constant, LinearHeads()).rank == 4
 
 
 @pytest.mark.parametrize("ratio", [1e6, 1e8])

@@ -135,7 +135,7 @@ def test_targets_and_leading_problems_are_chosen_one_at_a_time() -> None:
         for i, folds in enumerate(one_by_one):
             alone = cross_validate(folds, heads)
             np.testing.assert_allclose(together.error[i], alone.error, rtol=1e-9)
-            if heads == L2Ball():
+            if isinstance(heads, L2Ball) and heads.radius is None:
                 np.testing.assert_allclose(together.heads.radius[i], alone.heads.radius, rtol=1e-9)
     first = cross_validate([Moments.of(samples[0].phi[r], samples[0].y[r, 0]) for r in rows[0]], L2Ball())
     both = cross_validate([Moments.of(samples[0].phi[r], samples[0].y[r]) for r in rows[0]], L2Ball())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import cvxpy as cp
@@ -13,7 +14,7 @@ from scipy.optimize import nnls
 
 from weakstrong import ConvexHull, Head, L2Ball, LinearHeads, Moments, Projection, project
 from weakstrong.heads import HeadClass
-from weakstrong.solvers import ScaledProblem, solve
+from weakstrong.solvers import ScaledProblem, hull_gap, solve
 
 GAP = 1e-8
 
@@ -215,6 +216,97 @@ def test_gaps_bound_the_excess_of_any_head_of_the_class(seed: int) -> None:
     np.testing.assert_allclose(
         ScaledProblem.of(m, True).excess(spoilt), m.mse(spoilt) - linear.error, rtol=1e-8
     )
+
+
+def test_the_gap_is_relative_to_the_variance_and_counts_the_intercept() -> None:
+    phi, y, _ = sample(3)
+    y = y + 1e3  # a mean that would hide any gap relative to it
+    m = Moments.of(phi, y)
+    best = project(m, L2Ball(0.4))
+    spoilt = Head(best.head.coef, best.head.intercept + 0.3)
+    form = ScaledProblem.of(m, True)
+    assert form.ball_gap(spoilt, np.array([0.4])) == pytest.approx(0.09, rel=1e-6)
+    told = form.projection(spoilt, best.heads, form.ball_gap(spoilt, np.array([0.4])), best.status)
+    assert told.optimality_gap[0] == pytest.approx(0.09 / y.var(), rel=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_gap_of_a_hull_bounds_the_excess_of_any_mixture(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    points = rng.normal(size=(12, 5)) + 0.5
+    best = cp.Variable(5, nonneg=True)
+    problem = cp.Problem(cp.Minimize(cp.sum_squares(points @ best)), [cp.sum(best) == 1])
+    problem.solve(solver="CLARABEL")
+    for _ in range(5):
+        mixture = rng.dirichlet(np.ones(5))
+        excess = np.sum((points @ mixture) ** 2) - problem.value
+        assert hull_gap(points, mixture) >= excess * (1 - 1e-9) > 1e-3
+
+
+def test_the_gap_of_a_hull_is_a_mean_over_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A solver that stops at the first vertex: the certificate it gets is the excess it has, or more."""
+    phi, y, _ = sample(4)
+    heads = ConvexHull(Head(np.random.default_rng(4).normal(size=(5, 4)), np.zeros(4)))
+    m = Moments.of(phi, y)
+    least = project(m, heads).error
+    monkeypatch.setattr("weakstrong.solvers.nnls", lambda a, *_, **__: (np.eye(a.shape[1])[0], 0.0))
+    found = project(m, heads)
+    excess = (found.error - least) / m.target_variance
+    assert 1e-3 < excess[0] <= found.optimality_gap[0] < 100 * excess[0]
+
+
+def test_dependent_columns_with_a_large_mean_are_seen_and_what_is_reported_is_what_is_predicted() -> None:
+    """Rounding of a column is relative to its mean: the sum of two such columns is not a third direction."""
+    rng = np.random.default_rng(0)
+    for dtype, mean in ((np.float64, 1e3), (np.float64, 1e6), (np.float64, 1e7), (np.float32, 1e2)):
+        a = (rng.normal(size=(200, 2)) + mean).astype(dtype)
+        y = a.astype(float) @ [1.0, -2.0] + mean + rng.normal(size=200)
+        for third in (a.sum(1, keepdims=True), a * dtype(1.1) / dtype(1.1)):
+            phi = np.hstack([a, third])
+            found = project(Moments.of(phi[:100], y[:100]), LinearHeads())
+            plain = project(Moments.of(a[:100], y[:100]), LinearHeads())
+            assert found.rank == plain.rank == 2
+            assert np.abs(found.head.coef).max() < 10
+            direct = np.mean((found.head(phi[:100].astype(float))[:, 0] - y[:100]) ** 2)
+            assert found.error[0] == pytest.approx(direct, rel=1e-4)
+            expected = plain.head(a[100:].astype(float))
+            np.testing.assert_allclose(found.head(phi[100:].astype(float)), expected, atol=0.05)
+
+
+def test_a_column_that_is_constant_but_for_rounding_gets_no_coefficient() -> None:
+    phi, y, _ = sample(2)
+    for dtype in (np.float64, np.float32):
+        flat = (dtype(0.1) * (1 + np.finfo(dtype).eps * (np.arange(40) % 2))).astype(dtype)
+        assert len(np.unique(flat)) == 2
+        found = project(Moments.of(np.column_stack([phi, flat]).astype(dtype), y), LinearHeads())
+        assert found.head.coef[5] == 0
+        assert found.rank == 5
+
+
+def test_any_radius_has_a_certificate() -> None:
+    phi, y, _ = sample(13)
+    m = Moments.of(phi, y)
+    linear = project(m, LinearHeads())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for radius in (np.inf, 1e200, 1e160):
+            found = project(m, L2Ball(radius))
+            np.testing.assert_allclose(found.head.coef, linear.head.coef, rtol=1e-9)
+            assert found.optimality_gap[0] <= GAP
+            assert found.status[0] == "inside"
+        assert project(m, L2Ball(1e-100)).optimality_gap[0] <= GAP
+
+
+def test_a_column_of_no_scale_gets_no_coefficient() -> None:
+    """So a class resolved where a column was constant is the same class where it varies."""
+    phi, y, _ = sample(14)
+    first = phi.copy()
+    first[:, 2] = 7.0
+    heads = project(Moments.of(first, y), L2Ball(1.0)).heads
+    again = project(Moments.of(phi, y), heads)
+    assert again.head.coef[2] == 0
+    without = project(Moments.of(np.delete(phi, 2, 1), y), L2Ball(1.0, scale=np.delete(heads.scale, 2)))
+    np.testing.assert_allclose(np.delete(again.head.coef, 2, 0), without.head.coef, rtol=1e-9)
 
 
 def test_hulls_vertices_faces_and_identical_heads() -> None:

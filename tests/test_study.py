@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,11 @@ from rich.console import Console
 from sklearn.linear_model import LinearRegression
 
 from tests.conftest import World
-from weakstrong import InputError, study
+from weakstrong import HeadProjection, InputError, study
 from weakstrong.report.tables import study_table
 from weakstrong.studies.config import StudyOptions
-from weakstrong.studies.inputs import StudyInputs, divisions
+from weakstrong.studies.inputs import Split, StudyInputs, divisions
+from weakstrong.studies.run import run
 
 RECORDS = Path(__file__).parents[1] / "results" / "study"
 COLUMNS = {"split", "repeat", "supervisor", "weak_error", "strong_error", "misfit", "gain", "cross_term"}
@@ -64,6 +66,44 @@ def test_linear_study_equals_the_pipeline_written_out_with_scikit_learn(arrays: 
             }
             for key, value in expected.items():
                 assert row[key] == pytest.approx(value, rel=1e-7, abs=1e-10), key
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_ball_study_equals_the_pipeline_written_out_with_regressors(arrays: dict, grouped: bool) -> None:
+    """Seed, folds and groups reach every fit; radii and gaps of the record are those of the student."""
+    groups = np.arange(90) // 3 if grouped else None
+    found = study(**arrays, groups=groups, heads="l2", cv=4, seed=6, repeats=1)
+    options = StudyOptions(heads="l2", cv=4, seed=6, repeats=1)
+    [unit] = divisions(StudyInputs(arrays["weak"], arrays["strong"], arrays["y"], groups=groups), options)
+    strong, y, sup, own, test = arrays["strong"], arrays["y"], unit.supervised, unit.student, unit.test
+
+    def fitted(features: np.ndarray, rows: np.ndarray, labels: np.ndarray) -> HeadProjection:
+        model = HeadProjection("l2", n_folds=4, random_state=6)
+        return model.fit(features[rows], labels, groups=None if groups is None else groups[rows])
+
+    labels = [fitted(weak, sup, y[sup]).predict(weak[own]) for weak in arrays["weak"].values()]
+    students = fitted(strong, own, np.column_stack([y[own], *labels]))
+    for name, weak in arrays["weak"].items():
+        supervisor = fitted(weak, sup, y[sup])
+        student = fitted(strong, own, supervisor.predict(weak[own]))
+        expected = {
+            "y_weak": supervisor.predict(weak[test]),
+            "y_strong": student.predict(strong[test]),
+            "y_ceiling": fitted(strong, own, y[own]).predict(strong[test]),
+            "y_direct": fitted(strong, sup, y[sup]).predict(strong[test]),
+            "y_mean": np.full(len(test), y[sup].mean()),
+        }
+        part = found.predictions[found.predictions["supervisor"] == name]
+        np.testing.assert_array_equal(part["row"], test)
+        for column, values in expected.items():
+            np.testing.assert_allclose(part[column], values, rtol=1e-8, atol=1e-10)
+        row = found.splits[found.splits["supervisor"] == name].iloc[0]
+        assert row["weak_radius"] == pytest.approx(supervisor.heads_.radius[0])
+        assert row["strong_radius"] == pytest.approx(student.heads_.radius[0])
+        assert row["fitting_misfit"] == pytest.approx(student.fit_error_[0])
+        place = list(arrays["weak"]).index(name) + 1
+        worst = max(supervisor.optimality_gap_[0], students.optimality_gap_[place])
+        assert row["optimality_gap"] == pytest.approx(worst, rel=1e-6, abs=0)
 
 
 def test_more_repeats_do_not_change_the_first(arrays: dict) -> None:
@@ -287,6 +327,61 @@ def test_the_example_runs_without_files(command) -> None:
     assert "no such example" in command("study", "--example", "iris").err
 
 
+class Interrupted(Exception):
+    """Stands for a kill between two divisions."""
+
+
+@pytest.mark.parametrize(
+    "changed", ["nothing", "y", "strong", "weak", "ids", "groups", "name", "split", "seed"]
+)
+def test_a_run_goes_on_only_from_the_very_same_inputs(changed: str, tmp_path: Path) -> None:
+    """Interrupted, then run with one thing changed: what was kept of the first run must not be used."""
+    rng = np.random.default_rng(1)
+    strong = rng.normal(size=(60, 3))
+    held = np.arange(60) >= 40
+    first = StudyInputs(
+        {"w": strong[:, :1] ** 2}, strong, strong.sum(1) + rng.normal(size=60), "y",
+        np.array([f"r{i}" for i in range(60)]), np.arange(60) // 2,
+        (Split("s", np.flatnonzero(~held), np.flatnonzero(held)),),
+    )  # fmt: skip
+    second, options = first, StudyOptions(repeats=3)
+    if changed == "y":
+        second = replace(first, y=first.y + strong[:, 0])
+    elif changed == "strong":
+        second = replace(first, strong=np.abs(strong))
+    elif changed == "weak":
+        second = replace(first, weak={"w": np.abs(strong[:, :1])})
+    elif changed == "ids":
+        second = replace(first, ids=np.char.add("new-", first.ids))
+    elif changed == "groups":
+        second = replace(first, groups=np.r_[np.arange(40) // 4, np.arange(40, 60)])
+    elif changed == "name":
+        second = replace(first, weak={"other": first.weak["w"]})
+    elif changed == "split":
+        second = replace(first, splits=(replace(first.splits[0], name="renamed"),))
+    elif changed == "seed":
+        options = StudyOptions(repeats=3, seed=1)
+    fitted: list[int] = []
+
+    def two_then_stop(units, _):
+        yield from units[:2]
+        raise Interrupted
+
+    def counted(units, said: str):
+        fitted.append("going on after 2 of 3" in said)
+        return units
+
+    out = tmp_path / "out"
+    with pytest.raises(Interrupted):
+        run(first, StudyOptions(repeats=3), out=out, track=two_then_stop)
+    resumed = run(second, options, out=out, track=counted)
+    fresh = run(second, options, out=tmp_path / "fresh")
+    assert fitted == [changed == "nothing"]
+    pd.testing.assert_frame_equal(resumed.predictions, fresh.predictions)
+    pd.testing.assert_frame_equal(resumed.splits, fresh.splits)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["fresh", "out"]
+
+
 SLOW_STUDY = """
 import sys, time
 import weakstrong.studies.run as runner
@@ -381,6 +476,29 @@ def test_arrays_that_cannot_be_studied(arrays: dict) -> None:
         study(arrays["weak"], arrays["strong"], np.where(np.arange(90) == 3, np.nan, arrays["y"]))
     with pytest.raises(InputError, match="also trained on"):
         study(**arrays, splits={"s": (np.arange(60), np.arange(59, 90))})
+    apart = {"s": (np.arange(60), np.arange(60, 90))}
+    study(**arrays, splits=apart, groups=np.arange(90) // 2, repeats=1)
+    with pytest.raises(InputError, match=r"row 60 \(counted from 0\) is also trained on, or its group is"):
+        study(**arrays, splits=apart, groups=np.where(np.arange(90) == 60, 0, np.arange(90)))
+    with pytest.raises(InputError, match="1 held-out groups; at least 2"):
+        study(**arrays, splits=apart, groups=np.r_[np.arange(60), np.full(30, 60)])
+    for spoilt in (np.nan, np.inf):
+        with pytest.raises(InputError, match=r"weak features 'b': row 5, column 0"):
+            study(
+                {**arrays["weak"], "b": np.where(np.arange(90)[:, None] == 5, spoilt, 1.0)},
+                arrays["strong"],
+                arrays["y"],
+            )
+    with pytest.raises(InputError, match="row 3 is there twice"):
+        study(**arrays, splits={"s": (np.r_[3, np.arange(60)], np.arange(60, 90))})
+    with pytest.raises(InputError, match="got -30"):
+        study(**arrays, splits={"s": (np.arange(60), np.arange(-30, 0))})
+    with pytest.raises(InputError, match="row numbers or masks"):
+        study(**arrays, splits={"s": (np.arange(60.0), np.arange(60, 90))})
+    with pytest.raises(InputError, match="groups have shape"):
+        study(**arrays, groups=np.arange(90)[:, None])
+    with pytest.raises(InputError, match="y: real numbers"):
+        study(arrays["weak"], arrays["strong"], ["high"] * 90)
     with pytest.raises(InputError, match="at least one supervisor"):
         study({}, arrays["strong"], arrays["y"])
     with pytest.raises(InputError, match="did you mean repeats"):

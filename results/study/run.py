@@ -85,7 +85,7 @@ def studies(data: Path) -> None:
                 if (folder / "DONE").exists():
                     continue
                 options = StudyOptions(heads=heads, repeats=1 if name == "protein" else REPEATS)
-                settings = {"set": name, "swapped": swapped, **options.model_dump()}
+                settings = options.model_dump(exclude={"test_size"})
                 print(folder.name, flush=True)
                 run(inputs, options, out=folder, settings=settings, track=track)
 
@@ -174,19 +174,19 @@ def report() -> None:
     text = front.read_text()
     for name, lines in front_tables().items():
         begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-        before, _, rest = text.partition(begin)
-        text = "\n".join([before + begin, "", *lines, "", end + rest.partition(end)[2]])
+        before, rest = text.split(begin)
+        text = "\n".join([before + begin, "", *lines, "", end + rest.split(end)[1]])
     front.write_text(text)
 
 
 def break_even(budget: pd.DataFrame) -> list[str]:
-    """With how few true labels the direct fit equals the student of the best-taught supervisor."""
+    """With how few true labels the direct fit beats the best student of any budget."""
     lines = [
-        "| set | supervisor | true labels it had | its student's error | training directly overtakes it |",
+        "| set | supervisor | true labels it had | its student's error | training directly beats it |",
         "|---|---|---:|---:|---:|",
     ]
     for (name, supervisor), part in budget.groupby(["set", "supervisor"], sort=False):
-        best = part.loc[part["true_labels"].idxmax()]
+        best = part.loc[part["strong_error"].idxmin()]
         enough = part[part["direct_error"] < best["strong_error"]]["true_labels"]
         fewer = part["true_labels"][part["true_labels"] < enough.min()]
         count = f"between {fewer.max()} and {enough.min()}" if len(fewer) else f"{enough.min()} or fewer"

@@ -68,6 +68,12 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
     True
     """
 
+    _folds: dict[int, Moments]
+    _groups: dict[Hashable, int]
+    _n_seen: int
+    _n_folds: int
+    _label_shape: tuple[int, ...]
+
     def __init__(
         self, heads: str | HeadClass = "linear", *, n_folds: int | None = None, random_state: int = 0
     ) -> None:
@@ -132,7 +138,7 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
         check_is_fitted(self, "head_")
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         out = self.head_(X)
-        return out[:, 0] if self._flat else out
+        return out if self._label_shape else out[:, 0]
 
     def _resolved_folds(self, heads: HeadClass) -> int:
         is_open = isinstance(heads, L2Ball) and heads.radius is None
@@ -163,44 +169,45 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
             weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         if first:
             self._forget()
-        self._flat = labels.ndim == 1
-        units = self._units(len(features), groups)
+        elif (labels.shape[1:], n_folds) != (self._label_shape, self._n_folds):
+            raise ValueError(
+                f"y has shape {labels.shape} and n_folds={n_folds}, but the labels seen before had shape (n, "
+                f"*{self._label_shape}) and n_folds={self._n_folds}: go on as before, or fit anew"
+            )
+        units, numbers = self._units(len(features), groups)
         fold_of = FoldAssigner(n_folds, self.random_state)(units) if n_folds else np.zeros_like(units)
+        folds = dict(self._folds)
         for start in range(0, len(features), _READ_ROWS):
             rows = slice(start, start + _READ_ROWS)
-            self._add(features[rows], labels[rows], None if weight is None else weight[rows], fold_of[rows])
+            w = None if weight is None else weight[rows]
+            _add(folds, features[rows], labels[rows], w, fold_of[rows])
+        # Nothing is kept of a batch that was refused above.
+        self._folds, self._groups, self._n_seen = folds, numbers, self._n_seen + len(features)
+        self._label_shape, self._n_folds = labels.shape[1:], n_folds
         return n_folds
 
     def _folds_filled(self, n_folds: int) -> bool:
         return len(self._folds) == max(n_folds, 1)
 
-    def _add(self, X: Array, y: Array, weight: Array | None, fold_of: NDArray[np.int64]) -> None:
-        """Merge rows into the moments of their folds."""
-        for fold in np.unique(fold_of).tolist():
-            rows: Any = slice(None) if (fold_of == fold).all() else fold_of == fold
-            w = None if weight is None else weight[rows]
-            if w is None or w.any():
-                part = Moments.of(X[rows], y[rows], sample_weight=w)
-                self._folds[fold] = self._folds[fold] + part if fold in self._folds else part
-
     def _forget(self) -> None:
-        self._folds: dict[int, Moments] = {}
-        self._groups: dict[Hashable, int] = {}
+        self._folds, self._groups = {}, {}
         self._n_seen = 0
 
-    def _units(self, n: int, groups: ArrayLike | None) -> NDArray[np.int64]:
-        """Number of each row, or of its group, in order of appearance."""
-        first = self._n_seen
-        self._n_seen += n
+    def _units(self, n: int, groups: ArrayLike | None) -> tuple[NDArray[np.int64], dict[Hashable, int]]:
+        """Number of each row, or of its group, in order of appearance; and the numbers of groups."""
         if groups is None:
             if self._groups:
                 raise ValueError("groups were given before: give them for every batch")
-            return np.arange(first, first + n)
-        if first and not self._groups:
+            return np.arange(self._n_seen, self._n_seen + n), {}
+        if self._n_seen and not self._groups:
             raise ValueError("groups were not given before: give them for every batch or none")
         names = np.asarray(groups)
         check_consistent_length(names, np.empty(n))
-        return np.array([self._groups.setdefault(g, len(self._groups)) for g in names.tolist()])
+        nameless = np.array([g is None or g != g for g in names.tolist()])  # noqa: PLR0124  NaN
+        if nameless.any():
+            raise ValueError(f"groups: row {nameless.argmax()} (counted from 0) has none; name its group")
+        numbers = dict(self._groups)
+        return np.array([numbers.setdefault(g, len(numbers)) for g in names.tolist()]), numbers
 
     def _project(self, heads: HeadClass, n_folds: int) -> Self:
         """Choose what is open from the folds, then fit the head to all of them."""
@@ -215,6 +222,18 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.optimality_gap_, self.fit_error_ = solution.optimality_gap, solution.error
         self.rank_ = int(solution.rank)
         return self
+
+
+def _add(
+    folds: dict[int, Moments], X: Array, y: Array, weight: Array | None, fold_of: NDArray[np.int64]
+) -> None:
+    """Merge rows into the moments of their folds."""
+    for fold in np.unique(fold_of).tolist():
+        rows: Any = slice(None) if (fold_of == fold).all() else fold_of == fold
+        w = None if weight is None else weight[rows]
+        if w is None or w.any():
+            part = Moments.of(X[rows], y[rows], sample_weight=w)
+            folds[fold] = folds[fold] + part if fold in folds else part
 
 
 def weak_to_strong(
@@ -234,7 +253,8 @@ def weak_to_strong(
     X : array or dataframe of n rows
         Unlabelled inputs that both take.
     **fit_params
-        Passed to the student's `fit`, as ``groups`` or ``sample_weight``.
+        Passed to the student's `fit`, as ``groups`` or ``sample_weight``; a pipeline takes them
+        with its step's name before, as ``headprojection__groups``.
 
     Returns
     -------

@@ -64,7 +64,7 @@ class Gain:
     not_recovered_because : str
         Why `performance_gap_recovered` is None; else empty.
     n_rows, n_clusters : int
-        Rows, and the independent clusters the standard errors count.
+        Rows with weight, and the independent clusters the standard errors count.
     """
 
     weak_error: Estimate
@@ -132,7 +132,10 @@ def measure(
     True
     """
     y, w, s = _columns(y_true=y_true, y_weak=y_weak, y_strong=y_strong)
-    cluster, omega = _clusters(len(y), groups), _weights(len(y), sample_weight)
+    omega = _weights(len(y), sample_weight)
+    counted = omega > 0  # a row without weight is no evidence, nor is its cluster
+    cluster = _clusters(len(y), groups, counted)
+    y, w, s, omega = y[counted], w[counted], s[counted], omega[counted]
     weak, strong = (w - y) ** 2, (s - y) ** 2
     rows = {
         "weak_error": weak,
@@ -143,7 +146,7 @@ def measure(
     }
     ceiling = None
     if y_ceiling is not None:
-        ceiling = (_columns(y_true=y_true, y_ceiling=y_ceiling)[1] - y) ** 2
+        ceiling = (_columns(y_true=y_true, y_ceiling=y_ceiling)[1][counted] - y) ** 2
         rows["ceiling_error"] = ceiling
     known: dict[str, Any] = {name: _mean(values, cluster, omega) for name, values in rows.items()}
     recovered, reason = _gap_recovered(weak, strong, ceiling, cluster, omega)
@@ -204,18 +207,18 @@ def _columns(**named: ArrayLike) -> list[Array]:
     return list(arrays.values())
 
 
-def _clusters(n: int, groups: ArrayLike | None) -> NDArray[np.int64]:
-    """Cluster number of each row."""
+def _clusters(n: int, groups: ArrayLike | None, counted: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Cluster number of each row that counts."""
     if groups is None:
-        return np.arange(n)
+        return np.arange(counted.sum())
     names = np.asarray(groups)
     if names.shape != (n,):
         raise ValueError(f"groups has shape {names.shape}; expected ({n},)")
-    return np.unique(names, return_inverse=True)[1].astype(np.int64)
+    return np.unique(names[counted], return_inverse=True)[1].astype(np.int64)
 
 
 def _weights(n: int, sample_weight: ArrayLike | None) -> Array:
     omega = np.ones(n) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-    if omega.shape != (n,) or not np.all(omega >= 0) or not omega.sum() > 0:
-        raise ValueError(f"sample_weight must be {n} non-negative numbers, not all zero")
+    if omega.shape != (n,) or not np.all((omega >= 0) & np.isfinite(omega)) or not omega.sum() > 0:
+        raise ValueError(f"sample_weight must be {n} finite non-negative numbers, not all zero")
     return omega

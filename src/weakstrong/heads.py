@@ -14,7 +14,7 @@ Array = NDArray[np.float64]
 _PREDICT_ROWS = 65536  # bounds the float64 copy that a float32 feature matrix needs
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Head:
     """The affine map ``x -> b + Φ(x) W`` on ``d`` features with ``k`` outputs.
 
@@ -82,7 +82,7 @@ class LinearHeads(HeadClass):
     fit_intercept: bool = True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class L2Ball(HeadClass):
     """Heads in a ball, ``{x -> b + Φ(x) w : ‖σ ∘ w‖₂ <= radius}``, b free or zero.
 
@@ -97,7 +97,8 @@ class L2Ball(HeadClass):
     scale : array of shape (..., d), optional
         σ. None takes the column spreads of the fitting sample (standard deviations, or root
         mean squares without an intercept); these depend on features only, never on labels.
-        Give it to hold the very same class on another sample.
+        Give it to hold the very same class on another sample. A column whose σ is zero, as a
+        constant one's, gets no coefficient.
     """
 
     radius: float | Array | None = None
@@ -109,7 +110,7 @@ class L2Ball(HeadClass):
             raise ValueError(f"radius must be non-negative; got {self.radius}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ConvexHull(HeadClass):
     """Convex combinations of m given heads, ``{Σ_j α_j f_j : α >= 0, Σ_j α_j = 1}``.
 

@@ -21,7 +21,7 @@ _ARRAYS = ("weight", "feature_mean", "target_mean", "factor", "projected", "resi
 _BLOCKING = 64  # LAPACK panel width; larger than its own, so workspaces always suffice
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Moments:
     """Triangular factor of ``[1 | Φ | Y]`` of n rows, kept in centred form.
 
@@ -95,8 +95,8 @@ class Moments:
         omega = None
         if sample_weight is not None:
             omega = np.broadcast_to(np.asarray(sample_weight, dtype=np.float64), phi.shape[:-1])
-            if not np.all(omega >= 0) or not np.all(omega.sum(-1) > 0):
-                raise ValueError("sample_weight must be non-negative and not all zero")
+            if not np.all((omega >= 0) & np.isfinite(omega)) or not np.all(omega.sum(-1) > 0):
+                raise ValueError("sample_weight must be finite, non-negative and not all zero")
         resolution = float(np.finfo(phi.dtype if phi.dtype.kind == "f" else np.float64).eps)
         lead = phi.shape[:-2]
         tasks = [
@@ -105,7 +105,7 @@ class Moments:
         ]
         made = _stack(tasks, lead) if lead else tasks[0]
         if not all(np.isfinite(made.mean_square).ravel()):
-            raise ValueError("features and targets must be finite: there is a NaN or infinity")
+            raise ValueError("features and targets must be finite, squared too: a NaN, infinity or overflow")
         return made
 
     @classmethod
@@ -174,9 +174,11 @@ def _of_sample(phi: NDArray, y: NDArray, omega: Array | None, resolution: float)
     total: Moments | None = None
     for start in range(0, n, rows):
         block = slice(start, start + rows)
-        weights = None if omega is None else omega[block]
-        if weights is None or weights.any():
-            part = _centred(phi[block], y[block], weights, resolution)
+        x, t, w = phi[block], y[block], None if omega is None else omega[block]
+        if w is not None and not w.all():  # a row without weight is not there, not even as the origin
+            x, t, w = x[w > 0], t[w > 0], w[w > 0]
+        if len(x):
+            part = _centred(x, t, w, resolution)
             total = _reduced(part) if total is None else _merge(total, part)
     assert total is not None
     return replace(total, n_rows=n)

@@ -7,8 +7,9 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ def output_folder(path: Path, key: str = "", *, overwrite: bool = False) -> Iter
     next run with the same key finds what it holds, whatever ran in between; what other runs left
     is removed when one is whole. Without a key nothing outlives an error.
     """
-    path = Path(path).absolute()
+    path = Path(path).resolve()  # a link stays, and what it points to is made
     check_output(path, overwrite)
     prefix = f".{path.name}.partial-"
     stage = path.with_name(prefix + (key[:16] or str(os.getpid())))
@@ -87,15 +88,27 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def fingerprint(*parts: Any) -> str:
-    """SHA-256 of arrays and JSON-like values, in order, with the code that uses them."""
+    """SHA-256 of arrays, dataclasses, mappings, sequences and plain values, with the code that uses them."""
     digest = hashlib.sha256(code_hash().encode())
     for part in parts:
-        if isinstance(part, np.ndarray):
-            digest.update(f"{part.dtype}{part.shape}".encode())
-            digest.update(np.ascontiguousarray(part).view(np.uint8).data if part.size else b"")
-        else:
-            digest.update(json.dumps(part, sort_keys=True, default=str).encode())
+        _feed(digest, part)
     return digest.hexdigest()
+
+
+def _feed(digest: Any, part: Any) -> None:
+    """Add a value to a digest; what it is made of is told apart from what follows by its type and length."""
+    if is_dataclass(part) and not isinstance(part, type):
+        part = {f.name: getattr(part, f.name) for f in fields(part)}
+    if isinstance(part, np.ndarray) and part.dtype != object:
+        digest.update(f"{part.dtype}{part.shape}".encode())
+        digest.update(np.ascontiguousarray(part).view(np.uint8).data if part.size else b"")
+    elif isinstance(part, Mapping | list | tuple | np.ndarray):
+        items = list(part.items()) if isinstance(part, Mapping) else list(part)
+        digest.update(f"{type(part).__name__}{len(items)}".encode())
+        for item in items:
+            _feed(digest, item)
+    else:
+        digest.update(f"{type(part).__name__}:{part!r};".encode())
 
 
 def file_hash(path: Path) -> str:

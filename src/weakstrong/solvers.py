@@ -24,7 +24,7 @@ _NEWTON_STEPS = 200
 _ONE_VERTEX = 1e-9  # a mixture with less on all other vertices is called a vertex
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Projection:
     """A head that solves ``argmin_{f in F} E_ω (f(Φ) − y)²``, with its certificate.
 
@@ -172,12 +172,16 @@ def _nearest_in_hull(points: Array) -> tuple[Array, float]:
     goal[-1] = 1.0
     u, _ = nnls(stacked, goal, maxiter=50 * points.shape[1] + 100)
     alpha = u / u.sum()
-    nearest = points @ alpha
-    gap = 2 * (nearest @ nearest - (nearest @ points).min())
-    return alpha, max(float(gap), 0.0)
+    return alpha, hull_gap(points, alpha)
 
 
-@dataclass(frozen=True)
+def hull_gap(points: Array, mixture: Array) -> float:
+    """Frank-Wolfe gap of ``‖P α‖²`` over the simplex, ``2 max_j ⟨P α, P α − p_j⟩``: bounds the excess."""
+    at = points @ mixture
+    return max(float(2 * (at @ at - (at @ points).min())), 0.0)
+
+
+@dataclass(frozen=True, eq=False)
 class ScaledProblem:
     """``min ‖A z − c‖²`` in scaled coordinates ``z = σ ∘ w``, with ``A = U S Vᵀ`` cut at its rank.
 
@@ -218,7 +222,6 @@ class ScaledProblem:
         spread = np.linalg.norm(factor, axis=-2) / root
         centred = np.linalg.norm(moments.factor, axis=-2) / root
         size = np.hypot(centred, moments.feature_mean)
-        floor = max(_RANK_TOLERANCE * moments.resolution, _ARITHMETIC_NOISE)
         constant = _CONSTANT_TOLERANCE * moments.resolution * size
         usable = spread > (constant if fit_intercept else 0.0)
         if scale is None:
@@ -228,8 +231,8 @@ class ScaledProblem:
             usable = usable & (scale > 0)
         scaled = np.where(usable[..., None, :], factor / _positive(scale)[..., None, :], 0.0)
         left, singular, right = np.linalg.svd(scaled, full_matrices=False)
-        largest = singular.max(-1, keepdims=True, initial=0.0)
-        singular = np.where(singular > floor * largest, singular, 0.0)
+        relative = np.where(usable, size / _positive(scale), 0.0)
+        singular = np.where(singular > _noise(singular, right, relative, moments), singular, 0.0)
         along = np.where(singular[..., None] > 0, np.swapaxes(left, -1, -2) @ targets, 0.0)
         return cls(moments, fit_intercept, scale, usable, left, singular, right, along)
 
@@ -259,7 +262,7 @@ class ScaledProblem:
             z = weighted / denominator
             norm = np.linalg.norm(z, axis=-2)
             slope = _positive((z**2 / denominator).sum(-2))
-            step = np.where(norm > safe, norm**2 / slope * (norm - safe) / safe, 0.0)
+            step = np.where(norm > safe, norm**2 / slope * (norm / safe - 1), 0.0)
             shift = shift + step
             if np.all(step <= 4 * np.finfo(float).eps * shift):
                 break
@@ -302,10 +305,12 @@ class ScaledProblem:
         """
         missed = self._missed(head)
         s, along = self.singular[..., None], self.right @ (head.coef * self.scale[..., :, None])
-        multiplier = np.maximum(-(s * missed * along).sum(-2), 0.0) / _positive(radius**2)
+        unit = along / _positive(radius)[..., None, :]  # ζ / radius: no radius overflows when squared
+        multiplier = np.maximum(-(s * missed * unit).sum(-2), 0.0) / _positive(radius)
         shift = multiplier[..., None, :]
         gap = ((s * missed + shift * along) ** 2 / _positive(s**2 + shift)).sum(-2)
-        gap = gap + multiplier * (radius**2 - (along**2).sum(-2))
+        bound = np.where(multiplier > 0, radius, 0.0)
+        gap = gap + multiplier * bound * (bound * (1 - (unit**2).sum(-2)))
         gap = np.where(radius > 0, np.maximum(gap, 0.0), 0.0) / self.moments.weight[..., None]
         return np.asarray(gap + self._intercept_excess(head))
 
@@ -317,6 +322,19 @@ class ScaledProblem:
         unit = np.where(variance > floor, variance, square)
         gap = excess / np.where(unit > 0, unit, 1.0)
         return Projection(head, heads, gap, self.moments.mse(head), self.rank, status)
+
+
+def _noise(singular: Array, right: Array, relative: Array, moments: Moments) -> Array:
+    """Singular values that rounding alone can leave, one for each right vector, shape (..., q).
+
+    The features' own rounding is relative to a column's size, mean included: with that size
+    relative to σ, a direction v carries about ``resolution · √Σ_j (v_j relative_j)²`` a row.
+    Arithmetic adds its share of the largest singular value.
+    """
+    per_row = np.linalg.norm(right * relative[..., None, :], axis=-1)
+    own = _RANK_TOLERANCE * moments.resolution * per_row * np.sqrt(moments.weight)[..., None]
+    floor = max(_RANK_TOLERANCE * moments.resolution, _ARITHMETIC_NOISE)
+    return np.maximum(own, floor * singular.max(-1, keepdims=True, initial=0.0))
 
 
 def _rows(moments: Moments, fit_intercept: bool) -> tuple[Array, Array]:

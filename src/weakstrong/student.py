@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -94,8 +92,9 @@ class Student:
         names = np.arange(len(features.values)) if features.ids is None else features.ids
         first = "row" if features.ids is None else "id"
         predicted = pd.DataFrame(self.head(features.values), columns=self.targets)
-        clash = first in predicted.columns
-        predicted.insert(0, f"{first}_" if clash else first, names)
+        while first in predicted.columns:
+            first += "_"
+        predicted.insert(0, first, names)
         return predicted
 
     def save(self, folder: Path) -> None:
@@ -126,7 +125,8 @@ class Student:
         folder = Path(folder)
         try:
             card = json.loads((folder / _CARD).read_text())
-            intact = card["head_sha256"] == file_hash(folder / _HEAD)
+            if card["head_sha256"] != file_hash(folder / _HEAD):
+                raise InputError(f"{folder}: {_HEAD} does not belong to {_CARD}; fit the student again")
             with np.load(folder / _HEAD, allow_pickle=False) as arrays:
                 head = Head(arrays["coef"], arrays["intercept"])
             reports = tuple(TargetReport(**r) for r in card["targets"])
@@ -135,10 +135,12 @@ class Student:
             raise InputError(
                 f"{folder}: no saved student here ({error.strerror}: {error.filename})"
             ) from error
-        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except InputError:
+            raise
+        except Exception as error:  # a damaged file can fail in any way
             raise InputError(f"{folder}: the saved student is damaged; fit it again") from error
         shape = (card["n_features"], len(reports))
-        if not intact or head.coef.shape != shape or card["format"] != _FORMAT:
+        if head.coef.shape != shape or card["format"] != _FORMAT:
             raise InputError(f"{folder}: {_HEAD} does not belong to {_CARD}; fit the student again")
         return student
 

@@ -5,7 +5,6 @@ Rows are counted from 0 in every message. Ids are compared as text.
 
 from __future__ import annotations
 
-import zipfile
 import zlib
 from pathlib import Path
 from typing import Any
@@ -143,7 +142,7 @@ def _read_array(path: Path) -> tuple[NDArray[Any], NDArray[np.str_] | None]:
         raise
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or _first_line(error)})") from error
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    except Exception as error:  # a damaged file can fail in any way
         raise InputError(
             f"{path}: not a plain numeric array (pickled and object arrays are not read); "
             "save a float array with numpy.save or numpy.savez"
@@ -158,7 +157,9 @@ def _read_array(path: Path) -> tuple[NDArray[Any], NDArray[np.str_] | None]:
     if ids is None:
         return values, None
     if ids.shape != values.shape[:1]:
-        raise InputError(f"{path}: 'ids' has shape {ids.shape} for {len(values)} rows of features")
+        raise InputError(f"{path}: 'ids' has shape {ids.shape} for features of shape {values.shape}")
+    if ids.dtype.kind not in "Uiu":
+        raise InputError(f"{path}: 'ids' holds {ids.dtype}; ids are text or whole numbers: ids.astype(str)")
     texts = ids.astype(np.str_)
     refuse_repeats(texts, path)
     return values, texts

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 _LEGEND_INSIDE = 6  # supervisors; more would cover points
 
 
-def gain_against_misfit(rows: pd.DataFrame, target: str) -> bytes:
-    """PNG of gain in accuracy against misfit, a point a division, a colour a supervisor (Figures 2d-f).
+def gain_against_misfit(rows: pd.DataFrame, target: str) -> Figure:
+    """Gain in accuracy against misfit, a point a division, a colour a supervisor (Figures 2d-f).
 
     Parameters
     ----------
@@ -21,10 +21,6 @@ def gain_against_misfit(rows: pd.DataFrame, target: str) -> bytes:
         With columns supervisor, misfit and gain, in squared units of the target.
     target : str
         Its name, for the title.
-
-    Returns
-    -------
-    bytes
     """
     figure = Figure(figsize=(6.4, 4.8), layout="constrained")
     FigureCanvasAgg(figure)
@@ -43,6 +39,11 @@ def gain_against_misfit(rows: pd.DataFrame, target: str) -> bytes:
         axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     else:
         axes.legend(frameon=False, fontsize=9)
+    return figure
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG, the same bytes every time."""
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=150, metadata={"Software": None})
     return buffer.getvalue()

@@ -14,7 +14,7 @@ from weakstrong.studies.config import StudyOptions
 
 Array = NDArray[np.float64]
 
-_MIN_TEST_ROWS = 2
+_MIN_TEST_CLUSTERS = 2
 
 
 @dataclass(frozen=True)
@@ -113,14 +113,21 @@ def check_inputs(inputs: StudyInputs) -> None:
     _refuse_infinite(inputs.y[:, None], "labels")
     for split in inputs.splits:
         rows = np.concatenate([split.train, split.test])
-        if rows.size and not 0 <= rows.min() <= rows.max() < len(inputs.y):
-            raise InputError(f"split {split.name!r}: rows go from 0 to {len(inputs.y) - 1}; got {rows.max()}")
+        outside = rows[(rows < 0) | (rows >= len(inputs.y))]
+        if len(outside):
+            raise InputError(f"split {split.name!r}: rows go from 0 to {len(inputs.y) - 1}; got {outside[0]}")
+        for part in (split.train, split.test):
+            numbers, times = np.unique(part, return_counts=True)
+            if (times > 1).any():
+                raise InputError(f"split {split.name!r}: row {numbers[times.argmax()]} is there twice")
     names = [split.name for split in inputs.splits]
     if len(set(names)) < len(names):
         twice = next(n for n in names if names.count(n) > 1)
         raise InputError(f"split {twice!r} is there twice; give every split a name of its own")
-    if inputs.groups is not None and len(inputs.groups) != len(inputs.y):
-        raise InputError(f"groups: {len(inputs.groups)} for {len(inputs.y)} rows; give one for each row")
+    if inputs.groups is not None and inputs.groups.shape != inputs.y.shape:
+        raise InputError(
+            f"groups have shape {inputs.groups.shape}; give one for each of {len(inputs.y)} rows"
+        )
 
 
 def _refuse_infinite(values: NDArray[Any], name: str) -> None:
@@ -141,10 +148,11 @@ def _check_unit(unit: Unit, cluster: NDArray[np.int64], options: StudyOptions, u
                 f"split {unit.split!r}, repeat {unit.repeat}: {count} {units} for {who}, fewer than the "
                 f"{options.cv} folds; use more {units}, fewer folds (cv) or another supervised fraction"
             )
-    if len(unit.test) < _MIN_TEST_ROWS:
+    held_out = len(np.unique(cluster[unit.test]))
+    if held_out < _MIN_TEST_CLUSTERS:
         raise InputError(
-            f"split {unit.split!r}, repeat {unit.repeat}: {len(unit.test)} held-out rows; at least "
-            f"{_MIN_TEST_ROWS} are needed to judge: hold out more"
+            f"split {unit.split!r}, repeat {unit.repeat}: {held_out} held-out {units}; at least "
+            f"{_MIN_TEST_CLUSTERS} are needed to judge: hold out more"
         )
     both = np.isin(cluster[unit.test], cluster[np.concatenate([unit.supervised, unit.student])])
     if both.any():

@@ -93,10 +93,14 @@ def study(
         raise InputError("weak: give a mapping, as {'name of the supervisor': features}")
     if np.asarray(y).dtype.kind == "b":
         raise InputError("y holds true and false; a study takes real values (squared loss), no classes yet")
+    try:
+        truth = np.asarray(y, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"y: real numbers are needed ({error})") from error
     given = StudyInputs(
         weak={str(name): np.asarray(values) for name, values in weak.items()},
         strong=np.asarray(strong),
-        y=np.asarray(y, dtype=np.float64),
+        y=truth,
         groups=None if groups is None else np.asarray(groups),
         splits=tuple(
             Split(str(name), _row_numbers(train), _row_numbers(test))
@@ -108,6 +112,10 @@ def study(
 
 def _row_numbers(rows: ArrayLike) -> NDArray[np.int64]:
     given = np.asarray(rows)
+    if given.ndim != 1 or (given.size and given.dtype.kind not in "iub"):
+        raise InputError(
+            f"splits: rows are one-dimensional row numbers or masks; got shape {given.shape}, {given.dtype}"
+        )
     return np.flatnonzero(given) if given.dtype == np.bool_ else given.astype(np.int64)
 
 
@@ -141,11 +149,7 @@ def run(
     """
     check_inputs(inputs)
     units = divisions(inputs, options)
-    key = fingerprint(
-        inputs.strong, *inputs.weak.values(), inputs.y, list(inputs.weak), options.model_dump(),
-        *([] if inputs.groups is None else [inputs.groups.astype(np.str_)]),
-        *[rows for s in inputs.splits for rows in (s.train, s.test)],
-    )  # fmt: skip
+    key = fingerprint(inputs, options.model_dump())
     folder = nullcontext(None) if out is None else output_folder(out, key, overwrite=overwrite)
     with folder as stage:
         done = 0 if stage is None else len(list(stage.glob(".fits-*.parquet")))
@@ -257,12 +261,13 @@ def _setting(inputs: StudyInputs, options: StudyOptions) -> dict[str, Any]:
 
 def _write(stage: Path, found: StudyResult, settings: dict[str, Any]) -> None:
     """Write the record's files and drop what only a resumed run would need."""
-    from weakstrong.report.figures import gain_against_misfit
+    from weakstrong.report.figures import gain_against_misfit, png
 
     write_atomically(stage / "config.toml", to_toml(settings).encode())
     write_atomically(stage / "summary.json", to_json(found.summary).encode())
     write_atomically(stage / "splits.csv", found.splits.to_csv(index=False).encode())
     write_atomically(stage / "predictions.csv", found.predictions.to_csv(index=False).encode())
-    write_atomically(stage / "figure.png", gain_against_misfit(found.splits, found.summary["target"]))
+    figure = gain_against_misfit(found.splits, found.summary["target"])
+    write_atomically(stage / "figure.png", png(figure))
     for kept in stage.glob(".*.parquet"):
         kept.unlink()

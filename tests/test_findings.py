@@ -1,0 +1,127 @@
+"""What a study reports: estimates pooled with the right clusters, verdicts, and what is drawn."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from weakstrong import measure, study
+from weakstrong.gain import Estimate
+from weakstrong.report.figures import gain_against_misfit
+from weakstrong.report.tables import study_table
+from weakstrong.studies.findings import conclusions
+from weakstrong.studies.run import StudyResult
+
+
+@pytest.fixture(scope="module")
+def found() -> StudyResult:
+    rng = np.random.default_rng(0)
+    strong = rng.normal(size=(80, 4))
+    y = strong @ rng.normal(size=4) + rng.normal(size=80)
+    weak = {"a": np.abs(strong[:, :2]), "b": strong[:, 1:3] ** 2}
+    split = (np.arange(50), np.arange(50, 80))  # every repeat judges on the same thirty rows
+    return study(weak, strong, y, splits={"only": split}, repeats=6)
+
+
+def test_pooled_estimates_count_a_row_once_however_many_divisions_judge_it(found: StudyResult) -> None:
+    for name, part in found.predictions.groupby("supervisor"):
+        estimates = found.summary["supervisors"][name]["estimates"]
+        kept = {"groups": part["row"], "y_ceiling": part["y_ceiling"]}
+        direct = measure(part["y_true"], part["y_weak"], part["y_strong"], **kept)
+        assert direct.n_clusters == 30
+        for key in ("weak_error", "strong_error", "misfit", "gain", "cross_term", "ceiling_error"):
+            assert estimates[key]["value"] == pytest.approx(float(getattr(direct, key).value))
+            assert estimates[key]["standard_error"] == pytest.approx(
+                float(getattr(direct, key).standard_error)
+            )
+            low, high = (float(v) for v in getattr(direct, key).interval())
+            assert (estimates[key]["low"], estimates[key]["high"]) == pytest.approx((low, high))
+        naive = measure(part["y_true"], part["y_weak"], part["y_strong"])
+        assert estimates["weak_error"]["standard_error"] > 1.5 * float(naive.weak_error.standard_error)
+        for baseline in ("direct", "mean"):
+            against = measure(part["y_true"], part[f"y_{baseline}"], part["y_strong"], groups=part["row"])
+            assert estimates[f"{baseline}_error"]["value"] == pytest.approx(float(against.weak_error.value))
+            assert estimates[f"gain_over_{baseline}"]["value"] == pytest.approx(float(against.gain.value))
+
+
+def test_spread_is_that_of_the_divisions(found: StudyResult) -> None:
+    for name, part in found.splits.groupby("supervisor"):
+        for key, spread in found.summary["supervisors"][name]["spread_over_divisions"].items():
+            column = part[key]
+            expected = {"std": column.std(), "min": column.min(), "max": column.max()}
+            assert spread == pytest.approx(expected)
+        correlation = np.corrcoef(part["misfit"], part["gain"])[0, 1]
+        assert found.summary["supervisors"][name]["correlation_of_gain_and_misfit"] == pytest.approx(
+            correlation
+        )
+
+
+def _estimate(value: float, error: float) -> Estimate:
+    return Estimate(np.asarray(value), np.asarray(error), 100.0)
+
+
+@pytest.mark.parametrize(
+    ("gain", "cross", "direct", "said"),
+    [
+        ((2, 0.5), (1, 0.2), (1, 0.3), ["is better than its", "exceeds misfit", "the student beats"]),
+        ((-2, 0.5), (-3, 0.2), (-1, 0.3), ["is worse than its", "falls short of", "had beats the student"]),
+        ((2, 1.5), (-1, 0.9), (1, 0.9), ["undecided whether", "undecided whether", "undecided whether"]),
+    ],
+)
+def test_verdicts_are_what_the_intervals_allow(
+    gain: tuple, cross: tuple, direct: tuple, said: list[str]
+) -> None:
+    estimates = {
+        "gain": _estimate(*gain),
+        "cross_term": _estimate(*cross),
+        "gain_over_direct": _estimate(*direct),
+        "misfit": _estimate(1.0, 0.1),
+        "mean_error": _estimate(5.0, 0.1),
+    }
+    lines = conclusions(estimates)
+    assert len(lines) == 3
+    for line, words in zip(lines, said, strict=True):
+        assert words in line
+    assert f"{cross[0]:+.2f} times the misfit" in lines[1]
+
+
+def test_the_table_has_every_number_in_its_column(found: StudyResult) -> None:
+    console = Console(width=300, file=io.StringIO())
+    console.print(study_table(found.summary))
+    lines = console.file.getvalue().splitlines()
+    headings = [h.strip() for h in lines[2].split("  ") if h.strip()]
+    keys = {
+        "weak error": "weak_error", "student": "strong_error", "misfit": "misfit", "gain": "gain",
+        "cross term": "cross_term", "ceiling": "ceiling_error", "direct": "direct_error",
+        "mean": "mean_error",
+    }  # fmt: skip
+    assert headings == ["supervisor", *keys]
+    for line in lines[4:6]:
+        name, *cells = line.split()
+        estimates = found.summary["supervisors"][name]["estimates"]
+        for key, cell in zip(keys.values(), cells, strict=True):
+            assert float(cell) == pytest.approx(estimates[key]["value"], rel=1e-3)
+
+
+def test_the_figure_has_misfit_across_gain_up_and_the_diagonal(found: StudyResult) -> None:
+    axes = gain_against_misfit(found.splits, "y").axes[0]
+    for (name, part), points in zip(
+        found.splits.groupby("supervisor", sort=False), axes.collections, strict=True
+    ):
+        assert points.get_label() == name
+        np.testing.assert_array_equal(points.get_offsets(), part[["misfit", "gain"]].to_numpy())
+    across, up = axes.lines[0].get_data()
+    np.testing.assert_array_equal(across, up)
+    assert "misfit" in axes.get_xlabel()
+    assert "gain" in axes.get_ylabel()
+
+
+def test_many_supervisors_have_their_legend_outside() -> None:
+    rows = pd.DataFrame({"supervisor": list("abcdefghij"), "misfit": range(10), "gain": range(10)})
+    legend = gain_against_misfit(rows, "y").axes[0].get_legend()
+    assert len(legend.get_texts()) == 11
+    assert legend.get_bbox_to_anchor().x0 >= gain_against_misfit(rows, "y").axes[0].bbox.x1
