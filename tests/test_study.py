@@ -303,7 +303,7 @@ def test_a_config_file_with_flags_over_it(world: World, command) -> None:
     options = json.loads((world.folder / "record" / "summary.json").read_text())["options"]
     assert (options["repeats"], options["heads"]) == (2, "linear")
     for text, said in (
-        ("repeat = 2", "repeat is no setting; did you mean repeats?"),
+        ("repeat = 2", "repeat is no setting (did you mean repeats?); settings: heads"),
         ("repeats = 0", "repeats (got 0): Input should be greater than or equal to 1"),
         ("repeats = true", "repeats (got True)"),
         ("strong = 'x.npy'", "give it (--weak"),

@@ -178,8 +178,8 @@ def validated(model: type[Model], values: dict[str, Any], source: str) -> Model:
             said = f"{name} is missing; give it ({_flag(name)}, or in a --config file)"
         elif first["type"] == "extra_forbidden":
             close = get_close_matches(name, model.model_fields, n=1)
-            meant = f"; did you mean {close[0]}?" if close else ""
-            said = f"{name} is no setting{meant} Settings: {', '.join(model.model_fields)}"
+            meant = f" (did you mean {close[0]}?)" if close else ""
+            said = f"{name} is no setting{meant}; settings: {', '.join(model.model_fields)}"
         else:
             shown = f"{name} (got {first['input']!r}): " if name else ""
             said = shown + first["msg"].removeprefix("Value error, ")

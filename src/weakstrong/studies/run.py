@@ -48,7 +48,7 @@ class StudyResult:
         over divisions, and conclusions in words.
     """
 
-    predictions: pd.DataFrame
+    predictions: pd.DataFrame = field(repr=False)
     splits: pd.DataFrame
     summary: dict[str, Any] = field(repr=False)
 
