@@ -14,7 +14,8 @@ from scipy.optimize import nnls
 
 from weakstrong import ConvexHull, Head, L2Ball, LinearHeads, Moments, Projection, project
 from weakstrong.heads import HeadClass
-from weakstrong.solvers import ScaledProblem, hull_gap, solve
+from weakstrong.scaled_problem import ScaledProblem
+from weakstrong.solvers import hull_gap, solve
 
 GAP = 1e-8
 
@@ -226,7 +227,7 @@ def test_the_gap_is_relative_to_the_variance_and_counts_the_intercept() -> None:
     spoilt = Head(best.head.coef, best.head.intercept + 0.3)
     form = ScaledProblem.of(m, True)
     assert form.ball_gap(spoilt, np.array([0.4])) == pytest.approx(0.09, rel=1e-6)
-    told = form.projection(spoilt, best.heads, form.ball_gap(spoilt, np.array([0.4])), best.status)
+    told = Projection.of(form, spoilt, best.heads, form.ball_gap(spoilt, np.array([0.4])), best.status)
     assert told.optimality_gap[0] == pytest.approx(0.09 / y.var(), rel=1e-6)
 
 
@@ -355,7 +356,7 @@ def _non_negative(heads: NonNegativeHeads, moments: Moments) -> Projection:
     rows = np.vstack([root * moments.feature_mean, moments.factor])
     goal = np.vstack([root * moments.target_mean, moments.projected])
     head = Head(np.stack([nnls(rows, g)[0] for g in goal.T], axis=1), np.zeros(moments.n_targets))
-    return form.projection(head, heads, np.zeros(moments.n_targets), np.full(moments.n_targets, "cone"))
+    return Projection.of(form, head, heads, np.zeros(moments.n_targets), np.full(moments.n_targets, "cone"))
 
 
 def test_a_further_class_is_one_small_addition() -> None:

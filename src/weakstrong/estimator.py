@@ -215,8 +215,9 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.cv_error_ = None
         if n_folds:
             chosen = cross_validate(folds, heads)
-            heads, self.cv_error_ = chosen.heads, chosen.error
-        self.moments_ = Moments.merge(folds)
+            heads, self.moments_, self.cv_error_ = chosen.heads, chosen.moments, chosen.error
+        else:
+            [self.moments_] = folds
         solution = project(self.moments_, heads)
         self.head_, self.heads_ = solution.head, solution.heads
         self.optimality_gap_, self.fit_error_ = solution.optimality_gap, solution.error

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from weakstrong.heads import HeadClass, L2Ball
 from weakstrong.moments import Moments
-from weakstrong.solvers import ScaledProblem, project
+from weakstrong.scaled_problem import ScaledProblem
+from weakstrong.solvers import project
 
 Array = NDArray[np.float64]
 
@@ -27,6 +28,8 @@ class CrossValidation:
     ----------
     heads : HeadClass
         The class, closed: a ball has a radius for each target.
+    moments : Moments
+        Of all folds together.
     error : array of shape (..., k)
         Cross-validated mean squared error of the class on the labels given. With a radius
         chosen by it, it is slightly optimistic.
@@ -37,6 +40,7 @@ class CrossValidation:
     """
 
     heads: HeadClass
+    moments: Moments
     error: Array
     radii: Array | None = None
     errors: Array | None = None
@@ -69,6 +73,7 @@ def cross_validate(folds: Sequence[Moments], heads: HeadClass) -> CrossValidatio
     if len(folds) < 2:
         raise ValueError(f"cross-validation needs at least two folds; got {len(folds)}")
     complements = _complements(folds)
+    whole = complements[0] + folds[0]
     weights = [fold.weight[..., None] for fold in folds]
     total = sum(weights)
     if not isinstance(heads, L2Ball) or heads.radius is not None:
@@ -76,8 +81,8 @@ def cross_validate(folds: Sequence[Moments], heads: HeadClass) -> CrossValidatio
             w * fold.mse(project(rest, heads).head)
             for w, fold, rest in zip(weights, folds, complements, strict=True)
         ]
-        return CrossValidation(heads, np.asarray(sum(parts) / total))
-    radii = _radii(complements[0] + folds[0], heads)
+        return CrossValidation(heads, whole, np.asarray(sum(parts) / total))
+    radii = _radii(whole, heads)
     errors = np.zeros(radii.shape)
     for w, fold, rest in zip(weights, folds, complements, strict=True):
         form = ScaledProblem.of(rest, heads.fit_intercept, heads.scale)
@@ -85,7 +90,7 @@ def cross_validate(folds: Sequence[Moments], heads: HeadClass) -> CrossValidatio
     best = errors.argmin(0)[None]
     radius = np.take_along_axis(radii, best, 0)[0]
     error = np.take_along_axis(errors, best, 0)[0]
-    return CrossValidation(replace(heads, radius=radius), error, radii, errors)
+    return CrossValidation(replace(heads, radius=radius), whole, error, radii, errors)
 
 
 def _radii(moments: Moments, heads: L2Ball) -> Array:

@@ -1,0 +1,183 @@
+"""Least squares in scaled coordinates: the decomposition that linear heads and balls are solved in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from weakstrong.heads import Head
+from weakstrong.moments import Moments
+
+Array = NDArray[np.float64]
+
+# Singular values below this many roundings of the features are noise. It does not grow with
+# the number of rows: max(n, d) eps would cut real directions.
+_RANK_TOLERANCE = 10.0
+# What factorizing and merging in float64 leaves of an exactly dependent column (1e-15 to 1e-14 seen).
+_ARITHMETIC_NOISE = 1024 * np.finfo(np.float64).eps
+_CONSTANT_TOLERANCE = 4.0  # a column that varies by less, relative to its size, is constant
+_NEWTON_STEPS = 200
+
+
+@dataclass(frozen=True, eq=False)
+class ScaledProblem:
+    """``min ‖A z − c‖²`` in scaled coordinates ``z = σ ∘ w``, with ``A = U S Vᵀ`` cut at its rank.
+
+    Without an intercept the means enter as one more row of the factor; with one they drop out.
+
+    Parameters
+    ----------
+    moments : Moments
+    fit_intercept : bool
+    scale : array of shape (..., d)
+        σ.
+    usable : bool array of shape (..., d)
+        Columns that vary beyond rounding; the others get no coefficient.
+    left : array of shape (..., r, q)
+        U.
+    singular : array of shape (..., q)
+        S, zero where cut.
+    right : array of shape (..., q, d)
+        Vᵀ.
+    along : array of shape (..., q, k)
+        Uᵀ c, zero where cut.
+    """
+
+    moments: Moments
+    fit_intercept: bool
+    scale: Array
+    usable: NDArray[np.bool_]
+    left: Array
+    singular: Array
+    right: Array
+    along: Array
+
+    @classmethod
+    def of(cls, moments: Moments, fit_intercept: bool, scale: Array | None = None) -> ScaledProblem:
+        """Scale the columns and decompose."""
+        factor, targets = _rows(moments, fit_intercept)
+        root = np.sqrt(moments.weight)[..., None]
+        spread = np.linalg.norm(factor, axis=-2) / root
+        centred = np.linalg.norm(moments.factor, axis=-2) / root
+        size = np.hypot(centred, moments.feature_mean)
+        constant = _CONSTANT_TOLERANCE * moments.resolution * size
+        usable = spread > (constant if fit_intercept else 0.0)
+        if scale is None:
+            scale = spread
+        else:
+            scale = np.broadcast_to(np.asarray(scale, dtype=np.float64), spread.shape)
+            usable = usable & (scale > 0)
+        scaled = np.where(usable[..., None, :], factor / positive(scale)[..., None, :], 0.0)
+        left, singular, right = np.linalg.svd(scaled, full_matrices=False)
+        relative = np.where(usable, size / positive(scale), 0.0)
+        singular = np.where(singular > _noise(singular, right, relative, moments), singular, 0.0)
+        along = np.where(singular[..., None] > 0, np.swapaxes(left, -1, -2) @ targets, 0.0)
+        return cls(moments, fit_intercept, scale, usable, left, singular, right, along)
+
+    @property
+    def rank(self) -> NDArray[np.intp]:
+        """Number of singular values kept, shape (...)."""
+        return np.asarray((self.singular > 0).sum(-1))
+
+    def directions(self, coordinates: Array) -> Array:
+        """Scaled coefficients z (..., d, k) from coordinates (..., q, k) along the right vectors."""
+        return np.swapaxes(self.right, -1, -2) @ coordinates
+
+    def in_ball(self, radius: Array) -> Array:
+        """``argmin ‖A z − c‖² : ‖z‖ <= radius``, shape (..., d, k), for radii of shape (..., k).
+
+        ``z(λ) = V (S² + λ)⁻¹ S Uᵀc`` with λ = 0 inside, else the root of ``‖z(λ)‖ = radius``.
+        ``1/‖z(λ)‖`` is concave and increasing, so Newton from below its root rises to it.
+        Radii may carry further leading dimensions: many radii share the decomposition.
+        """
+        s = self.singular[..., None]
+        weighted = s * self.along
+        safe = positive(radius)
+        start = np.linalg.norm(weighted, axis=-2) / safe - self.singular.max(-1, initial=0.0)[..., None] ** 2
+        shift = np.maximum(start, 0.0)
+        for _ in range(_NEWTON_STEPS):
+            denominator = positive(s**2 + shift[..., None, :])
+            z = weighted / denominator
+            norm = np.linalg.norm(z, axis=-2)
+            slope = positive((z**2 / denominator).sum(-2))
+            step = np.where(norm > safe, norm**2 / slope * (norm / safe - 1), 0.0)
+            shift = shift + step
+            if np.all(step <= 4 * np.finfo(float).eps * shift):
+                break
+        z = weighted / positive(s**2 + shift[..., None, :])
+        norm = np.linalg.norm(z, axis=-2)
+        onto = np.where((shift > 0) | (norm > radius), radius / positive(norm), 1.0)
+        return self.directions(z * onto[..., None, :])
+
+    def head(self, z: Array) -> Head:
+        """The head with scaled coefficients z, its intercept free or zero."""
+        coef = np.where(self.usable[..., :, None], z / positive(self.scale)[..., :, None], 0.0)
+        shift = (self.moments.feature_mean[..., None, :] @ coef)[..., 0, :]
+        intercept = self.moments.target_mean - shift
+        return Head(coef, intercept if self.fit_intercept else np.zeros_like(intercept))
+
+    def _missed(self, head: Head) -> Array:
+        """``Uᵀ (A z − c)`` on the kept directions, from the head itself."""
+        factor, targets = _rows(self.moments, self.fit_intercept)
+        missed = np.swapaxes(self.left, -1, -2) @ (factor @ head.coef - targets)
+        return np.where(self.singular[..., None] > 0, missed, 0.0)
+
+    def _intercept_excess(self, head: Head) -> Array:
+        """Objective lost by the intercept's own rounding."""
+        if not self.fit_intercept:
+            return np.zeros(head.intercept.shape)
+        mean = head.intercept + (self.moments.feature_mean[..., None, :] @ head.coef)[..., 0, :]
+        return np.asarray((mean - self.moments.target_mean) ** 2)
+
+    def excess(self, head: Head) -> Array:
+        """``objective − minimum`` over all linear heads: ``‖P_A (A z − c)‖² / n``, shape (..., k)."""
+        inside = (self._missed(head) ** 2).sum(-2) / self.moments.weight[..., None]
+        return np.asarray(inside + self._intercept_excess(head))
+
+    def ball_gap(self, head: Head, radius: Array) -> Array:
+        """Duality gap of ``‖z‖ <= radius``, shape (..., k): objective less the dual's value at λ.
+
+        ``Σ_i (s_i m_i + λ ζ_i)² / (s_i² + λ) + λ (radius² − ‖z‖²)`` over n, with m = Uᵀ(A z − c)
+        and ζ = Vᵀz. Any λ >= 0 bounds the excess; the multiplier that z itself implies is used.
+        Rounding enters squared, unlike in a Frank-Wolfe gap.
+        """
+        missed = self._missed(head)
+        s, along = self.singular[..., None], self.right @ (head.coef * self.scale[..., :, None])
+        unit = along / positive(radius)[..., None, :]  # ζ / radius: no radius overflows when squared
+        multiplier = np.maximum(-(s * missed * unit).sum(-2), 0.0) / positive(radius)
+        shift = multiplier[..., None, :]
+        gap = ((s * missed + shift * along) ** 2 / positive(s**2 + shift)).sum(-2)
+        bound = np.where(multiplier > 0, radius, 0.0)
+        gap = gap + multiplier * bound * (bound * (1 - (unit**2).sum(-2)))
+        gap = np.where(radius > 0, np.maximum(gap, 0.0), 0.0) / self.moments.weight[..., None]
+        return np.asarray(gap + self._intercept_excess(head))
+
+
+def _noise(singular: Array, right: Array, relative: Array, moments: Moments) -> Array:
+    """Singular values that rounding alone can leave, one for each right vector, shape (..., q).
+
+    The features' own rounding is relative to a column's size, mean included: with that size
+    relative to σ, a direction v carries about ``resolution · √Σ_j (v_j relative_j)²`` a row.
+    Arithmetic adds its share of the largest singular value.
+    """
+    per_row = np.linalg.norm(right * relative[..., None, :], axis=-1)
+    own = _RANK_TOLERANCE * moments.resolution * per_row * np.sqrt(moments.weight)[..., None]
+    floor = max(_RANK_TOLERANCE * moments.resolution, _ARITHMETIC_NOISE)
+    return np.maximum(own, floor * singular.max(-1, keepdims=True, initial=0.0))
+
+
+def _rows(moments: Moments, fit_intercept: bool) -> tuple[Array, Array]:
+    """Factor and targets whose least squares problem is the sample's, centred or not."""
+    if fit_intercept:
+        return moments.factor, moments.projected
+    root = np.sqrt(moments.weight)[..., None, None]
+    factor = np.concatenate([root * moments.feature_mean[..., None, :], moments.factor], axis=-2)
+    targets = np.concatenate([root * moments.target_mean[..., None, :], moments.projected], axis=-2)
+    return factor, targets
+
+
+def positive(values: Array) -> Array:
+    """The values, with ones for zeros: for quotients whose numerator is then zero or unused."""
+    return np.where(values > 0, values, 1.0)
