@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -266,6 +267,11 @@ def test_a_keyed_folder_outlives_an_interruption_of_the_same_run_only(tmp_path: 
     with output_folder(out, "c" * 64, overwrite=True) as stage:
         assert not any(stage.iterdir())
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
+    for key in "ab":  # a name that a pattern would read otherwise
+        with suppress(KeyboardInterrupt), output_folder(tmp_path / "o[u]t", key * 64):
+            if key == "a":
+                raise KeyboardInterrupt
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["o[u]t", "out"]
 
 
 def test_fingerprints_tell_inputs_apart() -> None:

@@ -29,7 +29,7 @@ def gram(m: Moments) -> np.ndarray:
     return products
 
 
-def same(a: Moments, b: Moments, rtol: float = 1e-12) -> None:
+def assert_same(a: Moments, b: Moments, rtol: float = 1e-12) -> None:
     """Equal up to the sign of rows of the factor (target-target products off the diagonal are not kept)."""
     np.testing.assert_allclose(a.weight, b.weight, rtol=rtol)
     for x, y in ((a.feature_mean, b.feature_mean), (a.target_mean, b.target_mean)):
@@ -61,11 +61,11 @@ def test_shards_merged_in_any_order_are_the_batch(seed: int, n: int, d: int, cut
     edges = sorted({0, n, *(int(c * n) for c in cuts)})
     parts = [Moments.of(phi[a:b], y[a:b]) for a, b in pairwise(edges)]
     whole = Moments.of(phi, y)
-    same(Moments.merge(parts), whole)
-    same(Moments.merge(parts[::-1]), whole)
+    assert_same(Moments.merge(parts), whole)
+    assert_same(Moments.merge(parts[::-1]), whole)
     middle = len(parts) // 2
     if 0 < middle < len(parts):
-        same(Moments.merge(parts[:middle]) + Moments.merge(parts[middle:]), whole)
+        assert_same(Moments.merge(parts[:middle]) + Moments.merge(parts[middle:]), whole)
 
 
 def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +75,7 @@ def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     blocks: list[int] = []
     centred = moments._centred
     monkeypatch.setattr(moments, "_centred", lambda *a: blocks.append(len(a[0])) or centred(*a))
-    same(Moments.of(phi, y), whole)
+    assert_same(Moments.of(phi, y), whole)
     assert blocks == [1024] * 4 + [904]
 
 
@@ -86,9 +86,9 @@ def test_a_batch_of_tasks_is_the_loop_over_them() -> None:
     solved = project(batch, LinearHeads())
     for i in np.ndindex(2, 3):
         one = Moments.of(phi[i], y[i], sample_weight=w[i])
-        same(batch[i], one)
+        assert_same(batch[i], one)
         np.testing.assert_allclose(solved.head.coef[i], project(one, LinearHeads()).head.coef, rtol=1e-10)
-    same((batch + batch)[1, 2], batch[1, 2] + batch[1, 2])
+    assert_same((batch + batch)[1, 2], batch[1, 2] + batch[1, 2])
     np.testing.assert_allclose(batch.mse(solved.head), solved.error)
 
 
@@ -137,7 +137,7 @@ def test_a_row_without_weight_is_not_there_whatever_it_holds(value: float) -> No
     spoilt_phi[0], spoilt_y[7], spoilt_phi[7, 1] = value, value, 12.0
     found = Moments.of(spoilt_phi, spoilt_y, sample_weight=weights)
     kept = weights > 0
-    same(replace(found, n_rows=28), Moments.of(phi[kept], y[kept]))
+    assert_same(replace(found, n_rows=28), Moments.of(phi[kept], y[kept]))
     assert found.n_rows == 30
     constant = np.where(kept, 0.1, 5.0)[:, None]
     with_constant = Moments.of(np.hstack([phi, constant]), y, sample_weight=weights)
@@ -159,11 +159,11 @@ def test_a_mean_far_above_the_spread_costs_nothing(ratio: float) -> None:
 def test_float32_features_are_read_as_they_are(tmp_path: Path) -> None:
     phi, y = sample(9)
     single = phi.astype(np.float32)
-    same(Moments.of(single, y), Moments.of(single.astype(np.float64), y))
+    assert_same(Moments.of(single, y), Moments.of(single.astype(np.float64), y))
     assert Moments.of(single, y).resolution == np.finfo(np.float32).eps
     assert (Moments.of(single, y) + Moments.of(phi, y)).resolution == np.finfo(np.float32).eps
     np.save(tmp_path / "phi.npy", single)
-    same(Moments.of(np.load(tmp_path / "phi.npy", mmap_mode="r"), y), Moments.of(single, y))
+    assert_same(Moments.of(np.load(tmp_path / "phi.npy", mmap_mode="r"), y), Moments.of(single, y))
 
 
 def test_inputs_are_not_changed() -> None:

@@ -182,6 +182,19 @@ def test_splits_from_a_table(world: World, command) -> None:
     assert "split 's1' has no row with role 'exam'" in ran.err
 
 
+def test_splits_of_0_and_1_have_no_roles(world: World, command) -> None:
+    path = world.folder / "splits.csv"
+    pd.DataFrame({"s": (np.arange(120) >= 90).astype(int)}).to_csv(path, index=False)
+    out = world.folder / "out"
+    assert _run(command, world, "--splits", path, "--out", out).code == 0
+    ran = _run(command, world, "--splits", path, "--evaluate-on", "valid")
+    assert ran.code == 2
+    assert "split 's' has 0 and 1, not roles" in ran.err
+    again = command("study", "--config", out / "config.toml", "--out", world.folder / "again")
+    assert again.code == 0, again.err
+    assert (world.folder / "again" / "splits.csv").read_bytes() == (out / "splits.csv").read_bytes()
+
+
 def test_several_tables_of_splits_with_names_a_file_could_not_have(world: World, command) -> None:
     folder, flags = world.folder, []
     for name, held in (("fold/1", slice(90, 120)), ("fold: 2?", slice(0, 30))):

@@ -1,7 +1,7 @@
 """The study on real features: run, record, and write the tables of README.md beside this file.
 
-Run ``python results/study/run.py --data DIR`` (or set WEAKSTRONG_DATA), about 25 minutes on two
-cores; it goes on where it was stopped. DIR holds ``chembench/``,
+Run ``python results/study/run.py --data DIR`` (or set WEAKSTRONG_DATA), a quarter of an hour on
+one core (OPENBLAS_NUM_THREADS=1); it goes on where it was stopped. DIR holds ``chembench/``,
 ``features/{SET}.chemvae_zinc_196.npy`` and ``features/{SET}.lstm_chem_512.npy`` (frozen encoders
 of chemical_vae and LSTM_Chem, rows as in ChemBench) and ``uci/protein/``. A finished study is kept;
 ``--report`` only writes the tables again from the records.

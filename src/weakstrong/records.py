@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -72,7 +73,7 @@ def output_folder(path: Path, key: str = "", *, overwrite: bool = False) -> Iter
         if path.exists():
             shutil.rmtree(path)
         stage.rename(path)
-        for stale in path.parent.glob(prefix + "*"):
+        for stale in path.parent.glob(glob.escape(prefix) + "*"):
             shutil.rmtree(stale, ignore_errors=True)
     except BaseException:
         if not key:

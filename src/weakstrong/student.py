@@ -191,13 +191,13 @@ def fit_files(
     labels = read_weak_labels(
         weak_labels, matrix, targets=targets, id_column=id_column, weights=weights, groups=groups
     )
-    student = train_student(matrix, labels, heads=heads, n_folds=n_folds, seed=seed)
     clash = [t for t in labels.targets if f"{t}_fitted" in labels.targets]
     if clash:
         raise InputError(
             f"{weak_labels}: predictions of {clash[0]!r} get a column '{clash[0]}_fitted', a target's name: "
             "rename that target"
         )
+    student = train_student(matrix, labels, heads=heads, n_folds=n_folds, seed=seed)
     predicted = student.predict(matrix)
     for t, name in enumerate(labels.targets):
         predicted[f"{name}_fitted"] = ~np.isnan(labels.values[:, t])

@@ -95,9 +95,11 @@ class StudyConfig(StudyOptions):
         return self
 
     def saved(self, folder: Path) -> dict[str, Any]:
-        """What a configuration file in a folder says of this study: all but `out`, paths relative to it."""
-        unused = "test_size" if self.splits else "evaluate_on"
-        values = self.model_dump(exclude={"out", unused}, exclude_none=True)
+        """What a configuration file in a folder says of this study, with paths relative to the folder."""
+        unused = {"out", *(["test_size"] if self.splits else [])}
+        if "evaluate_on" not in self.model_fields_set:
+            unused.add("evaluate_on")
+        values = self.model_dump(exclude=unused, exclude_none=True)
         for key in (*_PATHS, *_PATH_LISTS):
             if key in values:
                 values[key] = _mapped(values[key], lambda path: os.path.relpath(path, folder))

@@ -96,18 +96,20 @@ def _read_splits(
         )
     else:
         notes.append(f"{path} is matched to {config.labels} by position ({n} rows), not by id")
-    return [_split(frame[c], str(c), path, config.evaluate_on) for c in frame.columns]
+    return [_split(frame[c], str(c), path, config) for c in frame.columns]
 
 
-def _split(column: pd.Series, name: str, path: Path, evaluate_on: tuple[str, ...]) -> Split:
+def _split(column: pd.Series, name: str, path: Path, config: StudyConfig) -> Split:
     """Rows by role: ``train`` and those to evaluate on, or 0 and 1 with 1 held out."""
     roles = column.astype("string").fillna("").str.strip()
     if set(roles) <= {"0", "1", "0.0", "1.0", "True", "False"}:
         held = roles.isin(["1", "1.0", "True"])
         train, test = ~held, held
+        if "evaluate_on" in config.model_fields_set:
+            raise InputError(f"{path}: split {name!r} has 0 and 1, not roles; leave --evaluate-on out")
     else:
-        train, test = roles == "train", roles.isin(evaluate_on)
-        missing = [role for role in ("train", *evaluate_on) if role not in set(roles)]
+        train, test = roles == "train", roles.isin(config.evaluate_on)
+        missing = [role for role in ("train", *config.evaluate_on) if role not in set(roles)]
         if missing:
             raise InputError(
                 f"{path}: split {name!r} has no row with role {missing[0]!r}; give roles (train, test, ...) "
