@@ -13,6 +13,8 @@ import pytest
 
 from weakstrong import cli
 
+os.environ.setdefault("MKL_CBWR", "AUTO")  # as worker processes have it, before torch loads
+
 
 class Ran(NamedTuple):
     code: int

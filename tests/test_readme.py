@@ -12,6 +12,7 @@ from operator import getitem
 from pathlib import Path
 from types import ModuleType
 
+import pandas as pd
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -35,7 +36,7 @@ def test_the_quickstart_runs_and_is_ten_lines() -> None:
 
 def test_the_two_commands_are_there() -> None:
     shell = "\n".join(_blocks("sh"))
-    assert "pip install -c constraints.txt -e . && weakstrong study --example diabetes" in shell
+    assert 'pip install -c constraints.txt -e ".[nn]" && weakstrong reproduce' in shell
     assert 'pip install -c constraints.txt -e ".[test]" && pytest' in shell
 
 
@@ -75,9 +76,13 @@ BENCHMARK = json.loads((ROOT / "benchmarks" / "results" / "heads.json").read_tex
 
 
 def test_tables_are_those_of_the_records() -> None:
-    shown = _script("results/study/run.py").front_tables()
+    shown = (
+        _script("results/study/run.py").front_tables() | _script("results/synthetic/run.py").front_tables()
+    )
     shown["benchmark"] = _script("benchmarks/heads.py").table(BENCHMARK)
-    assert set(shown) == {"studies", "label budget", "benchmark"}
+    record = json.loads((ROOT / "benchmarks" / "results" / "synthetic.json").read_text())
+    shown["benchmark synthetic"] = [line for line in _script("benchmarks/synthetic.py").table(record) if line]
+    assert set(re.findall(r"<!-- ([\w ]+): begin -->", README)) == set(shown)
     for name, lines in shown.items():
         assert len(lines) > 5
         assert _block(name) == lines
@@ -94,3 +99,16 @@ def test_numbers_in_the_text_are_those_of_the_records() -> None:
         record = json.loads((ROOT / "results" / "study" / study / "summary.json").read_text())
         value = record["supervisors"][supervisor]["estimates"][estimate]["value"]
         assert _rounded(number, value), (study, estimate)
+    of_variants = re.findall(r"(-?[\d.]+)<!-- variant: (.+?) / ([\w-]+) / (\w+) -->", README)
+    assert len(of_variants) >= 2
+    variants = pd.read_csv(ROOT / "results" / "synthetic" / "sensitivity.csv").set_index(
+        ["variant", "target"]
+    )
+    for number, variant, target, statistic in of_variants:
+        assert _rounded(number, variants.loc[(variant, target), statistic]), (variant, target)
+    of_synthetic = re.findall(r"(-?[\d.]+)<!-- synthetic (\w+) (\w+(?:/\w+)+)( percent)? -->", README)
+    assert len(of_synthetic) >= 4
+    for number, target, place, percent in of_synthetic:
+        record = json.loads((ROOT / "results" / "synthetic" / target / "summary.json").read_text())
+        value = reduce(getitem, place.split("/"), record) * (100 if percent else 1)
+        assert _rounded(number, value), (target, place)

@@ -345,9 +345,11 @@ class Interrupted(Exception):
 
 
 @pytest.mark.parametrize(
-    "changed", ["nothing", "y", "strong", "weak", "ids", "groups", "name", "split", "seed"]
+    "changed", ["nothing", "y", "strong", "weak", "ids", "groups", "name", "split", "seed", "code"]
 )
-def test_a_run_goes_on_only_from_the_very_same_inputs(changed: str, tmp_path: Path) -> None:
+def test_a_run_goes_on_only_from_the_very_same_inputs(
+    changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Interrupted, then run with one thing changed: what was kept of the first run must not be used."""
     rng = np.random.default_rng(1)
     strong = rng.normal(size=(60, 3))
@@ -387,6 +389,8 @@ def test_a_run_goes_on_only_from_the_very_same_inputs(changed: str, tmp_path: Pa
     out = tmp_path / "out"
     with pytest.raises(Interrupted):
         run(first, StudyOptions(repeats=3), out=out, track=two_then_stop)
+    if changed == "code":
+        monkeypatch.setattr("weakstrong.studies.run.code_hash", lambda: "another version")
     resumed = run(second, options, out=out, track=counted)
     fresh = run(second, options, out=tmp_path / "fresh")
     assert fitted == [changed == "nothing"]

@@ -70,9 +70,11 @@ def output_folder(path: Path, key: str = "", *, overwrite: bool = False) -> Iter
     try:
         yield stage
         (stage / DONE).write_text("")
+        replaced = path.with_name(f"{prefix}replaced-{os.getpid()}")
         if path.exists():
-            shutil.rmtree(path)
+            path.rename(replaced)  # whole until the new one takes its place
         stage.rename(path)
+        shutil.rmtree(replaced, ignore_errors=True)
         for stale in path.parent.glob(glob.escape(prefix) + "*"):
             shutil.rmtree(stale, ignore_errors=True)
     except BaseException:
@@ -89,8 +91,8 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def fingerprint(*parts: Any) -> str:
-    """SHA-256 of arrays, dataclasses, mappings, sequences and plain values, with the code that uses them."""
-    digest = hashlib.sha256(code_hash().encode())
+    """SHA-256 of arrays, dataclasses, mappings, sequences and plain values."""
+    digest = hashlib.sha256()
     for part in parts:
         _feed(digest, part)
     return digest.hexdigest()
@@ -118,12 +120,14 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def code_hash() -> str:
-    """SHA-256 of this package's sources: results are reused only from the very same code."""
+def code_hash(*modules: str) -> str:
+    """SHA-256 of this package's sources, or of those named by their paths in it: what results follow from."""
     digest = hashlib.sha256()
     root = Path(weakstrong.__file__).parent
     for file in sorted(root.rglob("*.py")):
-        digest.update(file.relative_to(root).as_posix().encode() + file.read_bytes())
+        name = file.relative_to(root).as_posix()
+        if not modules or name in modules:
+            digest.update(name.encode() + file.read_bytes())
     return digest.hexdigest()
 
 

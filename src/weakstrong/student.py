@@ -18,7 +18,7 @@ from weakstrong.data.weak_labels import WeakLabels, read_weak_labels
 from weakstrong.errors import InputError
 from weakstrong.estimator import HeadProjection
 from weakstrong.heads import Head
-from weakstrong.records import file_hash, fingerprint, provenance, to_json, write_atomically
+from weakstrong.records import code_hash, file_hash, fingerprint, provenance, to_json, write_atomically
 
 Array = NDArray[np.float64]
 
@@ -169,7 +169,7 @@ def train_student(
             reports[t] = _report(model, labels.targets[t], int(pattern.sum()), place)
     settings = {"targets": labels.targets, "heads": heads, "n_folds": n_folds, "seed": seed}
     arrays = [a for a in (labels.values, labels.weights) if a is not None]
-    digest = fingerprint(np.asarray(features.values), *arrays, _texts(labels.groups), settings)
+    digest = fingerprint(code_hash(), np.asarray(features.values), *arrays, _texts(labels.groups), settings)
     names = None if features.names is None else list(features.names)
     return Student(Head(coef, intercept), names, heads, tuple(reports[t] for t in range(k)), digest)
 

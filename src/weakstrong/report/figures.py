@@ -22,8 +22,7 @@ def gain_against_misfit(rows: pd.DataFrame, target: str) -> Figure:
     target : str
         Its name, for the title.
     """
-    figure = Figure(figsize=(6.4, 4.8), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank_figure((6.4, 4.8))
     axes = figure.add_subplot()
     top = rows["misfit"].max() * 1.05 or 1.0
     axes.plot([0, top], [0, top], color="0.4", linestyle="--", linewidth=1, label="gain = misfit", zorder=1)
@@ -39,6 +38,13 @@ def gain_against_misfit(rows: pd.DataFrame, target: str) -> Figure:
         axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     else:
         axes.legend(frameon=False, fontsize=9)
+    return figure
+
+
+def blank_figure(size: tuple[float, float]) -> Figure:
+    """An empty figure of that size in inches, drawn without a display."""
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
     return figure
 
 

@@ -94,6 +94,29 @@ def student_table(student: Student, notes: tuple[str, ...]) -> RenderableType:
     return Group(table, *lines)
 
 
+def targets_table(targets: list[tuple[str, bool, str, str, str]]) -> RenderableType:
+    """What can be reproduced: name, whether it is run unasked, extra needed, title and the paper's claim."""
+    table = Table(
+        title="targets of weakstrong reproduce", title_justify="left", box=SIMPLE_HEAD, pad_edge=False
+    )
+    for heading in ("target", "extra needed", "what it is", "the paper's claim"):
+        table.add_column(heading, overflow="fold")
+    for name, default, *rest in targets:
+        table.add_row(name + (" *" if default else ""), *rest)
+    return Group(table, Text("*: run if none is named"))
+
+
+def reproduced_table(found: list[tuple[str, dict[str, Any], str, bool]]) -> RenderableType:
+    """The paper's claims beside what came out, a row a target."""
+    table = Table(title="reproduced", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("target", "the paper's claim", "ours", "agrees?"):
+        table.add_column(heading, overflow="fold")
+    for name, summary, ours, recomputed in found:
+        shown = name if recomputed else f"{name} (there already)"
+        table.add_row(shown, escape(summary["claim"]), escape(ours), escape(summary["agrees"]))
+    return table
+
+
 def _cell(estimates: dict[str, dict[str, float]], key: str) -> str:
     value = estimates[key]["value"]
     if abs(value) <= _NOTHING * estimates["mean_error"]["value"]:

@@ -135,12 +135,7 @@ def load_config(path: Path | None, given: dict[str, Any]) -> StudyConfig | Examp
     """
     values: dict[str, Any] = {}
     if path is not None:
-        try:
-            values = tomllib.loads(Path(path).read_text())
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-        except (tomllib.TOMLDecodeError, UnicodeError) as error:
-            raise InputError(f"{path}: not TOML ({error})") from error
+        values = read_toml(path)
         for key in (*_PATHS, *_PATH_LISTS, "out"):
             if key in values:
                 values[key] = _mapped(values[key], lambda name: Path(path).parent / name)
@@ -154,6 +149,22 @@ def load_config(path: Path | None, given: dict[str, Any]) -> StudyConfig | Examp
     if clash:
         raise InputError(f"{source}: an example brings its own data; leave out {_flag(clash[0])}")
     return validated(ExampleConfig, values, source)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """What a TOML file says.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read or is not TOML.
+    """
+    try:
+        return tomllib.loads(Path(path).read_text())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeError) as error:
+        raise InputError(f"{path}: not TOML ({error})") from error
 
 
 def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:

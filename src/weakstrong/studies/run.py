@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from weakstrong.errors import InputError
 from weakstrong.estimator import HeadProjection
 from weakstrong.records import (
+    code_hash,
     fingerprint,
     output_folder,
     provenance,
@@ -149,7 +150,7 @@ def run(
     """
     check_inputs(inputs)
     units = divisions(inputs, options)
-    key = fingerprint(inputs, options.model_dump())
+    key = fingerprint(code_hash(), inputs, options.model_dump())
     folder = nullcontext(None) if out is None else output_folder(out, key, overwrite=overwrite)
     with folder as stage:
         done = 0 if stage is None else len(list(stage.glob(".fits-*.parquet")))

@@ -1,0 +1,156 @@
+"""The six synthetic figures against a plain pipeline, in one run.
+
+``python benchmarks/synthetic.py`` takes about eight minutes on two cores. Ours is timed as whole commands,
+start-up and figures included: ``weakstrong reproduce --seeds 1`` and ``--seeds 5``. The plain pipeline
+does one seed as a straightforward script would: each network of equation (9) by full-batch Adam from
+PyTorch's own first weights, each head of each task and stage by a loop of full-batch Adam (`heads.py`).
+It has its data for free, and networks that figures share are counted once. Losses stand beside times.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from weakstrong.experiments.pretrained import PretrainingJob, load, needed, sample_of
+from weakstrong.experiments.reproduce import CACHE
+from weakstrong.experiments.settings import resolve
+from weakstrong.experiments.tasks import representations_of
+from weakstrong.experiments.worlds import inputs, random_tasks, stream, truth
+
+ADAM_STEPS, ADAM_RATE = 2000, 0.01
+SEED = 0
+
+
+def command(seeds: int, out: Path) -> float:
+    """Seconds of the whole command."""
+    start = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-m", "weakstrong", "reproduce", "--seeds", str(seeds), "--out", str(out)],
+        check=True,
+        capture_output=True,
+    )
+    return time.perf_counter() - start
+
+
+def plain_network(job: PretrainingJob) -> tuple[float, float]:
+    """Seconds and relative loss of equation (9) by full-batch Adam, in units of order one."""
+    sample = sample_of(job)
+    tasks, rows = sample.labels.shape
+    x = torch.from_numpy(sample.inputs.reshape(tasks * rows, -1) / job.world.sigma).float()
+    y = torch.from_numpy(sample.labels.ravel()).float()
+    unit = np.sqrt((sample.heads.coef**2).sum(1).mean())
+    heads = torch.from_numpy(sample.heads.coef[..., 0] / unit).float().repeat_interleave(rows, 0)
+    torch.manual_seed(job.seed)
+    widths = [job.world.input_dim, *[job.world.width] * job.depth]
+    layers: list[torch.nn.Module] = []
+    for fan_in, fan_out in pairwise(widths):
+        layers += [torch.nn.Linear(fan_in, fan_out), torch.nn.ReLU()]
+    network = torch.nn.Sequential(*layers[:-1])
+    optimizer = torch.optim.Adam(network.parameters(), lr=ADAM_RATE)
+    start = time.perf_counter()
+    for _ in range(ADAM_STEPS):
+        optimizer.zero_grad()
+        loss = ((network(x) * heads).sum(1) - y).square().mean()
+        loss.backward()
+        optimizer.step()
+    seconds = time.perf_counter() - start
+    with torch.no_grad():
+        missed = ((network(x) * heads).sum(1) - y).square().mean().item()
+    return seconds, missed / sample.labels.var(axis=1).mean()
+
+
+def run(out: Path) -> dict[str, Any]:
+    """Time both; the plain pipeline's heads are fitted on our networks' features."""
+    from heads import adam_loop, both_stages, exact_batch  # beside this file
+
+    configs = resolve((), {"seeds": 1})
+    ours = {"one_seed": command(1, out / "one")}
+    [cache] = (p for p in (out / "one" / CACHE).iterdir() if p.is_dir())
+    jobs = {j.key: j for c in configs.values() for j in needed(c, SEED).values()}
+    names = {k: f"{j.depth} layers, T = {j.tasks}, N_r = {j.rows}" for k, j in jobs.items()}
+    networks = {}
+    for key, job in jobs.items():
+        seconds, loss = plain_network(job)
+        networks[names[key]] = {
+            "plain_seconds": seconds, "plain_loss": loss, "our_loss": load(job.file(cache))[1],
+        }  # fmt: skip
+        print(names[key], networks[names[key]], flush=True)
+    heads = {}
+    for name, config in configs.items():
+        h = truth(config, SEED)
+        learnt = {role: load(job.file(cache))[0] for role, job in needed(config, SEED).items()}
+        h_weak, h_strong = representations_of(config, SEED, learnt)
+        x = np.stack(
+            [inputs(config, (2, config.rows), stream(SEED, "samples", t)) for t in range(config.tasks)], 1
+        )
+        labels = random_tasks(config, SEED, "finetuning tasks", config.tasks)(h.transform(x[0]))
+        weak, strong = h_weak.transform(x), h_strong.transform(x)
+        both_stages(exact_batch, weak[:, :2], labels[:2], strong[:, :2])
+        exact, adam = (both_stages(fit, weak, labels, strong) for fit in (exact_batch, adam_loop))
+        heads[name] = {
+            "exact_seconds": exact[0], "adam_seconds": adam[0], "exact_loss": exact[1], "adam_loss": adam[1],
+        }  # fmt: skip
+        print(name, heads[name], flush=True)
+    ours["five_seeds"] = command(5, out / "five")
+    plain = sum(n["plain_seconds"] for n in networks.values()), sum(h["adam_seconds"] for h in heads.values())
+    return {
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "versions": {name: version(name) for name in ("numpy", "torch", "weakstrong")},
+        "our_seconds": ours,
+        "plain_seconds": {"networks": plain[0], "heads": plain[1], "all": sum(plain)},
+        "ratio": {
+            "all": sum(plain) / ours["one_seed"],
+            "heads": plain[1] / sum(h["exact_seconds"] for h in heads.values()),
+        },
+        "networks": networks,
+        "heads": heads,
+    }
+
+
+def table(record: dict[str, Any]) -> list[str]:
+    """Markdown lines of the README."""
+    ours, plain, ratio = record["our_seconds"], record["plain_seconds"], record["ratio"]
+    exact, adam = (
+        float(np.mean([h[f"{name}_seconds"] for h in record["heads"].values()])) for name in ("exact", "adam")
+    )
+    one = f"{ours['one_seed']:.1f} | {plain['all']:.0f} | {ratio['all']:.0f}×"
+    lines = [
+        "| what | weakstrong, s | plain pipeline, s | ratio |",
+        "|---|---:|---:|---:|",
+        f"| six figures, one seed, whole command | {one} |",
+        f"| six figures, five seeds, whole command | {ours['five_seeds']:.1f} | | |",
+        f"| heads of 100 tasks, both stages, a figure | {exact:.2f} | {adam:.0f} | {ratio['heads']:.0f}× |",
+        "",
+        "| network of equation (9) | our loss | plain pipeline's |",
+        "|---|---:|---:|",
+    ]
+    for name, found in record["networks"].items():
+        lines.append(f"| {name} | {100 * found['our_loss']:.2f}% | {100 * found['plain_loss']:.2f}% |")
+    return lines
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    default = Path(__file__).parent / "results" / "synthetic.json"
+    parser.add_argument("--out", type=Path, default=default, help="JSON record to write")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        record = run(Path(folder))
+    arguments.out.write_text(json.dumps(record, indent=2) + "\n")
+    print("\n".join(table(record)))

@@ -1,0 +1,153 @@
+"""Make the records of this folder: every target, and what the choices that the paper leaves open change.
+
+``python results/synthetic/run.py`` takes about an hour on two cores, resumes if it is killed, and makes
+again only what settings or code changed. ``--report`` rewrites the tables of the READMEs alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from weakstrong.experiments.reproduce import CACHE, reproduce
+from weakstrong.experiments.settings import resolve
+from weakstrong.experiments.tables import claims_table, summaries
+from weakstrong.report.progress import meter
+
+HERE = Path(__file__).parent
+TABLE = HERE / "sensitivity.csv"
+INTRODUCTION = (
+    "Made by `python results/synthetic/run.py`. Every line changes one setting (`--set`), all else as in the "
+    "records; in brackets the 95% interval of the median over seeds. Losses are those of equation (9), "
+    "relative to the labels' variance within tasks; a seed reverses where mean gain and slope are negative."
+)
+FIGURES = ("fig2a", "fig2b", "fig2c", "fig3a", "fig3b", "fig3c")
+NON_CONVEX = ("nonconvex-tanh", "nonconvex-relu", "nonconvex-sigmoid", "nonconvex-mlp")
+MAIN = {"seeds": 20}
+FEWER = {"seeds": 10}
+
+# What is changed from the defaults, for which targets.
+VARIANTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+    "as in the paper, our defaults": (FIGURES, {}),
+    "h* initialised by He's rule": (("fig2a", "fig2b", "fig2c", "fig3c"), {"truth_init": "he", **FEWER}),
+    "representations end in a ReLU": (("fig2a", "fig2b", "fig2c", "fig3c"), {"output_relu": True, **FEWER}),
+    "tasks on a sphere": (("fig2a", "fig2b", "fig2c", "fig3c"), {"task_law": "sphere", **FEWER}),
+    "heads with an intercept": (("fig2a", "fig2b", "fig2c"), {"fit_intercept": True, **FEWER}),
+    "networks start by He's rule": (("fig2b", "fig3c"), {"pretraining_init": "he", **FEWER}),
+    "heads by Adam": (FIGURES, {"solver": "gradient", **FEWER}),
+    "500 steps of pretraining": (("fig2b", "fig3c"), {"pretraining_steps": 500}),
+    "2,000 steps": (("fig2b", "fig3c"), {"pretraining_steps": 2000}),
+    "60,000 steps": (("fig3c",), {"pretraining_steps": 60_000}),
+    "weight decay 0.1": (("fig3c",), {"weight_decay": 0.1}),
+    "weight decay 0.5": (("fig3c",), {"weight_decay": 0.5}),
+    "T = 5, N_r = 1000": (("fig3c",), {"pretraining_rows": 1000}),
+    "T = 5, N_r = 4000": (("fig3c",), {"pretraining_rows": 4000}),
+    "T = 10, N_r = 250": (("fig3c",), {"pretraining_tasks": 10}),
+    "T = 20, N_r = 250": (("fig3c",), {"pretraining_tasks": 20}),
+    "realizable: h_s = h*": (NON_CONVEX, {"representations": "realizable", "seeds": 5}),
+}
+STATISTICS = (
+    "slope", "r2_misfit", "r2_minus_misfit", "ceiling_over_misfit", "mean_gain", "mean_misfit",
+    "weak_pretraining_loss", "strong_pretraining_loss", "mean_excess_loss", "slope_change",
+)  # fmt: skip
+
+
+def run_all() -> None:
+    """Records of all targets, then of the variants, of which one table is kept."""
+    cache = HERE / CACHE
+    main = resolve(FIGURES, MAIN) | resolve(("theorem2",), MAIN) | resolve(("figure1",), {})
+    reproduce(main | resolve(NON_CONVEX, FEWER), HERE, cache=cache, meter=meter)
+    rows = []
+    for variant, (targets, changes) in VARIANTS.items():
+        print(variant, flush=True)
+        folder = HERE if not changes else HERE / ".variants" / variant.replace(" ", "-")
+        configs = resolve(targets, {**MAIN, **changes})
+        outcomes = reproduce(configs, folder, cache=cache, meter=meter)
+        rows += [{"variant": variant, **row(outcome.name, outcome.summary)} for outcome in outcomes]
+    pd.DataFrame(rows).to_csv(TABLE, index=False, float_format="%.6g")
+
+
+def row(target: str, summary: dict[str, Any]) -> dict[str, Any]:
+    """One line of the table: medians over seeds with their intervals, and the seeds that reverse."""
+    found, share = summary["over_seeds"], summary["reversed"]
+    out: dict[str, Any] = {"target": target, "seeds": share["of"], "reversed": share["count"]}
+    for name in STATISTICS:
+        if name in found:
+            out[name] = found[name]["median"]
+            out |= {f"{name}_{end}": found[name][end] for end in ("low", "high")}
+    return out
+
+
+def front_tables() -> dict[str, list[str]]:
+    """Blocks of the README: claims, and what decides Figure 3c."""
+    return {"synthetic": claims_table(summaries(HERE)), "low sample": low_sample(pd.read_csv(TABLE))}
+
+
+def low_sample(table: pd.DataFrame) -> list[str]:
+    """Figure 3c under every variant."""
+    lines = ["| Figure 3c, but | seeds that reverse | median slope | loss of h_w on its rows | of h_s |"]
+    lines.append("|---|---:|---:|---:|---:|")
+    for _, found in table[table["target"] == "fig3c"].iterrows():
+        losses = (f"{100 * found[f'{role}_pretraining_loss']:.2g}%" for role in ("weak", "strong"))
+        reverse = f"{found['reversed']} of {found['seeds']}"
+        lines.append(
+            f"| {found['variant']} | {reverse} | {_interval(found, 'slope')} | {' | '.join(losses)} |"
+        )
+    return lines
+
+
+def all_variants(table: pd.DataFrame) -> list[str]:
+    """Every variant of every target."""
+    headings = {
+        "slope": "slope", "r2_misfit": "R² of gain = misfit", "r2_minus_misfit": "R² of gain = −misfit",
+        "ceiling_over_misfit": "ceiling error / misfit", "weak_pretraining_loss": "loss of h_w",
+        "strong_pretraining_loss": "loss of h_s", "mean_excess_loss": "excess loss of heads",
+        "slope_change": "slope less that of exact heads",
+    }  # fmt: skip
+    lines = [f"| target | variant | seeds | reverse | {' | '.join(headings.values())} |"]
+    lines.append("|---|---|" + "---:|" * (2 + len(headings)))
+    ordered = table.assign(place=table["target"].map((*FIGURES, *NON_CONVEX).index)).sort_values(
+        "place", kind="stable"
+    )
+    for _, found in ordered.iterrows():
+        cells = [_interval(found, name) for name in headings]
+        start = f"| {found['target']} | {found['variant']} | {found['seeds']} | {found['reversed']} |"
+        lines.append(f"{start} {' | '.join(cells)} |")
+    return lines
+
+
+def _interval(found: pd.Series, name: str) -> str:
+    """Median over seeds with its 95% interval."""
+    if name not in found or pd.isna(found[name]):
+        return ""
+    shown = "{:.1e}" if abs(found[name]) < 1e-3 else "{:.3g}"
+    bounds = [found[f"{name}_{end}"] for end in ("low", "high")]
+    interval = "" if any(map(pd.isna, bounds)) else f" [{shown.format(bounds[0])}, {shown.format(bounds[1])}]"
+    return shown.format(found[name]) + interval
+
+
+def report() -> None:
+    """Rewrite sensitivity.md and the README's blocks."""
+    page = ["# What the choices that the paper leaves open change", "", INTRODUCTION, ""]
+    page += all_variants(pd.read_csv(TABLE))
+    (HERE / "sensitivity.md").write_text("\n".join(page) + "\n")
+    readme = HERE.parents[1] / "README.md"
+    text = readme.read_text()
+    for name, lines in front_tables().items():
+        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+        for mark in (begin, end):
+            assert mark in text, f"README.md has no {mark}"
+        before, _, rest = text.partition(begin)
+        text = before + begin + "\n\n" + "\n".join(lines) + "\n\n" + end + rest.partition(end)[2]
+    readme.write_text(text)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--report", action="store_true", help="rewrite the tables only")
+    if not parser.parse_args().report:
+        run_all()
+    report()

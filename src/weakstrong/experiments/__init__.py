@@ -1,0 +1,1 @@
+"""The paper's experiments, each with a configuration, a record and a figure."""

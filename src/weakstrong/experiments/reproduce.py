@@ -1,0 +1,205 @@
+"""Run targets and keep their records: resumable, and recomputed only where something changed."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from weakstrong.errors import InputError
+from weakstrong.experiments.config import TargetConfig, WeakToStrongConfig
+from weakstrong.experiments.pretrained import batches, needed, train
+from weakstrong.experiments.record import Run, finished, write_record
+from weakstrong.experiments.rows import keep_rows
+from weakstrong.experiments.tables import check_page, write_page
+from weakstrong.experiments.workers import Workers
+from weakstrong.records import check_output, code_hash, fingerprint
+from weakstrong.report.progress import Advance
+
+try:
+    import fcntl
+except ImportError:  # not on Windows: two runs in one folder are then not told from one
+    fcntl = None  # type: ignore[assignment]
+
+Meter = Callable[[int, str], AbstractContextManager[Advance]]
+
+CACHE = ".weakstrong-cache"
+_LIBRARIES = ("numpy", "scipy", "torch")
+# What the rows follow from; statistics and figures can change without running anything again.
+ROWS_CODE = (
+    "experiments/figure1.py",
+    "experiments/pretrained.py",
+    "experiments/rows.py",
+    "experiments/tasks.py",
+    "experiments/theorem2.py",
+    "experiments/workers.py",
+    "experiments/worlds.py",
+    "descent.py",
+    "gain.py",
+    "heads.py",
+    "moments.py",
+    "neural_heads.py",
+    "pretraining/multitask.py",
+    "pretraining/training.py",
+    "representations/mlp.py",
+    "scaled_problem.py",
+    "solvers.py",
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to.
+
+    Parameters
+    ----------
+    name : str
+    summary : dict
+    recomputed : bool
+        Whether anything had to be done.
+    """
+
+    name: str
+    summary: dict[str, Any]
+    recomputed: bool
+
+
+def reproduce(
+    configs: Mapping[str, TargetConfig],
+    out: Path,
+    *,
+    cache: Path | None = None,
+    meter: Meter | None = None,
+    workers: int | None = None,
+) -> list[Outcome]:
+    """Run targets and write a folder for each, and a README.md of all that are there.
+
+    Parameters
+    ----------
+    configs : mapping of target name to its settings
+    out : Path
+        Folder of the records: ``out/<target>/`` with config.toml, tasks.csv, summary.json, figure.png
+        and, last, DONE.
+    cache : Path, optional
+        Folder of rows and networks already made; ``out/.weakstrong-cache`` unless given.
+    meter : callable, optional
+        ``meter(total, description)`` shows progress.
+    workers : int, optional
+        Processes, each of one thread; as many as there are cores unless given. Numbers don't depend
+        on it. They import the script that calls this, which must hold its own work back behind
+        ``if __name__ == "__main__"``.
+
+    Returns
+    -------
+    list of Outcome
+
+    Raises
+    ------
+    InputError
+        If torch is needed and not installed, a folder cannot be written or is in use by another run,
+        or settings lead to numbers that cannot be computed with.
+    """
+    for name, config in configs.items():
+        if config.needs_torch and find_spec("torch") is None:
+            raise InputError(
+                f'{name} needs torch, which comes with the extra nn: pip install "weakstrong[nn]"'
+            )
+    if workers is not None and workers < 1:
+        raise InputError(f"workers must be at least 1; got {workers}")
+    for name in configs:
+        check_output(out / name, overwrite=True)
+    check_page(out)
+    libraries = {name: _version(name) for name in _LIBRARIES}
+    version_key = fingerprint(code_hash(*ROWS_CODE), libraries)
+    meter = meter or _silent
+    runs = [
+        Run(name, config, fingerprint(code_hash(), libraries, name, config.model_dump()))
+        for name, config in configs.items()
+    ]
+    missing = [run for run in runs if finished(run, out) is None]
+    if missing:
+        cache = cache or out / CACHE
+        with _alone_in(cache), Workers(workers) as pool:
+            kept = _of_this_version(cache, version_key[:16])
+            _compute(missing, kept, pool, meter)
+            with meter(len(missing), "figures") as advance:
+                pieces = [(run, _files(run, kept), out, libraries) for run in missing]
+                pool.run(write_record, pieces, advance)
+    write_page(out)
+    summaries = [(run, finished(run, out)) for run in runs]
+    return [Outcome(run.name, found, run in missing) for run, found in summaries if found is not None]
+
+
+def _compute(runs: list[Run], cache: Path, pool: Workers, meter: Meter) -> None:
+    """Pretrain what is missing, then compute the rows that are missing."""
+    units = [
+        (run.config, seed, cache, file)
+        for run in runs
+        for seed, file in zip(run.config.all_seeds(), _files(run, cache), strict=True)
+        if not file.exists()
+    ]
+    jobs = {
+        job.key: job
+        for config, seed, *_ in units
+        if isinstance(config, WeakToStrongConfig)
+        for job in needed(config, seed).values()
+    }
+    lots = batches([job for job in jobs.values() if not job.file(cache).exists()])
+    if lots:
+        steps = sum(lot[0].training.steps for lot in lots)
+        with meter(steps, f"pretraining {sum(map(len, lots))} networks: steps") as advance:
+            pool.run(train, [(lot, cache) for lot in lots], advance)
+    if units:
+        with meter(len(units), "targets and seeds") as advance:
+            pool.run(keep_rows, units, advance)
+
+
+def _files(run: Run, cache: Path) -> list[Path]:
+    """Where the rows of every seed are kept, by what they follow from."""
+    folder = cache / f"{run.name}-{fingerprint(run.config.of_one_seed())[:16]}"
+    return [folder / f"seed-{seed}.parquet" for seed in run.config.all_seeds()]
+
+
+@contextmanager
+def _alone_in(cache: Path) -> Iterator[None]:
+    """Hold the cache for this run; the system lets go of it however the run ends."""
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with (cache / "lock").open("w") as lock:
+            if fcntl is not None:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+    except BlockingIOError as error:
+        raise InputError(
+            f"{cache.parent}: another run is at work there; wait for it or choose another --out"
+        ) from error
+    except PermissionError as error:
+        raise InputError(
+            f"{cache.parent}: cannot be written ({error.strerror}); choose another --out"
+        ) from error
+
+
+def _of_this_version(cache: Path, version_key: str) -> Path:
+    """The folder of this version's results in the cache; those of others are dropped."""
+    for other in cache.iterdir():
+        if re.fullmatch("[0-9a-f]{16}", other.name) and other.name != version_key:
+            shutil.rmtree(other, ignore_errors=True)
+    (cache / version_key).mkdir(exist_ok=True)
+    return cache / version_key
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "none"
+
+
+def _silent(total: int, description: str) -> AbstractContextManager[Advance]:
+    return nullcontext(lambda more: None)

@@ -1,0 +1,1 @@
+"""Representations h: frozen maps from inputs to features."""

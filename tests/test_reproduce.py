@@ -1,0 +1,342 @@
+"""``weakstrong reproduce``: records, resuming, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.conftest import Ran
+from weakstrong import InputError
+from weakstrong.experiments import reproduce as module
+from weakstrong.experiments.claims import verdict
+from weakstrong.experiments.reproduce import CACHE, ROWS_CODE
+from weakstrong.experiments.settings import resolve
+from weakstrong.experiments.statistics import summary_of
+from weakstrong.experiments.targets import TARGETS
+
+TINY = [f"pretraining_{k}" for k in ("steps=40", "rows=60", "tasks=3")] + ["tasks=5", "rows=80"]
+SETS = [part for pair in TINY for part in ("--set", pair)]
+FILES = {"config.toml", "tasks.csv", "summary.json", "figure.png", "DONE"}
+
+Command = Callable[..., Ran]
+
+
+def test_every_figure_gets_its_record_and_the_folder_a_page(command: Command, tmp_path: Path) -> None:
+    ran = command("reproduce", "--seeds", 2, "--out", tmp_path / "r", *SETS)
+    assert ran.code == 0, ran.err
+    six = [name for name, target in TARGETS.items() if target.default]
+    assert six == ["fig2a", "fig2b", "fig2c", "fig3a", "fig3b", "fig3c"]
+    page = (tmp_path / "r" / "README.md").read_text()
+    for name in six:
+        folder = tmp_path / "r" / name
+        assert {p.name for p in folder.iterdir()} == FILES
+        rows = pd.read_csv(folder / "tasks.csv")
+        named = [
+            "seed",
+            "task",
+            "weak_error",
+            "strong_error",
+            "misfit",
+            "gain",
+            "cross_term",
+            "ceiling_error",
+        ]
+        assert set(named) <= set(rows)
+        assert [tuple(p) for p in rows[["seed", "task"]].to_numpy()] == [
+            (s, t) for s in range(2) for t in range(5)
+        ]
+        assert f"{name}/figure.png" in page
+        assert f"| {name} | {TARGETS[name].claim} | " in page
+        settings = tomllib.loads((folder / "config.toml").read_text())
+        assert settings["pretraining_steps"] == 40
+        assert set(TARGETS[name].settings.model_dump()) | {"target"} == set(settings)
+        assert json.loads((folder / "summary.json").read_text())["agrees"] in ("yes", "partly", "no")
+    # Roles swapped: the same two representations, and nothing is computed twice for them.
+    loss = [
+        pd.read_csv(tmp_path / "r" / n / "tasks.csv")["strong_pretraining_loss"] for n in ("fig2b", "fig3a")
+    ]
+    pd.testing.assert_series_equal(*loss)
+    assert "pretraining 4 networks" in ran.err
+    assert "targets and seeds: 12/12" in ran.err
+
+
+def test_a_seed_more_changes_no_other_and_a_finished_target_is_left_alone(
+    command: Command, tmp_path: Path
+) -> None:
+    out = tmp_path / "r"
+
+    def rows(*arguments: object) -> tuple[pd.DataFrame, Ran]:
+        ran = command("reproduce", "fig2b", "--out", out, *SETS, *arguments)
+        assert ran.code == 0, ran.err
+        return pd.read_csv(out / "fig2b" / "tasks.csv"), ran
+
+    two, _ = rows("--seeds", 2)
+    stamp = (out / "fig2b" / "DONE").stat().st_mtime_ns
+    _, ran = rows("--seeds", 2)
+    assert (out / "fig2b" / "DONE").stat().st_mtime_ns == stamp
+    assert "there already" in ran.out
+    three, ran = rows("--seeds", 3)
+    assert "pretraining 2 networks" in ran.err
+    assert "targets and seeds: 1/1" in ran.err
+    pd.testing.assert_frame_equal(three[three["seed"] < 2].reset_index(drop=True), two, check_exact=True)
+    for scrap in (out / CACHE).rglob("*.*"):
+        if scrap.is_file():
+            scrap.unlink()
+    alone, _ = rows("--seeds", 1, "--seed", 2, "--workers", 1)
+    pd.testing.assert_frame_equal(alone, three[three["seed"] == 2].reset_index(drop=True), check_exact=True)
+
+
+def test_killed_and_started_again_it_ends_in_the_same_files(tmp_path: Path) -> None:
+    """kill -9 after the first network of two lots; the workers end with it."""
+    slow = [s.replace("steps=40", "steps=900") for s in SETS]
+    base = [sys.executable, "-m", "weakstrong", "reproduce", "fig2b", "--seeds", "2", *slow, "--workers", "1"]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    subprocess.run([*base, "--out", whole], check=True, capture_output=True)
+    process = subprocess.Popen([*base, "--out", killed], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list(killed.rglob("8-layers*.npz")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    workers = [int(pid) for pid in children.read_text().split()] if children.exists() else []
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (killed / "fig2b").exists()
+    [kept] = killed.rglob("8-layers-seed-0*.npz")
+    stamp = kept.stat().st_mtime_ns
+    subprocess.run([*base, "--out", killed], check=True, capture_output=True)
+    assert kept.stat().st_mtime_ns == stamp
+    for name in FILES:
+        assert (killed / "fig2b" / name).read_bytes() == (whole / "fig2b" / name).read_bytes(), name
+    assert (killed / "README.md").read_bytes() == (whole / "README.md").read_bytes()
+    while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+
+
+def test_theorem_2_figure_1_and_other_heads(command: Command, tmp_path: Path) -> None:
+    out = tmp_path / "r"
+    ran = command("reproduce", "theorem2", "--seeds", 1, "--out", out, "--set", "draws=100",
+                  "--set", "n_grid=[40, 80, 160]", "--set", "complexity=4")  # fmt: skip
+    assert ran.code == 0, ran.err
+    ran = command("reproduce", "figure1", "--out", out, "--set", "rows=100")
+    assert ran.code == 0, ran.err
+    descent = ["--solver", "gradient", "--seeds", 1, *SETS, "--set", "descent_steps=60"]
+    ran = command("reproduce", "nonconvex-relu", "fig2c", "--out", out, *descent)
+    assert ran.code == 0, ran.err
+    found = {name: json.loads((out / name / "summary.json").read_text()) for name in
+             ("theorem2", "figure1", "nonconvex-relu", "fig2c")}  # fmt: skip
+    assert found["theorem2"]["law_4"]["below"] == 0
+    assert found["figure1"]["agrees"] == "yes"
+    assert "reconstruction" in found["nonconvex-relu"]["title"]
+    assert found["nonconvex-relu"]["over_seeds"]["mean_excess_loss"]["median"] >= 0
+    for name in ("slope_change", "mean_excess_loss"):
+        assert found["fig2c"]["over_seeds"][name]["median"] != 0
+    page = (out / "README.md").read_text()
+    assert all(f"{name}/figure.png" in page for name in found)
+    assert "with complexity = 4, draws = 100" in page
+    assert "Law 3" in page.partition("nonconvex-relu/")[0]
+    assert "Law 3" not in page.partition("## Heads that are not")[2].partition("## Theorem 2")[0]
+    again = command("reproduce", "--config", out / "theorem2" / "config.toml", "--out", out)
+    assert "there already" in again.out
+    ran = command("reproduce", "fig2b", "--config", out / "theorem2" / "config.toml", "--out", out)
+    assert ran.code == 2
+    assert "holds the settings of theorem2" in ran.err
+
+
+def test_a_record_that_is_damaged_is_made_again(command: Command, tmp_path: Path) -> None:
+    out = tmp_path / "r"
+    run = ["reproduce", "fig2c", "--seeds", 1, "--out", out, *SETS]
+    assert command(*run).code == 0
+    kept = {name: (out / "fig2c" / name).read_bytes() for name in FILES}
+    for name, content in (("figure.png", None), ("summary.json", b"[]"), ("summary.json", b"{")):
+        file = out / "fig2c" / name
+        file.unlink() if content is None else file.write_bytes(content)
+        ran = command(*run)
+        assert ran.code == 0, ran.err
+        assert "there already" not in ran.out
+        assert {n: (out / "fig2c" / n).read_bytes() for n in FILES} == kept
+    assert [p.name for p in out.iterdir() if p.name.startswith(".fig2c")] == []
+
+
+def test_changed_code_computes_again_and_drops_only_its_own_old_results(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "r"
+    run = ["reproduce", "fig2c", "--seeds", 1, "--out", out, *SETS]
+    assert command(*run).code == 0
+    [old] = [p for p in (out / CACHE).iterdir() if p.is_dir()]
+    (out / CACHE / "mine").mkdir()
+    monkeypatch.setattr(module, "code_hash", lambda *modules: "another")
+    ran = command(*run)
+    assert ran.code == 0
+    assert "targets and seeds: 1/1" in ran.err
+    assert not old.exists()
+    assert (out / CACHE / "mine").exists()
+
+
+def test_another_s_page_and_another_run_are_left_alone(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("# My project")
+    ran = command("reproduce", "fig2c", "--seeds", 1, "--out", tmp_path, *SETS)
+    assert ran.code == 2
+    assert "README.md: is not a page of this command" in ran.err
+    assert (tmp_path / "README.md").read_text() == "# My project"
+    out = tmp_path / "r"
+    with module._alone_in(out / CACHE):
+        ran = command("reproduce", "fig2c", "--seeds", 1, "--out", out, *SETS)
+    assert ran.code == 2
+    assert "another run is at work there" in ran.err
+    assert len(ran.err.strip().splitlines()) == 1
+
+
+def test_numbers_that_overflow_are_one_line(command: Command, tmp_path: Path) -> None:
+    huge = ["--set", "weak_sigma=1000", "--set", "truth_depth=120"]
+    ran = command("reproduce", "fig2c", "--seeds", 1, "--out", tmp_path / "r", *SETS, *huge)
+    assert ran.code == 2
+    assert "these settings cannot be computed with" in ran.err
+    assert "Traceback" not in ran.err
+    assert not (tmp_path / "r" / "fig2c").exists()
+
+
+BAD = [
+    (["fig2d2"], "fig2d2 is no target (did you mean fig2"),
+    (["fig2a", "--set", "tasks"], "--set tasks: expected key=value"),
+    (["fig2a", "--set", "taskz=3"], "taskz is no setting (did you mean tasks?)"),
+    (["fig2a", "--set", "tasks=many"], "tasks (got 'many')"),
+    (["fig2a", "--set", "tasks=2.5"], "tasks (got 2.5)"),
+    (["theorem2", "--set", "tasks=3"], "theorem2: tasks is no setting"),
+    (["theorem2", "--set", "n_grid=[]"], "n_grid must hold different numbers"),
+    (["theorem2", "--set", "n_grid=[40, 40]"], "n_grid must hold different numbers"),
+    (["theorem2", "--set", "delta_grid=[0.001]"], "delta_grid must hold different numbers from 0.005"),
+    (["theorem2", "--set", "epsilon_grid=[0.1]"], "epsilon_grid must hold 0 and a positive number"),
+    (["theorem2", "--set", "misfit=inf"], "misfit (got inf)"),
+    (["figure1", "--set", "ball_rows=20"], "ball_rows must be at most the width"),
+    (["figure1", "--set", "heads=tanh"], "heads (got 'tanh')"),
+    (["fig2a", "--set", "tasks=5", "--set", "tasks=6"], "--set tasks: given twice"),
+    (
+        ["fig2a", "--set", "fit_intercept=true", "--solver", "gradient"],
+        "fit_intercept is for exact linear heads",
+    ),
+    (["fig2a", "--set", "width=1"], "width (got 1)"),
+    (["fig2a", "--seed", "99999999999999999999999"], "seed"),
+    (["fig2a", "theorem2", "--solver", "gradient"], "theorem2: solver is no setting"),
+    (["nonconvex-tanh", "--solver", "exact"], "no exact solver"),
+    (["nonconvex-tanh", "--set", "fit_intercept=true"], "fit_intercept is for exact linear heads"),
+    (["fig2a", "--seeds", "0"], "seeds (got 0)"),
+    (["fig2a", "--seeds", "2.5"], "2.5"),
+    (["fig2a", "--workers", "0"], "workers must be at least 1; got 0"),
+    (["fig2a", "--solver", "magic"], "magic"),
+    (["fig2a", "--config", "nowhere.toml"], "nowhere.toml: cannot be read"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "said"), BAD)
+def test_what_is_wrong_is_said_in_one_line(
+    command: Command, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    ran = command("reproduce", *arguments, "--out", tmp_path / "r")
+    assert ran.code == 2
+    assert said in ran.err
+    assert len(ran.err.strip().splitlines()) == 1
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_folder_that_is_no_record_is_not_touched(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "r" / "fig2a").mkdir(parents=True)
+    (tmp_path / "r" / "fig2a" / "mine.txt").write_text("kept")
+    ran = command("reproduce", "fig2a", "--out", tmp_path / "r", *SETS)
+    assert ran.code == 2
+    assert "holds no finished run" in ran.err
+    assert [p.name for p in (tmp_path / "r" / "fig2a").iterdir()] == ["mine.txt"]
+    (tmp_path / "file").write_text("")
+    ran = command("reproduce", "fig2a", "--out", tmp_path / "file", *SETS)
+    assert ran.code == 2
+    assert len(ran.err.strip().splitlines()) == 1
+
+
+def test_without_torch_the_extra_is_named(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "find_spec", lambda name: None if name == "torch" else find_spec(name))
+    for arguments in (["fig2a"], ["fig2c", "--solver", "gradient"], ["nonconvex-relu"]):
+        ran = command("reproduce", *arguments, "--out", tmp_path / "r")
+        assert ran.code == 2
+        assert 'pip install "weakstrong[nn]"' in ran.err
+    ran = command("reproduce", "fig2c", "--seeds", 1, "--out", tmp_path / "r", *SETS)
+    assert ran.code == 0, ran.err
+
+
+def test_the_list_and_the_help_name_every_target(command: Command) -> None:
+    listed, helped = command("reproduce", "--list"), command("reproduce", "--help")
+    for name in TARGETS:
+        assert name in listed.out
+        assert name in helped.out
+    assert "nn" in listed.out
+    assert "Example" in helped.out
+
+
+def test_settings_come_from_the_target_then_the_file_then_the_command_line(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text('target = "fig3c"\nseeds = 7\ntasks = 30\n')
+    [(name, config)] = resolve((), {"seeds": 9}, ("tasks=40", "truth_init=he"), file).items()
+    assert name == "fig3c"
+    assert (config.seeds, config.tasks, config.truth_init) == (9, 40, "he")
+    assert (config.pretraining_tasks, config.pretraining_rows) == (5, 250)
+    assert list(resolve(("fig2a", "fig2a"), {})) == ["fig2a"]
+    with pytest.raises(InputError, match="is no target"):
+        resolve(("fig9",), {})
+
+
+def test_cached_rows_follow_from_all_the_code_that_makes_them() -> None:
+    """Modules that making rows loads, but for those that only carry, count or show things."""
+    script = (
+        "import sys, weakstrong.experiments.rows, weakstrong.pretraining.multitask, weakstrong.descent\n"
+        "print(*[m for m in sys.modules if m.startswith('weakstrong.')])"
+    )
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    paths = {m.removeprefix("weakstrong.").replace(".", "/") for m in loaded.split()}
+    neutral = {"errors", "records", "report", "report/progress", "experiments", "experiments/config",
+               "pretraining", "representations"}  # fmt: skip
+    assert {p.removesuffix(".py") for p in ROWS_CODE} == paths - neutral | {"experiments/workers"}
+
+
+def line(slope: float, fit: float) -> dict[str, object]:
+    found = {"slope": slope, "r2_misfit": fit, "r2_minus_misfit": fit, "ceiling_over_misfit": 0.1}
+    return {"over_seeds": {k: summary_of([v] * 8) for k, v in found.items()}}
+
+
+@pytest.mark.parametrize(
+    ("name", "summary", "agrees"),
+    [
+        ("fig2a", line(0.95, 0.97), "yes"),
+        ("fig2a", line(0.95, 0.8), "partly"),
+        ("fig2a", line(0.7, 0.95), "partly"),
+        ("fig2a", line(0.3, 0.95), "no"),
+        ("fig2a", line(-1.0, 0.95), "no"),
+        ("fig3a", line(-1.0, 0.95), "yes"),
+        ("fig3a", line(1.0, 0.95), "no"),
+        ("fig3c", {**line(-1.0, 0.9), "reversed": {"count": 18, "of": 20, "low": 0.6, "high": 1.0}}, "yes"),
+        (
+            "fig3c",
+            {**line(-1.0, 0.9), "reversed": {"count": 10, "of": 20, "low": 0.3, "high": 0.7}},
+            "partly",
+        ),
+        ("fig3c", {**line(-1.0, 0.9), "reversed": {"count": 2, "of": 20, "low": 0.0, "high": 0.3}}, "no"),
+        ("figure1", {"cross_term_over_weak_error": {"ball": 0.1, "subspace": 1e-15}}, "yes"),
+        ("figure1", {"cross_term_over_weak_error": {"ball": -0.1, "subspace": 1e-15}}, "no"),
+    ],
+)
+def test_verdicts_follow_their_rules(name: str, summary: dict[str, object], agrees: str) -> None:
+    found = verdict(TARGETS[name], summary)
+    assert found.agrees == agrees
+    assert any(digit in found.ours for digit in "0123456789")

@@ -1,0 +1,241 @@
+"""Worlds of Section 5.1 and the tasks on them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import binom, kstest, linregress
+
+from weakstrong.experiments.config import WeakToStrongConfig, WorldConfig
+from weakstrong.experiments.pretrained import batches, first_weights, needed, sample_of
+from weakstrong.experiments.statistics import of_seed, over_seeds, share_of, summary_of
+from weakstrong.experiments.targets import TARGETS
+from weakstrong.experiments.tasks import representations_of, rows_of, run_tasks
+from weakstrong.experiments.worlds import inputs, random_tasks, stream, truth
+
+PERTURBED = WeakToStrongConfig(representations="perturbation", tasks=12, rows=400)
+
+
+def test_the_world_is_the_paper_s() -> None:
+    """h*: 5 layers, R^8 -> R^16 of width 16; x ~ N(0, 500² I); T = 10, N_r = 2000, M = 100, N_f = 2000."""
+    config = WeakToStrongConfig()
+    h = truth(config, 0)
+    assert [w.shape for w in h.weights] == [(8, 16), *[(16, 16)] * 4]
+    x = inputs(config, (5000,), stream(0, "some"))
+    assert kstest((x / 500).ravel(), "norm").pvalue > 0.001
+    assert (config.pretraining_tasks, config.pretraining_rows, config.tasks, config.rows) == (
+        10,
+        2000,
+        100,
+        2000,
+    )
+    jobs = needed(config, 0)
+    assert (jobs["weak"].depth, jobs["strong"].depth) == (2, 8)
+    sample = sample_of(jobs["strong"])
+    assert sample.inputs.shape == (10, 2000, 8)
+    np.testing.assert_allclose(
+        sample.labels[3], h.transform(sample.inputs[3]) @ sample.heads.coef[3, :, 0], rtol=1e-12
+    )
+    np.testing.assert_array_equal(sample.inputs, sample_of(jobs["weak"]).inputs)
+
+
+def test_purposes_have_random_numbers_of_their_own() -> None:
+    """No pretrained network starts from weights of h*, nor from another network's: a real trap."""
+    purposes = [("truth", ()), ("samples", (0,)), ("samples", (1,)), ("first weights", (8, 0))]
+    assert len({tuple(stream(4, p, *i).standard_normal(8)) for p, i in purposes}) == len(purposes)
+    alike = WeakToStrongConfig(truth_init="he", pretraining_init="he", weak_depth=5, strong_depth=5)
+    jobs = needed(alike, 4)
+    assert jobs["weak"].key != jobs["strong"].key
+    networks = [truth(alike, 4), *(first_weights(job) for job in jobs.values())]
+    networks.append(first_weights(needed(alike.model_copy(update={"strong_depth": 8}), 4)["strong"]))
+    assert [network.depth for network in networks] == [5, 5, 5, 8]
+    for layer in range(5):
+        for i, a in enumerate(networks):
+            for b in networks[:i]:
+                assert abs(np.corrcoef(a.weights[layer].ravel(), b.weights[layer].ravel())[0, 1]) < 0.35
+
+
+def test_every_figure_is_the_paper_s() -> None:
+    """What sets each figure apart; everything else is as in Figure 2b."""
+    apart = {
+        "fig2a": {"representations": "realizable"},
+        "fig2b": {},
+        "fig2c": {"representations": "perturbation"},
+        "fig3a": {"swap_roles": True},
+        "fig3b": {"representations": "perturbation", "swap_roles": True},
+        "fig3c": {"pretraining_tasks": 5, "pretraining_rows": 250},
+    }
+    for name, changes in apart.items():
+        assert TARGETS[name].settings == WeakToStrongConfig(**changes), name
+    base = WeakToStrongConfig()
+    assert (base.weak_depth, base.strong_depth, base.truth_depth) == (2, 8, 5)
+    assert (base.weak_sigma, base.strong_sigma, base.sigma) == (0.05, 0.01, 500)
+    assert (base.width, base.input_dim, base.fit_intercept, base.heads) == (16, 8, False, "linear")
+
+
+def test_tasks_have_unit_size_and_the_first_are_the_same_whatever_their_number() -> None:
+    for law in ("normal", "sphere"):
+        world = WorldConfig(task_law=law, task_scale=2.0)
+        tasks = random_tasks(world, 3, "finetuning tasks", 300)
+        labels = tasks(truth(world, 3).transform(inputs(world, (4000,), stream(3, "test")))[None])
+        assert (labels**2).mean() == pytest.approx(4.0, rel=0.25)
+        fewer = random_tasks(world, 3, "finetuning tasks", 7)
+        np.testing.assert_array_equal(fewer.coef, tasks.coef[:7])
+    lengths = np.linalg.norm(tasks.coef[..., 0], axis=1)
+    np.testing.assert_allclose(lengths, lengths[0])
+
+
+def test_roles_swap_and_noise_has_its_size() -> None:
+    weak, strong = representations_of(PERTURBED, 1, {})
+    swapped = representations_of(PERTURBED.model_copy(update={"swap_roles": True}), 1, {})
+    h = truth(PERTURBED, 1)
+    for a, b in ((weak, swapped[1]), (strong, swapped[0])):
+        for u, v in zip(a.weights, b.weights, strict=True):
+            np.testing.assert_array_equal(u, v)
+    for noisy, sigma in ((weak, 0.05), (strong, 0.01)):
+        step = np.concatenate([(a - b).ravel() for a, b in zip(noisy.weights, h.weights, strict=True)])
+        assert step.std() == pytest.approx(sigma, rel=0.1)
+    realizable = PERTURBED.model_copy(update={"representations": "realizable"})
+    pretrained = {"weak": weak}
+    np.testing.assert_array_equal(representations_of(realizable, 1, pretrained)[1].weights[2], h.weights[2])
+
+
+def test_rows_are_the_pipeline_done_by_hand() -> None:
+    """Task 5, with numpy's least squares, on the samples that its own stream gives."""
+    rows = run_tasks(PERTURBED, 2, {})
+    h, (hw, hs) = truth(PERTURBED, 2), representations_of(PERTURBED, 2, {})
+    f = random_tasks(PERTURBED, 2, "finetuning tasks", 6).coef[5, :, 0]
+    taught, labelled, fresh = inputs(PERTURBED, (3, 400), stream(2, "samples", 5))
+
+    def least(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.linalg.lstsq(a, b, rcond=None)[0]
+
+    fw = least(hw.transform(taught), h.transform(taught) @ f)
+    fs = least(hs.transform(labelled), hw.transform(labelled) @ fw)
+    best = least(hs.transform(labelled), h.transform(labelled) @ f)
+    y, w, s = h.transform(fresh) @ f, hw.transform(fresh) @ fw, hs.transform(fresh) @ fs
+    expected = {
+        "weak_error": np.mean((w - y) ** 2),
+        "strong_error": np.mean((s - y) ** 2),
+        "misfit": np.mean((w - s) ** 2),
+        "cross_term": 2 * np.mean((w - s) * (s - y)),
+        "ceiling_error": np.mean((hs.transform(fresh) @ best - y) ** 2),
+        "label_variance": y.var(),
+    }
+    found = rows[rows["task"] == 5].iloc[0]
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(value, rel=1e-6), name
+    np.testing.assert_allclose(rows["gain"], rows["misfit"] + rows["cross_term"], rtol=1e-9)
+    assert rows["excess_loss"].max() < 1e-12
+
+
+def test_a_task_s_row_does_not_depend_on_how_many_there_are() -> None:
+    few, many = (run_tasks(PERTURBED.model_copy(update={"tasks": m}), 3, {}) for m in (4, 9))
+    pd.testing.assert_frame_equal(few, many.iloc[:4], rtol=1e-9)
+
+
+def test_realizable_gain_is_misfit_up_to_the_sample() -> None:
+    """Theorem 1 on fresh rows: no ceiling error; gain short of misfit by about 2η, η ≈ misfit · d / n."""
+    config = PERTURBED.model_copy(update={"representations": "realizable", "tasks": 60, "rows": 2000})
+    weak = truth(config, 5).perturbed(0.05, stream(5, "weak noise"))
+    rows = run_tasks(config, 5, {"weak": weak})
+    assert (rows["ceiling_error"] < 1e-15 * rows["weak_error"]).all()
+    short = (rows["misfit"] - rows["gain"]) / rows["misfit"]
+    error = short.std() / np.sqrt(60)
+    assert abs(short.mean() - 2 * 16 / 2000) < 4 * error
+    assert error < 0.01
+    found = of_seed(rows)
+    assert abs(found["slope"] - 1) < 0.1
+    assert found["r2_misfit"] > 0.95
+
+
+def test_law_3_s_slack_and_its_standard_error() -> None:
+    """Against the spread of the slack over many samples of the same three functions."""
+    rng = np.random.default_rng(0)
+    n, repeats = 500, 400
+    z = rng.normal(size=(4, repeats, n))
+    y = z[0] + 0.2 * z[3]
+    w, s, best = z[0] + 0.5 * z[1] + 0.3 * z[3], 0.9 * z[0] + 0.1 * z[2], z[0]
+    rows = rows_of(0, y, w, s, best)
+    by_hand = rows["gain"] - rows["misfit"] + 2 * np.sqrt(rows["ceiling_error"] * rows["misfit"])
+    np.testing.assert_allclose(rows["law_3_slack"], by_hand, rtol=1e-9)
+    assert rows["law_3_slack_se"].mean() == pytest.approx(rows["law_3_slack"].std(), rel=0.1)
+
+
+def test_statistics_of_a_seed() -> None:
+    rng = np.random.default_rng(1)
+    rows = run_tasks(PERTURBED, 1, {})
+    rows["misfit"] = rng.uniform(1, 2, size=len(rows))
+    rows["gain"] = 0.7 * rows["misfit"] - 0.1 + 0.05 * rng.normal(size=len(rows))
+    found = of_seed(rows)
+    assert found["slope"] == pytest.approx(linregress(rows["misfit"], rows["gain"]).slope)
+    total = ((rows["gain"] - rows["gain"].mean()) ** 2).sum()
+    assert found["r2_misfit"] == pytest.approx(1 - ((rows["gain"] - rows["misfit"]) ** 2).sum() / total)
+    assert found["r2_minus_misfit"] == pytest.approx(1 - ((rows["gain"] + rows["misfit"]) ** 2).sum() / total)
+    assert found["mean_gain"] == pytest.approx(rows["gain"].mean())
+    exact = rows.assign(exact_misfit=rows["misfit"], exact_gain=rows["gain"] - 0.2 * rows["misfit"])
+    assert of_seed(exact)["slope_change"] == pytest.approx(0.2)
+
+
+def test_statistics_over_seeds_count_reversals_and_law_3() -> None:
+    def seed(number: int, slope: float, shift: float) -> pd.DataFrame:
+        rows = run_tasks(PERTURBED, 0, {}).assign(seed=number)
+        return rows.assign(gain=slope * rows["misfit"] + shift, law_3_slack=slope, law_3_slack_se=0.4)
+
+    frame = pd.concat([seed(0, -1, 0.0), seed(1, -0.5, 100.0), seed(2, 1, -100.0), seed(3, 0.9, 0.0)])
+    found = over_seeds(frame)
+    assert found["reversed"]["count"] == 1
+    assert found["reversed"]["of"] == 4
+    assert found["law_3"] == {"tasks": 48, "below": 24, "clearly_below": 12}
+    assert found["over_seeds"]["slope"]["median"] == pytest.approx(0.2)
+
+
+def test_the_median_s_interval_covers_as_the_binomial_says() -> None:
+    """Order statistics k and n + 1 − k with P(Bin(n, ½) < k) at most 2.5%; none below six values."""
+    values = np.random.default_rng(2).normal(size=20)
+    found = summary_of(values)
+    k = int(binom.ppf(0.025, 20, 0.5))
+    assert (found["low"], found["high"]) == (np.sort(values)[k - 1], np.sort(values)[20 - k])
+    assert np.isnan(summary_of(values[:5])["low"])
+    assert share_of(20, 20)["low"] == pytest.approx(0.025 ** (1 / 20), rel=1e-6)
+
+
+def test_batches_put_equal_shapes_together_and_long_ones_first() -> None:
+    jobs = [job for seed in range(12) for job in needed(WeakToStrongConfig(), seed).values()]
+    lots = batches(jobs)
+    assert sorted(job.key for lot in lots for job in lot) == sorted(job.key for job in jobs)
+    assert max(len(lot) for lot in lots) <= 6
+    assert all(len({job.together for job in lot}) == 1 for lot in lots)
+    assert [lot[0].depth for lot in lots] == sorted((lot[0].depth for lot in lots), reverse=True)
+
+
+def test_experiments_that_need_the_same_network_share_it() -> None:
+    base = WeakToStrongConfig()
+    swapped, realizable = (
+        base.model_copy(update=u) for u in ({"swap_roles": True}, {"representations": "realizable"})
+    )
+    more = base.model_copy(update={"seeds": 20, "tasks": 7, "rows": 50})
+    keys = {role: job.key for role, job in needed(base, 3).items()}
+    assert {role: job.key for role, job in needed(swapped, 3).items()} == keys
+    assert {role: job.key for role, job in needed(more, 3).items()} == keys
+    assert {role: job.key for role, job in needed(realizable, 3).items()} == {"weak": keys["weak"]}
+    for change in ({"pretraining_rows": 250}, {"weight_decay": 0.1}, {"truth_init": "he"}, {"sigma": 1.0}):
+        changed = needed(base.model_copy(update=change), 3)
+        assert not {job.key for job in changed.values()} & set(keys.values())
+
+
+def test_what_the_optimizer_missed_is_known_for_the_first_ten_tasks_of_other_heads() -> None:
+    settings = {"heads": "tanh", "solver": "gradient", "descent_steps": 30, "rows": 100}
+    rows = run_tasks(PERTURBED.model_copy(update=settings), 0, {})
+    assert (rows["excess_loss"][:10] >= 0).all()
+    assert rows["excess_loss"][:10].max() > 0
+    assert rows["excess_loss"][10:].isna().all()
+
+
+def test_heads_by_gradient_descent_come_with_exact_ones_of_the_same_samples() -> None:
+    rows = run_tasks(PERTURBED.model_copy(update={"solver": "gradient", "descent_steps": 200}), 0, {})
+    exact = run_tasks(PERTURBED, 0, {})
+    pd.testing.assert_series_equal(rows["exact_gain"], exact["gain"], check_names=False, rtol=1e-9)
+    assert (rows["excess_loss"] > 0).all()
+    assert rows["excess_loss"].max() < 0.3
