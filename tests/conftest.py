@@ -49,6 +49,22 @@ def data_folder() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Computed rows of the tests are kept for this run only."""
+    os.environ["WEAKSTRONG_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def molecules() -> list[str]:
+    """A few hundred different molecules: chains with a ring, a group and some of them a stereo mark."""
+    rings = ["c1ccccc1", "C1CCNCC1", "c1ccncc1", "c1ccsc1", "C1=CC=CO1", "c1c[nH]c2ccccc12"]
+    groups = ["O", "N", "Cl", "Br", "C(=O)O", "C#N", "S(=O)(=O)N", "[N+](=O)[O-]", "F", "[C@H](O)C", "/C=C/F"]
+    simple = ["C" * k + r for k in range(1, 6) for r in rings]
+    ends = ["C" * k + "c1ccc(cc1)" + g for k in range(1, 6) for g in groups]
+    return simple + ends + ["C" * k + f"C({g})" + r for k in range(1, 5) for r in rings for g in groups[:9]]
+
+
 class World(NamedTuple):
     folder: Path
     strong: np.ndarray

@@ -10,11 +10,13 @@ import pytest
 import weakstrong
 
 
-@pytest.mark.parametrize("verb", ["fit", "predict", "study"])
+@pytest.mark.parametrize(
+    "verb", ["fit", "predict", "study", "reproduce", "pretrain", "convert", "embed", "leakage"]
+)
 def test_every_verb_has_help_with_an_example(command, verb: str) -> None:
     ran = command(verb, "--help")
     assert ran.code == 0
-    assert f"weakstrong {verb} --" in " ".join(ran.out.split())
+    assert f"Example: weakstrong {verb}" in " ".join(ran.out.split())
 
 
 def test_start_up_loads_nothing_heavy() -> None:

@@ -6,6 +6,7 @@ Rows are counted from 0 in every message. Ids are compared as text.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -114,13 +115,26 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
     """Write CSV or Parquet, whole or not at all; a file that is there already is replaced."""
     if not path.name.endswith((".csv", ".csv.gz", ".parquet")):
         raise InputError(f"{path}: a table is written as .csv, .csv.gz or .parquet")
-    partial = path.with_name(f".partial-{path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def write(partial: Path) -> None:
         if path.name.endswith(".parquet"):
             frame.to_parquet(partial, index=False)
         else:
             frame.to_csv(partial, index=False)
+
+    _write_whole(path, write)
+
+
+def write_array(values: NDArray[Any], path: Path) -> None:
+    """Write an ``.npy``, whole or not at all; a file that is there already is replaced."""
+    _write_whole(path, lambda partial: np.save(partial, values, allow_pickle=False))
+
+
+def _write_whole(path: Path, write: Callable[[Path], None]) -> None:
+    partial = path.with_name(f".partial-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(partial)
         partial.replace(path)
     except OSError as error:
         if partial.parent.is_dir():

@@ -18,9 +18,9 @@ from weakstrong.experiments.pretrained import batches, needed, train
 from weakstrong.experiments.record import Run, finished, write_record
 from weakstrong.experiments.rows import keep_rows
 from weakstrong.experiments.tables import check_page, write_page
-from weakstrong.experiments.workers import Workers
 from weakstrong.records import check_output, code_hash, fingerprint
 from weakstrong.report.progress import Advance
+from weakstrong.workers import Workers
 
 try:
     import fcntl
@@ -38,7 +38,6 @@ ROWS_CODE = (
     "experiments/rows.py",
     "experiments/tasks.py",
     "experiments/theorem2.py",
-    "experiments/workers.py",
     "experiments/worlds.py",
     "descent.py",
     "gain.py",
@@ -50,6 +49,7 @@ ROWS_CODE = (
     "representations/mlp.py",
     "scaled_problem.py",
     "solvers.py",
+    "workers.py",
 )
 
 

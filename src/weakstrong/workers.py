@@ -37,7 +37,7 @@ class Workers:
         context = multiprocessing.get_context("spawn")
         self._done = context.Value("q", 0)
         self._others = set(multiprocessing.active_children())
-        self._pool = ProcessPoolExecutor(count or _cores(), context, _start, (self._done,))
+        self._pool = ProcessPoolExecutor(count or cores(), context, _start, (self._done,))
 
     def __enter__(self) -> Workers:
         return self
@@ -97,7 +97,7 @@ def _refuse_numbers(future: Future[Any]) -> None:
         ) from error
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

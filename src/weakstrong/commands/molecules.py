@@ -1,0 +1,251 @@
+"""`pretrain`, `convert`, `embed` and `leakage`: representations of molecules."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Literal
+
+from weakstrong.commands.options import Count, Switch, require
+from weakstrong.errors import InputError
+
+
+def pretrain(
+    *,
+    corpus: str,
+    hidden: Count,
+    layers: Count,
+    heads: Count,
+    epochs: Count,
+    out: Path,
+    limit: Count | None = None,
+    column: str | None = None,
+    drop_invalid: Switch = False,
+    max_tokens: Count = 126,
+    batch: Count = 64,
+    rate: float = 1e-3,
+    weight_decay: float = 0.01,
+    descriptor_weight: float = 10.0,
+    dropout: float = 0.0,
+    bf16: Switch = False,
+    half: Switch = False,
+    seed: Count = 0,
+    overwrite: Switch = False,
+) -> None:
+    """Pretrain a BERT encoder of SMILES on masked symbols and RDKit's descriptors, as MolBERT is.
+
+    OUT gets model.safetensors, config.json, losses.csv, README.md (its card) and, last, DONE. A killed
+    run resumes when the same command is given again, and ends in the same weights. Runs on a GPU if there
+    is one, and under torchrun. Needs the extra molecules.
+
+    Example: weakstrong pretrain --corpus chembl.smi.gz --hidden 32 --layers 2 --heads 2 --epochs 2 --out weak
+
+    Example: torchrun --nproc-per-node 2 -m weakstrong pretrain --corpus guacamol --hidden 768 --layers 12
+    --heads 12 --epochs 20 --batch 128 --rate 3e-5 --descriptor-weight 1 --dropout 0.1 --bf16 --out molbert
+
+    Parameters
+    ----------
+    corpus
+        SMILES: .smi, .txt or .csv, plain or .gz, or .parquet; or guacamol, which is downloaded.
+    hidden
+        Width of the encoder.
+    layers
+        Layers of the encoder.
+    heads
+        Attention heads.
+    epochs
+        Passes over the corpus, with another random SMILES of each molecule in each.
+    out
+        Folder to make.
+    limit
+        Rows of the corpus to read, the first ones. [default: all]
+    column
+        Column of a table, if several or none have smiles in the name.
+    drop_invalid
+        Leave out SMILES that are invalid or too long, and count them, instead of refusing them.
+    max_tokens
+        Longest molecule taken, in symbols.
+    batch
+        Molecules a step, all processes together.
+    rate
+        Largest learning rate; it rises over a tenth of the steps, then falls to zero.
+    weight_decay
+        AdamW's, not for biases and LayerNorm.
+    descriptor_weight
+        Weight of the descriptors' loss beside that of the symbols; MolBERT's is 1.
+    dropout
+        Share dropped in training; MolBERT's is 0.1.
+    bf16
+        Compute in bfloat16 where that is safe.
+    half
+        Store the weights as float16.
+    seed
+        Seed of weights, order, random SMILES, masks and dropout.
+    overwrite
+        Replace a finished model in OUT.
+    """
+    require("molecules", "torch", "transformers", "accelerate", "safetensors", "rdkit", "pooch")
+    from weakstrong.data.corpora import read_corpus
+    from weakstrong.pretraining.masked_lm import MaskedLM
+    from weakstrong.pretraining.pretrain import pretrain as run
+    from weakstrong.report.progress import meter
+    from weakstrong.representations.smiles_bert import EncoderConfig
+
+    encoder = EncoderConfig(hidden, layers, heads, 4 * hidden, dropout)
+    settings = MaskedLM(epochs, batch, rate, weight_decay, descriptor_weight, seed, bf16)
+    details = run(
+        lambda meter: read_corpus(
+            corpus, column=column, limit=limit, max_tokens=max_tokens, drop_invalid=drop_invalid, meter=meter
+        ),
+        encoder, settings, out, max_tokens=max_tokens, half=half, overwrite=overwrite,
+        command=shlex.join(["weakstrong", *sys.argv[1:]]), meter=meter,
+    )  # fmt: skip
+    if details:  # the first of several processes
+        losses = details["final_losses"]
+        print(f"masked symbols {losses['masked_lm']:.3f}, descriptors {losses['descriptors']:.4f}")
+        print(f"written: {out} ({details['steps']} steps, {details['corpus']['molecules']} molecules)")
+
+
+def convert(checkpoint: Path, out: Path, *, heads: Count | None = None, overwrite: Switch = False) -> None:
+    """Convert the public MolBERT release's checkpoint to safetensors and JSON.
+
+    Nothing in the file is run: only tensors and plain values are read. Needs the extra molecules.
+
+    Example: weakstrong convert molbert_100epochs/checkpoints/last.ckpt molbert
+
+    Parameters
+    ----------
+    checkpoint
+        The .ckpt file; hparams.yaml is looked for two folders above.
+    out
+        Folder to make, for embed --model.
+    heads
+        Attention heads, where neither the hyper-parameters nor the width (768: 12) say.
+    overwrite
+        Replace what an earlier conversion made.
+    """
+    require("molecules", "torch", "transformers", "safetensors", "rdkit")
+    from weakstrong.records import check_output
+    from weakstrong.representations.molbert_checkpoint import convert as run
+
+    check_output(out, overwrite)
+    config = run(checkpoint, out, heads=heads, overwrite=overwrite)
+    print(f"written: {out} ({config.layers} layers, {config.heads} heads, hidden {config.hidden})")
+
+
+def embed(
+    *,
+    model: Path,
+    smiles: Path,
+    out: Path,
+    column: str | None = None,
+    pooling: Literal["cls", "mean", "mean+cls"] = "cls",
+    bf16: Switch = False,
+    random_init: Switch = False,
+    seed: Count = 0,
+    overwrite: Switch = False,
+) -> None:
+    """Features of molecules from a pretrained encoder, a row a molecule in the order of the file.
+
+    Computed features are kept in the cache (WEAKSTRONG_CACHE), so a killed run goes on. Needs the extra
+    molecules.
+
+    Example: weakstrong embed --model models/weak-32 --smiles molecules.csv --out features.npy
+
+    Parameters
+    ----------
+    model
+        Folder that pretrain or convert made.
+    smiles
+        .smi, .txt or .csv, plain or .gz, or .parquet.
+    out
+        Features to write: .npy, float32.
+    column
+        Column of a table, if several or none have smiles in the name.
+    pooling
+        cls, the pooled state; mean, over a molecule's tokens; or both.
+    bf16
+        Compute in bfloat16 where that is safe: faster, and features differ in the third digit.
+    random_init
+        Random weights of the same shape instead: the untrained control.
+    seed
+        Seed of those.
+    overwrite
+        Replace OUT if it is there.
+    """
+    require("molecules", "torch", "transformers", "safetensors", "rdkit")
+    from weakstrong.data.corpora import read_smiles
+    from weakstrong.data.tables import write_array
+    from weakstrong.report.progress import meter
+    from weakstrong.representations.smiles_encoder import SmilesEncoder
+
+    if out.suffix != ".npy":
+        raise InputError(f"{out}: features are written as .npy")
+    if out.exists() and not overwrite:
+        raise InputError(f"{out}: is there already; choose another --out or pass --overwrite")
+    encoder = SmilesEncoder(model, pooling, bf16, random_init, seed)
+    molecules = read_smiles(smiles, column)
+    try:
+        features = encoder.transform(molecules.smiles, meter=meter)
+    except InputError as error:
+        raise InputError(f"{smiles}: {error}" if str(error).startswith("row ") else str(error)) from error
+    write_array(features, out)
+    print(f"written: {out} ({features.shape[0]} x {features.shape[1]})")
+
+
+def leakage(
+    *,
+    smiles: Path,
+    reference: str,
+    out: Path,
+    column: str | None = None,
+    reference_column: str | None = None,
+    drop_invalid: Switch = False,
+    overwrite: Switch = False,
+) -> None:
+    """Report which molecules of a file occur in a corpus, or among other rows.
+
+    At three levels: exact (the same canonical SMILES), stereo_free (stereo and isotopes apart) and
+    inchikey14 (the same connectivity, protonation apart too). Needs the extra molecules.
+
+    Example: weakstrong leakage --smiles test.csv --reference chembl.smi.gz --out leakage.csv
+
+    Parameters
+    ----------
+    smiles
+        Molecules to evaluate on: .smi, .txt or .csv, plain or .gz, or .parquet.
+    reference
+        What they may occur in: such a file, or guacamol, which is downloaded.
+    out
+        Table to write, a row a molecule: .csv, .csv.gz or .parquet.
+    column
+        Column of SMILES, if several or none have smiles in the name.
+    reference_column
+        The same for the reference.
+    drop_invalid
+        Leave invalid SMILES of the reference out, and count them, instead of refusing them.
+    overwrite
+        Replace OUT if it is there.
+    """
+    require("molecules", "rdkit", "pooch")
+    from weakstrong.data.corpora import faults_of, read_corpus, read_smiles, refuse_faults
+    from weakstrong.data.leakage import LEVELS
+    from weakstrong.data.leakage import leakage as report
+    from weakstrong.data.tables import write_table
+    from weakstrong.report.progress import meter
+
+    if out.exists() and not overwrite:
+        raise InputError(f"{out}: is there already; choose another --out or pass --overwrite")
+    molecules = read_smiles(smiles, column)
+    refuse_faults(molecules, faults_of(molecules.smiles, 0, meter), "then run it again")
+    corpus = read_corpus(
+        reference, column=reference_column, max_tokens=0, drop_invalid=drop_invalid, meter=meter
+    )
+    found = report(molecules.smiles, corpus.smiles, meter=meter)
+    write_table(found, out)
+    counts = ", ".join(f"{level} {int(found[level].sum())}" for level in LEVELS)
+    dropped = sum(corpus.dropped.values())
+    left_out = f" ({dropped} rows of it left out as invalid)" if dropped else ""
+    print(f"of {len(found)} molecules occur in {corpus.name}{left_out}: {counts}")
+    print(f"written: {out}")

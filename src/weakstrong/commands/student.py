@@ -1,0 +1,106 @@
+"""`fit` and `predict`: a student of weak labels from anywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from weakstrong.commands.options import Columns, Count, Switch
+from weakstrong.errors import InputError
+
+
+def fit(
+    *,
+    features: Path,
+    weak_labels: Path,
+    out: Path,
+    target: Columns = (),
+    id: str | None = None,
+    weights: str | None = None,
+    groups: str | None = None,
+    heads: Literal["linear", "l2"] = "l2",
+    cv: Count = 5,
+    seed: Count = 0,
+    overwrite: Switch = False,
+) -> None:
+    """Fit a student to weak labels from anywhere: a model, a rule, a person.
+
+    Rows without a weak label (an empty cell, or an id the table lacks) are predicted, not fitted.
+    OUT gets head.npz, model.json, predictions.csv and, last, DONE.
+
+    Example: weakstrong fit --features features.npy --weak-labels labels.csv --target y --out student
+
+    Parameters
+    ----------
+    features
+        Frozen features: .npy, .npz (array `features`, optional `ids`), .csv or .parquet.
+    weak_labels
+        Table with the weak labels: .csv or .parquet.
+    out
+        Folder to make.
+    target
+        Label columns; needed if there are several.
+    id
+        Id column that joins both tables; without it rows are matched by position.
+    weights
+        Column of row weights in the labels' table.
+    groups
+        Column of groups; rows of a group stay in one fold.
+    heads
+        Class of heads: linear, or an L2 ball with its radius chosen by cross-validation.
+    cv
+        Folds of the cross-validation.
+    seed
+        Seed of the folds.
+    overwrite
+        Replace a finished run in OUT.
+    """
+    from weakstrong.records import check_output, output_folder, write_atomically
+    from weakstrong.report.tables import show, student_table
+    from weakstrong.student import fit_files
+
+    if cv < 2:
+        raise InputError(f"--cv {cv}: at least 2 folds are needed")
+    check_output(out, overwrite)
+    student, predictions, labels = fit_files(
+        features, weak_labels, targets=target, id_column=id, weights=weights, groups=groups,
+        heads=heads, n_folds=cv, seed=seed,
+    )  # fmt: skip
+    with output_folder(out, overwrite=overwrite) as stage:
+        student.save(stage)
+        write_atomically(stage / "predictions.csv", predictions.to_csv(index=False).encode())
+    show(student_table(student, labels.notes))
+    print(f"written: {out}")
+
+
+def predict(
+    *, model: Path, features: Path, out: Path, id: str | None = None, overwrite: Switch = False
+) -> None:
+    """Predict with a fitted student.
+
+    Example: weakstrong predict --model student --features new.npy --out predictions.csv
+
+    Parameters
+    ----------
+    model
+        Folder that `weakstrong fit` made.
+    features
+        Features of the same representation: .npy, .npz, .csv or .parquet.
+    out
+        Table to write: .csv, .csv.gz or .parquet.
+    id
+        Id column of the features' table.
+    overwrite
+        Replace OUT if it is there.
+    """
+    from weakstrong.data.tables import read_features, write_table
+    from weakstrong.student import Student
+
+    if out.exists() and not overwrite:
+        raise InputError(f"{out}: is there already; choose another --out or pass --overwrite")
+    matrix = read_features(features, id)
+    if id is not None and matrix.ids is None:
+        raise InputError(f"{features}: holds no ids, so leave --id out (or save an .npz with `ids`)")
+    predictions = Student.load(model).predict(matrix)
+    write_table(predictions, out)
+    print(f"written: {out} ({len(predictions)} rows)")

@@ -1,0 +1,109 @@
+"""`study`: whether a student is worth having."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from weakstrong.commands.options import Columns, Count, Paths, Switch
+
+
+def study(
+    *,
+    weak: Paths = (),
+    strong: Path | None = None,
+    labels: Path | None = None,
+    target: str | None = None,
+    id: str | None = None,
+    groups: str | None = None,
+    splits: Paths = (),
+    evaluate_on: Columns = (),
+    test_size: float | None = None,
+    repeats: Count | None = None,
+    supervised_fraction: float | None = None,
+    heads: Literal["linear", "l2"] | None = None,
+    cv: Count | None = None,
+    seed: Count | None = None,
+    out: Path | None = None,
+    config: Path | None = None,
+    example: str | None = None,
+    overwrite: Switch = False,
+) -> None:
+    """Study on your frozen features whether a student is worth having.
+
+    On each division of the rows the supervisor's head is fitted to true labels on one part of the
+    training rows, labels the other, and the student's head is fitted to those labels. Held-out rows
+    judge both, beside the ceiling, training directly on the supervisor's labels, and the mean.
+
+    Example: weakstrong study --weak small.npy --strong large.npy --labels labels.csv --target y --out record
+
+    Example: weakstrong study --example diabetes
+
+    Parameters
+    ----------
+    weak
+        Features of the supervisors, a file each: .npy, .npz, .csv or .parquet.
+    strong
+        Features of the student.
+    labels
+        Table of true labels: .csv or .parquet.
+    target
+        Label column, if there are several.
+    id
+        Id column that joins the tables; without it rows are matched by position.
+    groups
+        Column of groups in LABELS: kept on one side of every division, one cluster in intervals.
+    splits
+        Tables with a column a split: train, test, other roles or empty; or 0 and 1 (1 is held out). Or
+        index files as ChemBench publishes them, under their own names (.ind.pkl).
+    evaluate_on
+        Roles to hold out and judge on, with --splits. [default: test]
+    test_size
+        Share of rows held out, without --splits. [default: 0.2]
+    repeats
+        Random divisions (of the training rows of each split, with --splits). [default: 10]
+    supervised_fraction
+        Share of training rows whose true labels the supervisor sees. [default: 0.5]
+    heads
+        Class of every head: linear, or an L2 ball with cross-validated radius. [default: l2]
+    cv
+        Folds of that cross-validation. [default: 5]
+    seed
+        Seed of divisions and folds. [default: 0]
+    out
+        Folder for summary.json, splits.csv, predictions.csv, figure.png and config.toml.
+    config
+        TOML file with these settings (underscores for dashes); flags override it. Every record has one.
+    example
+        Run on data that ship with scikit-learn instead: diabetes.
+    overwrite
+        Replace a finished run in OUT.
+    """
+    from weakstrong.records import check_output
+    from weakstrong.report.progress import track
+    from weakstrong.report.tables import show, study_table
+    from weakstrong.studies.config import ExampleConfig, load_config
+    from weakstrong.studies.examples import load_example
+    from weakstrong.studies.files import read_inputs
+    from weakstrong.studies.run import run
+
+    options = {
+        "test_size": test_size, "repeats": repeats, "supervised_fraction": supervised_fraction,
+        "heads": heads, "cv": cv, "seed": seed,
+    }  # fmt: skip
+    files = {
+        "weak": weak or None, "strong": strong, "labels": labels, "target": target, "id": id,
+        "groups": groups, "splits": splits or None, "evaluate_on": evaluate_on or None, "out": out,
+        "example": example,
+    }  # fmt: skip
+    given = {k: v for k, v in {**options, **files}.items() if v is not None}
+    settled = load_config(config, given)
+    if settled.out is not None:
+        check_output(settled.out, overwrite)
+    inputs = load_example(settled.example) if isinstance(settled, ExampleConfig) else read_inputs(settled)
+    found = run(
+        inputs, settled.options(), out=settled.out, overwrite=overwrite, track=track,
+        settings=None if settled.out is None else settled.saved(settled.out),
+    )  # fmt: skip
+    show(study_table(found.summary))
+    print(f"written: {settled.out}" if settled.out else "give --out DIR to keep the record and its figure")

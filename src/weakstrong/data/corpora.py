@@ -1,0 +1,198 @@
+"""Lists of SMILES from files, and corpora by name; what is not valid is refused, or dropped on request."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from weakstrong.data.downloads import Published, fetch
+from weakstrong.data.row_cache import Meter, cached_rows
+from weakstrong.data.tables import read_table
+from weakstrong.errors import InputError
+from weakstrong.records import file_hash
+
+# ChEMBL molecules, the training set of the GuacaMol benchmark (Brown et al. 2019).
+NAMED = {
+    "guacamol": Published(
+        "https://ndownloader.figshare.com/files/13612760",
+        "md5:05ad85d871958a05c02ab51a4fde8530",
+        "guacamol_v1_train.smi",
+    )
+}
+_LINES = (".smi", ".smi.gz", ".txt", ".txt.gz")
+_TABLES = (".csv", ".csv.gz", ".parquet")
+
+
+@dataclass(frozen=True)
+class SmilesFile:
+    """SMILES of a file, as they stand there.
+
+    Parameters
+    ----------
+    smiles : list of str
+        White space around them removed.
+    path : Path
+    """
+
+    smiles: list[str]
+    path: Path
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Molecules to pretrain on.
+
+    Parameters
+    ----------
+    smiles : list of str
+    name : str
+        Name or file name.
+    sha256 : str
+        Of the file.
+    dropped : dict of str to int
+        How many rows were left out on request, by reason.
+    """
+
+    smiles: list[str]
+    name: str
+    sha256: str
+    dropped: dict[str, int]
+
+
+def read_smiles(path: Path, column: str | None = None, limit: int | None = None) -> SmilesFile:
+    """Read SMILES: a line each (``.smi``, what follows white space is a name), or a table's column.
+
+    Parameters
+    ----------
+    path : Path
+        ``.smi``, ``.txt`` or ``.csv``, plain or gzipped, or ``.parquet``.
+    column : str, optional
+        Column of a table; the one whose name has "smiles" in it unless given.
+    limit : int, optional
+        Rows to read, the first ones.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or has no SMILES or no such column.
+    """
+    path = Path(path)
+    if path.name.endswith(_LINES):
+        smiles = _read_lines(path, limit)
+    elif path.name.endswith(_TABLES):
+        frame = read_table(path)
+        chosen = _column(path, [str(c) for c in frame.columns], column)
+        frame = read_table(path, chosen)  # that column as text: NaN is a word there, not a gap
+        smiles = [str(s).strip() for s in frame[chosen].fillna("")[:limit]]
+    else:
+        raise InputError(f"{path}: SMILES are read from {', '.join((*_LINES, *_TABLES))}")
+    if not smiles:
+        raise InputError(f"{path}: holds no SMILES")
+    return SmilesFile(smiles, path)
+
+
+def read_corpus(
+    source: str,
+    *,
+    column: str | None = None,
+    limit: int | None = None,
+    max_tokens: int = 126,
+    drop_invalid: bool = False,
+    meter: Meter | None = None,
+) -> Corpus:
+    """Read a corpus and check every SMILES of it.
+
+    Parameters
+    ----------
+    source : str
+        A file, or a name in `NAMED`.
+    column, limit
+        As in `read_smiles`.
+    max_tokens : int, default 126
+        Longest molecule taken.
+    drop_invalid : bool, default False
+        Leave out, and count, what cannot be used, instead of refusing it.
+    meter : callable, optional
+
+    Raises
+    ------
+    InputError
+        On the first SMILES that cannot be used, with its row and text.
+    """
+    if source in NAMED:
+        path = fetch(NAMED[source], f"give the path of a local copy instead of {source}")
+    else:
+        path = Path(source)
+    if limit is not None and limit < 1:
+        raise InputError(f"limit = {limit}: must be at least 1")
+    found = read_smiles(path, column, limit)
+    faults = faults_of(found.smiles, max_tokens, meter)
+    if not drop_invalid:
+        refuse_faults(found, faults, "or pass --drop-invalid to leave such rows out")
+    kept = [s for s, fault in zip(found.smiles, faults, strict=True) if not fault]
+    if not kept:
+        raise InputError(f"{path}: no SMILES of it can be used (the first: {faults[0]})")
+    return Corpus(kept, source if source in NAMED else path.name, file_hash(path), _counted(faults))
+
+
+def faults_of(smiles: list[str], max_tokens: int, meter: Meter | None = None) -> list[str]:
+    """What is wrong with each SMILES for an encoder, empty where nothing is."""
+    from weakstrong.data.smiles import RDKIT, problems
+
+    sources = ("data/smiles.py", "representations/tokens.py", RDKIT)
+    return cached_rows(
+        problems, smiles, max_tokens, depends_on=sources, meter=meter, description="checking SMILES"
+    ).tolist()
+
+
+def refuse_faults(found: SmilesFile, faults: list[str], remedy: str) -> None:
+    """Raise on the first SMILES at fault, with its row and text."""
+    row = next((i for i, fault in enumerate(faults) if fault), None)
+    if row is not None:
+        count = sum(map(bool, faults))
+        more = f" ({count - 1} more rows are at fault)" if count > 1 else ""
+        raise InputError(
+            f"{found.path}: row {row} (counted from 0): {found.smiles[row]!r}: {faults[row]}{more}; "
+            f"correct or remove it, {remedy}"
+        )
+
+
+def _counted(faults: list[str]) -> dict[str, int]:
+    counts = {"too long": 0, "invalid": 0}
+    for fault in filter(None, faults):
+        counts["too long" if "more than" in fault else "invalid"] += 1
+    return {reason: n for reason, n in counts.items() if n}
+
+
+def _column(path: Path, columns: list[str], wanted: str | None) -> str:
+    named = [c for c in columns if "smiles" in c.lower()] if wanted is None else [wanted]
+    if wanted is not None and wanted not in columns:
+        raise InputError(f"{path}: no column {wanted!r}; columns: {', '.join(columns)}")
+    if len(named) != 1:
+        fault = "no column has" if not named else "several columns have"
+        raise InputError(
+            f"{path}: {fault} 'smiles' in the name; name one with --column: {', '.join(columns)}"
+        )
+    return named[0]
+
+
+def _read_lines(path: Path, limit: int | None) -> list[str]:
+    smiles: list[str] = []
+    try:
+        with gzip.open(path, "rt") if path.name.endswith(".gz") else path.open() as lines:
+            for line in lines:
+                if len(smiles) == limit:
+                    break
+                smiles.append((line.split() or [""])[0])
+            while smiles and not smiles[-1]:  # blank lines at the end are no rows
+                smiles.pop()
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: cannot be read ({reason})") from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: row {len(smiles)} (counted from 0): not text; give a file of SMILES"
+        ) from error
+    return smiles

@@ -1,0 +1,91 @@
+"""SMILES: parsing, the Kekulé form that the encoders read, random forms, and what is wrong with a string."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+from rdkit import Chem, rdBase
+
+# As the public MolBERT release: everything but the clean-up, which rewrites functional groups. It is made up
+# for where a molecule is not valid without it, as nitro groups written N(=O)=O.
+_AS_WRITTEN = Chem.SANITIZE_ALL ^ Chem.SANITIZE_CLEANUP
+RDKIT = f"rdkit {rdBase.rdkitVersion}"  # decides rows that are cached
+_SEEDS = 2**31 - 1  # RDKit takes 31 bits; 0 would mean an unseeded draw
+
+
+def kekule_molecule(smiles: str) -> Chem.Mol:
+    """Parse and sanitise a SMILES, with bonds in place of aromatic flags.
+
+    Raises
+    ------
+    ValueError
+        If it is no valid SMILES; the message is one line.
+    """
+    with rdBase.BlockLogs():
+        molecule = Chem.MolFromSmiles(smiles, sanitize=False) if smiles else None
+        if molecule is None:
+            raise ValueError("no valid SMILES" if smiles else "empty")
+        try:
+            if Chem.SanitizeMol(molecule, _AS_WRITTEN, catchErrors=True) != Chem.SANITIZE_NONE:
+                molecule = Chem.MolFromSmiles(smiles, sanitize=False)
+                Chem.SanitizeMol(molecule)
+            Chem.Kekulize(molecule, clearAromaticFlags=True)
+        except (ValueError, RuntimeError) as error:  # valence, aromaticity: Chem.MolSanitizeException too
+            raise ValueError(" ".join(str(error).split())) from error
+    if molecule.GetNumAtoms() == 0:
+        raise ValueError("no atoms")
+    return molecule
+
+
+def standard(smiles: str) -> str:
+    """Kekulé SMILES in the order of the atoms given, as encoders read it (not canonical).
+
+    Raises
+    ------
+    ValueError
+        If it is no valid SMILES.
+    """
+    return Chem.MolToSmiles(kekule_molecule(smiles), kekuleSmiles=True, canonical=False)
+
+
+def random_form(smiles: str, seed: int, epoch: int) -> str:
+    """A random Kekulé SMILES of the molecule, decided by seed, epoch and the SMILES alone.
+
+    Raises
+    ------
+    ValueError
+        If it is no valid SMILES.
+    """
+    digest = hashlib.blake2b(f"{seed} {epoch} {smiles}".encode(), digest_size=8).digest()
+    draw = 1 + int.from_bytes(digest, "little") % (_SEEDS - 1)
+    return Chem.MolToRandomSmilesVect(kekule_molecule(smiles), 1, draw)[0]
+
+
+def problems(smiles: Sequence[str], max_tokens: int) -> np.ndarray:
+    """What is wrong with each SMILES for an encoder, empty where nothing is.
+
+    Parameters
+    ----------
+    smiles : sequence of str
+    max_tokens : int
+        Longest form taken, in tokens; 0 for any length.
+
+    Returns
+    -------
+    ndarray of str, shape (n,)
+    """
+    return np.array([_problem(s, max_tokens) for s in smiles], dtype=str)
+
+
+def _problem(smiles: str, max_tokens: int) -> str:
+    from weakstrong.representations.tokens import tokenize
+
+    try:
+        length = len(tokenize([standard(smiles)]).ids)
+    except ValueError as error:
+        return str(error)
+    if max_tokens and length > max_tokens:
+        return f"{length} tokens, more than {max_tokens}"
+    return ""

@@ -1,0 +1,181 @@
+"""Pretraining as a whole: a corpus in; a folder with weights, their card and the course of losses out."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import accelerate
+import torch
+import transformers
+from rdkit import rdBase
+
+from weakstrong.data.corpora import Corpus
+from weakstrong.data.row_cache import Meter
+from weakstrong.pretraining.masked_lm import MaskedLM, Trained, last_checkpoint, train
+from weakstrong.pretraining.smiles_corpus import PretrainingCorpus
+from weakstrong.records import (
+    check_output,
+    code_hash,
+    fingerprint,
+    output_folder,
+    provenance,
+    write_atomically,
+)
+from weakstrong.report.model_card import model_card
+from weakstrong.representations.smiles_bert import EncoderConfig, save_model
+
+LOSSES = "losses.csv"
+_CHECKPOINTS = "checkpoints"
+_CODE = (
+    "data/smiles.py",
+    "pretraining/masked_lm.py",
+    "pretraining/smiles_corpus.py",
+    "representations/descriptors.py",
+    "representations/smiles_bert.py",
+    "representations/tokens.py",
+)
+
+
+def pretrain(
+    read: Callable[[Meter | None], Corpus],
+    encoder: EncoderConfig,
+    settings: MaskedLM,
+    out: Path,
+    *,
+    max_tokens: int = 126,
+    half: bool = False,
+    overwrite: bool = False,
+    command: str = "",
+    meter: Meter | None = None,
+) -> dict[str, Any]:
+    """Train an encoder on a corpus and write it.
+
+    Under ``torchrun`` each process takes a part of every batch, and the first one writes.
+
+    Parameters
+    ----------
+    read : callable
+        Given a meter, returns the corpus.
+    encoder : EncoderConfig
+    settings : MaskedLM
+    out : Path
+        Gets model.safetensors, config.json, losses.csv, README.md (the card) and, last, DONE.
+    max_tokens : int
+        As the corpus was read with.
+    half : bool
+        Store weights as float16.
+    overwrite : bool
+        Replace a finished model in `out`.
+    command : str
+        How it was called, for the card.
+    meter : callable, optional
+
+    Returns
+    -------
+    dict
+        What config.json says of the training.
+
+    Raises
+    ------
+    InputError
+        If `out` cannot be written, or settings and corpus do not fit.
+    """
+    first = int(os.environ.get("RANK", "0")) == 0
+    if first:
+        check_output(out, overwrite)
+    meter = meter if first else None
+    with _one_after_the_first():
+        corpus = read(meter)
+        prepared = PretrainingCorpus.of(corpus.smiles, settings.seed, max_tokens, meter=meter)
+        for epoch in range(settings.epochs):
+            prepared.tokens(epoch, meter=meter)
+    key = fingerprint(code_hash(*_CODE), asdict(encoder), asdict(settings), corpus.smiles, _versions())
+    stage = Path(out).resolve().with_name(f".{Path(out).name}.partial-{key[:16]}")
+    with output_folder(out, key, overwrite=overwrite) if first else nullcontext(stage) as folder:
+        with _steps(meter, prepared, settings, folder) as advance:
+            trained = train(
+                prepared, encoder, settings, folder / _CHECKPOINTS, on_steps=advance,
+                on_log=lambda log: _write_losses(folder, log) if first else None,
+            )  # fmt: skip
+        if not first:
+            return {}
+        details = _details(corpus, settings, trained, command)
+        quantiles = torch.from_numpy(prepared.quantiles)
+        save_model(folder, trained.model, quantiles, {"pretraining": details}, half=half)
+        _write_losses(folder, trained.losses)
+        write_atomically(folder / "README.md", model_card(out.name, asdict(encoder), details).encode())
+        _remove(folder / _CHECKPOINTS)
+    return details
+
+
+def _one_after_the_first() -> AbstractContextManager[Any]:
+    """Under torchrun the first process prepares the corpus, the others then find it in the cache."""
+    if "RANK" not in os.environ:
+        return nullcontext()
+    from datetime import timedelta
+
+    return accelerate.PartialState(
+        cpu=not torch.cuda.is_available(), timeout=timedelta(days=1)
+    ).main_process_first()
+
+
+def _steps(
+    meter: Meter | None, prepared: PretrainingCorpus, settings: MaskedLM, folder: Path
+) -> AbstractContextManager[Any]:
+    if meter is None:
+        return nullcontext(lambda more: None)
+    steps = len(prepared.smiles) // settings.batch * settings.epochs
+    resumed = last_checkpoint(folder / _CHECKPOINTS)
+    note = f" (on from step {resumed.rpartition('-')[2]})" if resumed else ""
+    return meter(steps, f"training steps{note}")
+
+
+def _write_losses(folder: Path, log: list[dict[str, Any]]) -> None:
+    names = ("step", "masked_lm", "descriptors", "learning_rate", "grad_norm", "seconds")
+    table = io.StringIO()
+    writer = csv.DictWriter(table, names, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(entry for entry in log if "masked_lm" in entry)
+    write_atomically(folder / LOSSES, table.getvalue().encode())
+
+
+def _details(corpus: Corpus, settings: MaskedLM, trained: Trained, command: str) -> dict[str, Any]:
+    tail = trained.losses[-10:]
+    means = {name: sum(e[name] for e in tail) / len(tail) for name in ("masked_lm", "descriptors")}
+    return {
+        "corpus": {
+            "name": corpus.name,
+            "sha256": corpus.sha256,
+            "molecules": len(corpus.smiles),
+            "dropped": corpus.dropped,
+        },
+        "settings": asdict(settings),
+        "steps": trained.steps,
+        "final_losses": means,
+        "seconds": round(trained.losses[-1]["seconds"], 1),
+        "device": trained.device if trained.device != "cpu" else provenance()["machine"],
+        "versions": {**provenance(), **_versions()},
+        "command": command,
+    }
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "accelerate": accelerate.__version__,
+        "rdkit": rdBase.rdkitVersion,
+    }
+
+
+def _remove(folder: Path) -> None:
+    import shutil
+
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,50 @@
+"""A model's card: what it is, what it was trained on and how, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def model_card(name: str, shape: Mapping[str, Any], pretraining: Mapping[str, Any]) -> str:
+    """Card of an encoder that `pretrain` made.
+
+    Parameters
+    ----------
+    name : str
+    shape : mapping
+        Of the encoder.
+    pretraining : mapping
+        What config.json says of the training.
+    """
+    corpus, settings = pretraining["corpus"], pretraining["settings"]
+    losses, versions = pretraining["final_losses"], pretraining["versions"]
+    dropped = ", ".join(f"{n:,} {reason}" for reason, n in corpus["dropped"].items()) or "none"
+    minutes = pretraining["seconds"] / 60
+    rows = {
+        "encoder": f"{shape['layers']} layers, {shape['heads']} heads, hidden {shape['hidden']}, "
+        f"intermediate {shape['intermediate']}, dropout {shape['dropout']:g}",
+        "corpus": f"{_code(corpus['name'])}, {corpus['molecules']:,} molecules (left out: {dropped}); "
+        f"sha256 `{corpus['sha256']}`",
+        "training": f"{settings['epochs']} epochs, {pretraining['steps']:,} steps of {settings['batch']} "
+        f"molecules, a random SMILES of each molecule in each epoch; AdamW, rate {settings['rate']:g}, "
+        f"weight decay {settings['weight_decay']:g}, seed {settings['seed']}",
+        "arithmetic": "bfloat16 (autocast)" if settings["bf16"] else "float32",
+        "loss": f"masked symbols + {settings['descriptor_weight']:g} × descriptors",
+        "last losses": f"masked symbols {losses['masked_lm']:.3f} nats, descriptors "
+        f"{losses['descriptors']:.4f} (mean squared error of values in [0, 1])",
+        "time": f"{minutes:.1f} minutes on {pretraining['device']}",
+        "versions": ", ".join(
+            f"{key} {versions[key]}" for key in ("weakstrong", "torch", "transformers", "rdkit")
+        ),
+        "command": _code(pretraining["command"]) if pretraining["command"] else "from Python",
+    }
+    table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
+    return (
+        f"# {name}\n\nA BERT encoder of Kekulé SMILES, pretrained on masked symbols and 200 RDKit "
+        f"descriptors.\n\n| | |\n|---|---|\n{table}\n"
+    )
+
+
+def _code(text: str) -> str:
+    return "`" + text.replace("`", "'").replace("|", "\\|") + "`"

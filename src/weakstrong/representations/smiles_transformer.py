@@ -1,0 +1,138 @@
+"""Molecules' features as scikit-learn transformers: what they share, ECFP counts, RDKit's descriptors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import Tags
+
+from weakstrong.errors import InputError
+
+
+class SmilesTransformer(TransformerMixin, BaseEstimator):
+    """Base of transformers that take SMILES and learn nothing: `fit` only checks the parameters."""
+
+    def fit(self, X: Sequence[str], y: object = None) -> SmilesTransformer:
+        """Check the parameters; nothing is learnt from the data."""
+        self._check()
+        return self
+
+    def _check(self) -> None:
+        """Refuse parameters that cannot be used."""
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        tags.input_tags.one_d_array = True
+        tags.no_validation = True
+        return tags
+
+
+class ECFPCounts(SmilesTransformer):
+    """Counts of circular substructures, folded: ECFP (Rogers and Hahn 2010) as RDKit's Morgan generator.
+
+    Parameters
+    ----------
+    radius : int, default 2
+        Bonds around each atom; 2 is ECFP4.
+    n_features : int, default 2048
+    """
+
+    def __init__(self, radius: int = 2, n_features: int = 2048) -> None:
+        self.radius = radius
+        self.n_features = n_features
+
+    def transform(self, X: Sequence[str]) -> np.ndarray:
+        """Counts of each molecule.
+
+        Parameters
+        ----------
+        X : sequence of str, length n
+
+        Returns
+        -------
+        ndarray of float32, shape (n, n_features)
+
+        Raises
+        ------
+        InputError
+            On the first SMILES that is not valid, with its row.
+        """
+        from rdkit import Chem
+        from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
+
+        self._check()
+        generator = GetMorganGenerator(radius=self.radius, fpSize=self.n_features)
+        smiles = checked_smiles(X)
+        counts = [generator.GetCountFingerprintAsNumPy(Chem.MolFromSmiles(s)) for s in smiles]
+        return np.array(counts, dtype=np.float32).reshape(len(smiles), self.n_features)
+
+    def _check(self) -> None:
+        for name, least in (("radius", 0), ("n_features", 1)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                raise InputError(f"{name} = {value!r}: a whole number of at least {least} is needed")
+
+
+class RDKitDescriptors(SmilesTransformer):
+    """The 200 pinned RDKit descriptors, as RDKit gives them: NaN where one fails or overflows.
+
+    Computed rows are kept in the cache (``WEAKSTRONG_CACHE``).
+    """
+
+    def transform(self, X: Sequence[str]) -> np.ndarray:
+        """Descriptors of each molecule.
+
+        Parameters
+        ----------
+        X : sequence of str, length n
+
+        Returns
+        -------
+        ndarray of float32, shape (n, 200)
+
+        Raises
+        ------
+        InputError
+            On the first SMILES that is not valid, with its row.
+        """
+        from weakstrong.data.row_cache import cached_rows
+        from weakstrong.representations.descriptors import SOURCES, descriptors
+
+        return cached_rows(descriptors, checked_smiles(X), depends_on=SOURCES, workers=1)
+
+    def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
+        """Names of the descriptors."""
+        from weakstrong.representations.descriptors import NAMES
+
+        return np.array(NAMES, dtype=object)
+
+
+def checked_smiles(given: Any) -> list[str]:
+    """SMILES as a list of text without white space around, each of them valid.
+
+    Raises
+    ------
+    InputError
+        On the first that is not valid, with its row, from 0.
+    """
+    from rdkit import Chem, rdBase
+
+    array = np.asarray(given, dtype=object)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise InputError(f"SMILES in an array of shape {array.shape}: a sequence of strings is needed")
+    with rdBase.BlockLogs():
+        for row, text in enumerate(array):
+            molecule = Chem.MolFromSmiles(text) if isinstance(text, str) else None
+            if molecule is None or not molecule.GetNumAtoms():
+                raise InputError(
+                    f"row {row} (counted from 0): {text!r} is no valid SMILES; correct or remove it"
+                )
+    return [str(s).strip() for s in array]

@@ -1,0 +1,175 @@
+"""Checkpoints in the public release's format, made here: converted, or refused by name."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rdkit import Chem  # noqa: F401
+
+from weakstrong.errors import InputError
+from weakstrong.representations.molbert_checkpoint import convert
+from weakstrong.representations.smiles_bert import load_model
+from weakstrong.representations.smiles_encoder import SmilesEncoder
+
+HIDDEN, LAYERS, INNER = 16, 2, 32
+
+
+def released_state(seed: int = 0) -> dict[str, torch.Tensor]:
+    """All 50 tensors of a two-layer model of the release, by the names of its format."""
+    rng = torch.Generator().manual_seed(seed)
+
+    def dense(name: str, out: int, into: int) -> dict[str, torch.Tensor]:
+        weight = torch.randn(out, into, generator=rng) * 0.2
+        return {f"{name}.weight": weight, f"{name}.bias": torch.randn(out, generator=rng) * 0.1}
+
+    def norm(name: str) -> dict[str, torch.Tensor]:
+        return {
+            f"{name}.LayerNorm.weight": torch.ones(HIDDEN) * 1.1,
+            f"{name}.LayerNorm.bias": torch.ones(HIDDEN) / 9,
+        }
+
+    at = "model.bert.embeddings"
+    state = {
+        f"{at}.word_embeddings.weight": torch.randn(42, HIDDEN, generator=rng),
+        f"{at}.position_embeddings.inv_freq": 1 / 10000 ** (torch.arange(0.0, HIDDEN, 2.0) / HIDDEN),
+        f"{at}.token_type_embeddings.weight": torch.randn(2, HIDDEN, generator=rng),
+        **norm(at),
+    }
+    for layer in range(LAYERS):
+        at = f"model.bert.encoder.layer.{layer}"
+        for part in ("query", "key", "value"):
+            state |= dense(f"{at}.attention.self.{part}", HIDDEN, HIDDEN)
+        state |= dense(f"{at}.attention.output.dense", HIDDEN, HIDDEN) | norm(f"{at}.attention.output")
+        state |= dense(f"{at}.intermediate.dense", INNER, HIDDEN)
+        state |= dense(f"{at}.output.dense", HIDDEN, INNER) | norm(f"{at}.output")
+    state |= dense("model.bert.pooler.dense", HIDDEN, HIDDEN)
+    head = "model.tasks.0.masked_lm_head"
+    state |= dense(f"{head}.transform.dense", HIDDEN, HIDDEN) | norm(f"{head}.transform")
+    state |= dense(f"{head}.decoder", 42, HIDDEN)
+    state[f"{head}.bias"] = state[f"{head}.decoder.bias"]
+    for number, width in ((1, HIDDEN), (3, 200)):
+        state |= dense(f"model.tasks.1.physchem_head.physchem_clf.{number}", width, HIDDEN)
+    assert len(state) == 50
+    return state
+
+
+def write(folder: Path, state: dict, *, zipped: bool = True, **more: object) -> Path:
+    path = folder / "version_0" / "checkpoints" / "last.ckpt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (path.parent.parent / "hparams.yaml").write_text("tiny: true\nmax_seq_length: 128\n")
+    content = {"epoch": 3, "state_dict": state, "hyper_parameters": argparse.Namespace(lr=3e-5), **more}
+    torch.save(content, path, _use_new_zipfile_serialization=zipped)
+    return path
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_checkpoint_becomes_a_model_with_its_weights(tmp_path: Path, zipped: bool) -> None:
+    state = released_state()
+    config = convert(write(tmp_path, state, zipped=zipped), tmp_path / "out")
+    assert (config.hidden, config.layers, config.heads, config.intermediate) == (HIDDEN, LAYERS, 2, INNER)
+    weights = load_model(tmp_path / "out").state_dict()
+    assert len(weights) == 48
+    for name in ("encoder.layer.1.output.dense.bias", "pooler.dense.weight", "embeddings.LayerNorm.bias"):
+        assert torch.equal(weights[f"encoder.bert.{name}"], state[f"model.bert.{name}"])
+    head = "model.tasks.1.physchem_head.physchem_clf.3.weight"
+    assert torch.equal(weights["descriptor_head.3.weight"], state[head])
+    features = SmilesEncoder(tmp_path / "out", "mean+cls").transform(["CCO", "c1ccccc1"])
+    assert features.shape == (2, 2 * HIDDEN)
+    assert np.isfinite(features).all()
+
+
+def test_the_command_says_what_it_made(command, tmp_path: Path) -> None:
+    ran = command("convert", write(tmp_path, released_state()), tmp_path / "out")
+    assert ran.code == 0
+    assert f"2 layers, 2 heads, hidden {HIDDEN}" in ran.out
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"DONE", "config.json", "model.safetensors"}
+    again = command("convert", write(tmp_path, released_state()), tmp_path / "out")
+    assert again.code == 2
+    assert "--overwrite" in again.err
+
+
+@pytest.mark.parametrize("key", ["model.bert.pooler.dense.bias", "model.tasks.0.masked_lm_head.bias",
+                                 "model.bert.embeddings.word_embeddings.weight"])  # fmt: skip
+def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
+    state = released_state()
+    del state[key]
+    with pytest.raises(InputError, match=f"{key} is missing"):
+        convert(write(tmp_path, state), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unexpected_key_and_a_wrong_shape_are_named(tmp_path: Path) -> None:
+    more = released_state() | {"model.tasks.2.is_same_head.1.weight": torch.zeros(2, 2)}
+    with pytest.raises(InputError, match=r"model.tasks.2.is_same_head.1.weight is unexpected"):
+        convert(write(tmp_path, more), tmp_path / "out")
+    wrong = released_state() | {"model.bert.pooler.dense.bias": torch.zeros(3)}
+    with pytest.raises(InputError, match=r"pooler.dense.bias has shape \(3,\), not \(16,\)"):
+        convert(write(tmp_path, wrong), tmp_path / "out")
+
+
+def test_other_frequencies_are_refused(tmp_path: Path) -> None:
+    state = released_state()
+    state["model.bert.embeddings.position_embeddings.inv_freq"] = torch.rand(HIDDEN // 2)
+    with pytest.raises(InputError, match="frequencies"):
+        convert(write(tmp_path, state), tmp_path / "out")
+
+
+def test_heads_must_be_known_or_given(tmp_path: Path) -> None:
+    path = write(tmp_path, released_state())
+    (path.parent.parent / "hparams.yaml").unlink()
+    with pytest.raises(InputError, match="--heads"):
+        convert(path, tmp_path / "out")
+    assert convert(path, tmp_path / "out", heads=4).heads == 4
+
+
+class Hostile:
+    def __reduce__(self) -> tuple:
+        return (os.system, ("touch hostile_was_run",))
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_hostile_checkpoint_is_refused_and_not_run(
+    tmp_path: Path, zipped: bool, monkeypatch: pytest.MonkeyPatch, command
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = write(tmp_path, released_state(), zipped=zipped, callbacks=Hostile())
+    ran = command("convert", path, tmp_path / "out")
+    assert ran.code == 2
+    assert ran.err.count("\n") == 1
+    assert "system" in ran.err
+    assert not (tmp_path / "hostile_was_run").exists()
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_hostile_hparams_file_is_refused_and_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = write(tmp_path, released_state())
+    hostile = "!!python/object/apply:os.system ['touch hostile_was_run']"
+    (path.parent.parent / "hparams.yaml").write_text(hostile)
+    with pytest.raises(InputError, match="not plain YAML"):
+        convert(path, tmp_path / "out")
+    assert not (tmp_path / "hostile_was_run").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", pickle.dumps([1, 2]), b"PK\x03\x04 cut off"])
+def test_other_files_are_one_line(command, tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "last.ckpt"
+    path.write_bytes(content)
+    ran = command("convert", path, tmp_path / "out")
+    assert ran.code == 2
+    assert ran.err.count("\n") == 1
+    assert str(path) in ran.err
+
+
+def test_a_missing_file_is_one_line(command, tmp_path: Path) -> None:
+    ran = command("convert", tmp_path / "none.ckpt", tmp_path / "out")
+    assert ran.code == 2
+    assert "none.ckpt" in ran.err

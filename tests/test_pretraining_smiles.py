@@ -1,0 +1,230 @@
+"""Masks and batches, and training that is the same however it is cut: into processes, or by a kill."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from weakstrong.errors import InputError
+from weakstrong.pretraining.masked_lm import Batches, MaskedLM, last_checkpoint, train
+from weakstrong.pretraining.smiles_corpus import (
+    PretrainingCorpus,
+    epoch_batches,
+    mask_symbols,
+    random_tokens,
+)
+from weakstrong.representations.smiles_bert import EncoderConfig
+from weakstrong.representations.tokens import MASK, PAD, tokenize
+
+
+@pytest.fixture(scope="module")
+def corpus(molecules: list[str]) -> PretrainingCorpus:
+    return PretrainingCorpus.of(molecules, 0, 126)
+
+
+def test_masks_fall_as_bert_lays_them() -> None:
+    rng = np.random.default_rng(0)
+    ids = rng.integers(4, 42, (400, 80))
+    ids[:, 0], ids[:, -1], ids[:, 60:70] = 1, 2, PAD
+    masked = mask_symbols(ids, np.random.default_rng(1))
+    ordinary = ids >= 4
+    now, before = masked.ids.ravel()[masked.places], ids.ravel()[masked.places]
+    assert (before == masked.symbols).all()
+    assert (before >= 4).all()
+    untouched = np.ones(ids.size, bool)
+    untouched[masked.places] = False
+    assert (masked.ids.ravel()[untouched] == ids.ravel()[untouched]).all()
+    spread = 4 / np.sqrt(len(now))
+    assert len(now) / ordinary.sum() == pytest.approx(0.15, abs=spread)
+    assert np.mean(now == MASK) == pytest.approx(0.8, abs=spread)
+    assert np.mean(now == before) == pytest.approx(0.1, abs=spread)
+    others = now[(now != MASK) & (now != before)]
+    assert set(others) == set(range(4, 42))
+
+
+def test_batches_of_an_epoch_hold_each_molecule_at_most_once_and_alike_lengths_together() -> None:
+    lengths = np.random.default_rng(0).integers(5, 100, 10_001)
+    batches = epoch_batches(lengths, 16, 3, 1)
+    assert batches.shape == (625, 16)
+    assert len(np.unique(batches)) == batches.size
+    assert np.ptp(lengths[batches], axis=1).mean() < 5
+    assert not np.array_equal(batches, epoch_batches(lengths, 16, 3, 2))
+    np.testing.assert_array_equal(batches, epoch_batches(lengths, 16, 3, 1))
+
+
+def test_parts_of_a_step_are_the_step(corpus: PretrainingCorpus) -> None:
+    settings = MaskedLM(epochs=2, batch=12)
+    whole, halves = Batches(corpus, settings, 1), Batches(corpus, settings, 2)
+    assert len(halves) == 2 * len(whole) == 4 * (len(corpus.smiles) // 12)
+    for step in (0, 5, len(whole) - 1):
+        one, two = whole[step], [halves[2 * step], halves[2 * step + 1]]
+        for name in ("ids", "mask", "descriptors"):
+            together = torch.empty_like(one[name])
+            together[0::2], together[1::2] = two[0][name], two[1][name]
+            assert torch.equal(together.nan_to_num(-1), one[name].nan_to_num(-1))
+        assert sorted(torch.cat([t["symbols"] for t in two]).tolist()) == sorted(one["symbols"].tolist())
+        for part in two:
+            assert (part["ids"].flatten()[part["masked"]] != PAD).all()
+            torch.testing.assert_close(part["scale"], 2 * one["scale"])
+
+
+def test_targets_belong_to_the_molecules_of_their_rows(corpus: PretrainingCorpus) -> None:
+    tokens = corpus.tokens(0)
+    heavy = np.array([sum(c.isalpha() and c != "H" for c in s) for s in corpus.smiles])
+    from weakstrong.representations.descriptors import NAMES
+
+    weight = corpus.targets[:, NAMES.index("HeavyAtomCount")].astype(float)
+    assert np.corrcoef(tokens.lengths, weight)[0, 1] > 0.8
+    assert np.corrcoef(heavy, weight)[0, 1] > 0.9
+
+
+def test_a_random_form_that_is_too_long_gives_way_to_the_standard_one() -> None:
+    rows = random_tokens(["CC(C)C"] * 30, 0, 0, 6)
+    standard = tokenize(["CC(C)C"]).ids
+    assert (rows == standard).all()  # other orders need more brackets or none: never more than six symbols
+
+
+SHAPE = EncoderConfig(8, 1, 2, 16, dropout=0.1)
+SETTINGS = MaskedLM(epochs=12, batch=8, rate=3e-3)
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_an_interrupted_run_ends_in_the_same_weights(
+    corpus: PretrainingCorpus, tmp_path: Path, bf16: bool
+) -> None:
+    settings = MaskedLM(**{**SETTINGS.__dict__, "bf16": bf16})
+    whole = train(corpus, SHAPE, settings, tmp_path / "whole")
+    assert whole.losses[-1]["masked_lm"] < 0.8 * whole.losses[0]["masked_lm"]
+    assert whole.losses[-1]["descriptors"] < whole.losses[0]["descriptors"]
+
+    done = 0
+
+    def stop(more: int) -> None:
+        nonlocal done
+        done += more
+        if done > 230:
+            raise Stop
+
+    with pytest.raises(Stop):
+        train(corpus, SHAPE, settings, tmp_path / "cut", on_steps=stop)
+    kept = last_checkpoint(tmp_path / "cut")
+    assert kept is not None
+    (Path(kept).parent / "checkpoint-99999").mkdir()  # cut off while it was written
+    resumed = train(corpus, SHAPE, settings, tmp_path / "cut")
+    for (name, a), b in zip(
+        whole.model.state_dict().items(), resumed.model.state_dict().values(), strict=True
+    ):
+        assert torch.equal(a, b), name
+    assert [e["loss"] for e in resumed.losses] == [e["loss"] for e in whole.losses]
+
+
+def test_another_seed_is_another_model(corpus: PretrainingCorpus, tmp_path: Path) -> None:
+    first, second = (
+        train(corpus, SHAPE, MaskedLM(1, 8, seed=s), tmp_path / str(s)).model.state_dict() for s in (0, 1)
+    )
+    name = "encoder.bert.pooler.dense.weight"
+    assert not torch.equal(first[name], second[name])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"batch": 10_000}, "fewer than one batch"), ({"epochs": 0}, "epochs = 0"), ({"rate": 0.0}, "rate"),
+     ({"seed": -1}, "seed = -1"), ({"descriptor_weight": -1.0}, "descriptor_weight")],
+)  # fmt: skip
+def test_settings_that_cannot_be_are_refused(
+    corpus: PretrainingCorpus, tmp_path: Path, settings: dict, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        train(corpus, SHAPE, MaskedLM(**{"epochs": 1, **settings}), tmp_path)
+
+
+@pytest.fixture
+def smi(tmp_path: Path, molecules: list[str]) -> Path:
+    path = tmp_path / "corpus.smi"
+    path.write_text("".join(f"{s} name\n" for s in molecules))
+    return path
+
+
+def options(smi: Path, out: str, *more: str) -> list[str]:
+    shape = ["--hidden", "8", "--layers", "1", "--heads", "2", "--batch", "8"]
+    return ["pretrain", "--corpus", str(smi), *shape, "--out", str(smi.parent / out), *more]
+
+
+def losses(folder: Path) -> list[dict[str, str]]:
+    with (folder / "losses.csv").open() as file:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+def test_the_command_killed_and_given_again_ends_in_the_same_files(smi: Path) -> None:
+    one = {**os.environ, "OMP_NUM_THREADS": "1"}
+    start = [sys.executable, "-m", "weakstrong"]
+    subprocess.run(
+        [*start, *options(smi, "whole", "--epochs", "30")],
+        check=True,
+        env=one,
+        capture_output=True,
+        timeout=300,
+    )
+    process = subprocess.Popen(
+        [*start, *options(smi, "cut", "--epochs", "30")],
+        env=one,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    for _ in range(1200):
+        if any(smi.parent.glob(".cut.partial-*/checkpoints/checkpoint-*/trainer_state.json")):
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (smi.parent / "cut").exists(), "it was over before it could be killed"
+    again = subprocess.run(
+        [*start, *options(smi, "cut", "--epochs", "30")],
+        check=True,
+        env=one,
+        capture_output=True,
+        timeout=300,
+        text=True,
+    )
+    assert "on from step" in again.stderr
+    whole, cut = smi.parent / "whole", smi.parent / "cut"
+    assert {p.name for p in cut.iterdir()} == {
+        "DONE", "README.md", "config.json", "losses.csv", "model.safetensors",
+    }  # fmt: skip
+    assert (whole / "model.safetensors").read_bytes() == (cut / "model.safetensors").read_bytes()
+    assert losses(whole) == losses(cut)
+    assert not list(smi.parent.glob(".cut.partial-*"))
+
+
+def test_two_processes_have_the_losses_of_one(smi: Path) -> None:
+    one = {**os.environ, "OMP_NUM_THREADS": "1"}
+    start = [sys.executable, "-m", "weakstrong"]
+    subprocess.run(
+        [*start, *options(smi, "one", "--epochs", "2")], check=True, env=one, capture_output=True, timeout=300
+    )
+    twice = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
+    subprocess.run(
+        [*twice, "-m", "weakstrong", *options(smi, "two", "--epochs", "2")],
+        check=True,
+        env=one,
+        capture_output=True,
+        timeout=300,
+    )
+    first, second = losses(smi.parent / "one"), losses(smi.parent / "two")
+    assert len(first) == len(second) > 10
+    for a, b in zip(first, second, strict=True):
+        for name in ("masked_lm", "descriptors"):
+            assert float(a[name]) == pytest.approx(float(b[name]), rel=2e-5)

@@ -1,0 +1,54 @@
+"""Rows that are kept: the same whatever computes them, and computed once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from weakstrong.data.row_cache import CHUNK, cached_rows
+from weakstrong.errors import InputError
+
+CALLS: list[int] = []
+
+
+def lengths(strings: list[str], factor: int) -> np.ndarray:
+    CALLS.append(len(strings))
+    return np.array([[len(s) * factor, hash(s) % 2 * 0] for s in strings]).reshape(len(strings), 2)
+
+
+STRINGS = ["x" * (i % 17) for i in range(3 * CHUNK + 5)]
+
+
+def of(strings: list[str], cache: Path, factor: int = 2, **options: object) -> np.ndarray:
+    return cached_rows(lengths, strings, factor, depends_on=("errors.py",), cache=cache, **options)
+
+
+def test_processes_and_this_one_give_the_same_rows(tmp_path: Path) -> None:
+    parallel = of(STRINGS, tmp_path / "a", workers=2)
+    np.testing.assert_array_equal(parallel, of(STRINGS, tmp_path / "b", workers=1))
+    np.testing.assert_array_equal(parallel[:, 0], [2 * len(s) for s in STRINGS])
+
+
+def test_what_was_computed_is_read_and_a_longer_list_shares_its_beginning(tmp_path: Path) -> None:
+    of(STRINGS[: 2 * CHUNK], tmp_path, workers=1)
+    CALLS.clear()
+    of(STRINGS[: 2 * CHUNK], tmp_path, workers=1)
+    assert CALLS == []
+    of(STRINGS, tmp_path, workers=1)
+    assert CALLS == [CHUNK, 5]
+    of(STRINGS, tmp_path, factor=3, workers=1)
+    assert len(CALLS) == 2 + 4  # another argument is another key
+
+
+def test_no_strings_are_no_rows(tmp_path: Path) -> None:
+    assert of([], tmp_path).shape == (0, 2)
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    of(STRINGS[:10], tmp_path, workers=1)
+    (file,) = tmp_path.glob("lengths/*.npy")
+    file.write_bytes(b"junk")
+    with pytest.raises(InputError, match=str(file)):
+        of(STRINGS[:10], tmp_path, workers=1)

@@ -1,0 +1,167 @@
+"""The encoder against its equations, and what is refused when a model is read."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from scipy.special import erf
+
+from weakstrong.errors import InputError
+from weakstrong.representations.smiles_bert import (
+    EncoderConfig,
+    PretrainingModel,
+    load_model,
+    random_model,
+    save_model,
+)
+from weakstrong.representations.tokens import VOCABULARY
+
+SHAPE = EncoderConfig(12, 2, 2, 20)
+
+
+@pytest.fixture
+def model() -> PretrainingModel:
+    return random_model(SHAPE, 3).eval()
+
+
+def layer_norm(x: np.ndarray, weights: dict[str, np.ndarray], name: str) -> np.ndarray:
+    scaled = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-12)
+    return scaled * weights[f"{name}.LayerNorm.weight"] + weights[f"{name}.LayerNorm.bias"]
+
+
+def linear(x: np.ndarray, weights: dict[str, np.ndarray], name: str) -> np.ndarray:
+    return x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
+
+
+def by_hand(weights: dict[str, np.ndarray], ids: list[int], heads: int) -> tuple[np.ndarray, np.ndarray]:
+    """One molecule through BERT with sinusoidal positions, written out in float64."""
+    words = weights["embeddings.word_embeddings.weight"]
+    hidden = words.shape[1]
+    angles = np.arange(len(ids))[:, None] * 10000.0 ** (-2 * np.arange(hidden // 2) / hidden)
+    x = words[ids] + weights["embeddings.token_type_embeddings.weight"][0]
+    x = layer_norm(x + np.hstack([np.sin(angles), np.cos(angles)]), weights, "embeddings")
+    for layer in (0, 1):
+        at = f"encoder.layer.{layer}"
+        q, k, v = (linear(x, weights, f"{at}.attention.self.{n}") for n in ("query", "key", "value"))
+        mixed = []
+        for part in np.split(np.arange(hidden), heads):
+            scores = q[:, part] @ k[:, part].T / math.sqrt(hidden / heads)
+            shares = np.exp(scores - scores.max(1, keepdims=True))
+            mixed.append(shares / shares.sum(1, keepdims=True) @ v[:, part])
+        attended = linear(np.hstack(mixed), weights, f"{at}.attention.output.dense")
+        x = layer_norm(x + attended, weights, f"{at}.attention.output")
+        inner = linear(x, weights, f"{at}.intermediate.dense")
+        gelu = inner * (1 + erf(inner / math.sqrt(2))) / 2
+        x = layer_norm(x + linear(gelu, weights, f"{at}.output.dense"), weights, f"{at}.output")
+    return x, np.tanh(linear(x[0], weights, "pooler.dense"))
+
+
+def test_the_encoder_is_bert_with_sinusoidal_positions(model: PretrainingModel) -> None:
+    ids = [1, 9, 10, 22, 9, 36, 2]
+    weights = {
+        name.removeprefix("encoder.bert."): tensor.double().numpy()
+        for name, tensor in model.state_dict().items()
+    }
+    states, pooled = by_hand(weights, ids, SHAPE.heads)
+    with torch.inference_mode():
+        found_states, found_pooled = model.encoder(torch.tensor([ids]), None)
+    np.testing.assert_allclose(found_states[0].numpy(), states, atol=2e-5)
+    np.testing.assert_allclose(found_pooled[0].numpy(), pooled, atol=2e-5)
+
+
+def test_losses_are_the_means_over_masked_symbols_and_known_descriptors(model: PretrainingModel) -> None:
+    rng = torch.Generator().manual_seed(0)
+    ids = torch.randint(4, 42, (3, 9), generator=rng)
+    targets = torch.rand((3, 200), generator=rng)
+    targets[1, 7] = torch.nan
+    places, symbols = torch.tensor([2, 5, 20]), torch.tensor([8, 9, 30])
+    scale = torch.tensor([1 / 3, 1 / 599])
+    with torch.inference_mode():
+        found = model(ids, torch.ones_like(ids, dtype=torch.bool), places, symbols, targets, scale)
+        states, pooled = model.encoder(ids, None)
+        logits = model.masked_lm_head(states).reshape(27, 42)[places]
+        errors = (model.descriptor_head(pooled) - targets).flatten()
+    expected = -logits.log_softmax(1)[range(3), symbols].mean()
+    assert float(found["masked_lm"]) == pytest.approx(float(expected), rel=1e-5)
+    known = errors[~errors.isnan()]
+    assert float(found["descriptors"]) == pytest.approx(float((known**2).mean()), rel=1e-5)
+
+
+def test_weights_follow_from_the_seed_and_leave_the_global_generator_alone() -> None:
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    first, again, other = random_model(SHAPE, 1), random_model(SHAPE, 1), random_model(SHAPE, 2)
+    assert torch.equal(torch.get_rng_state(), before)
+    name = "encoder.bert.pooler.dense.weight"
+    assert torch.equal(first.state_dict()[name], again.state_dict()[name])
+    assert not torch.equal(first.state_dict()[name], other.state_dict()[name])
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_saved_model_is_read_back(tmp_path: Path, model: PretrainingModel, half: bool) -> None:
+    save_model(tmp_path, model, torch.rand(5, 200), {"note": "x"}, half=half)
+    back = load_model(tmp_path).state_dict()
+    for name, tensor in model.state_dict().items():
+        assert back[name].dtype == torch.float32
+        assert torch.equal(back[name], tensor.half().float() if half else tensor)
+    stored = json.loads((tmp_path / "config.json").read_text())
+    assert stored["vocabulary"] == list(VOCABULARY)
+    assert stored["note"] == "x"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda w: w.pop("encoder.bert.pooler.dense.bias"), "encoder.bert.pooler.dense.bias is missing"),
+        (lambda w: w.update(extra=torch.zeros(1)), "key extra is unexpected"),
+        (lambda w: w.update({"descriptor_head.1.bias": torch.zeros(2)}), "descriptor_head.1.bias has shape"),
+    ],
+)
+def test_weights_with_another_set_of_keys_are_refused_by_name(
+    tmp_path: Path, model: PretrainingModel, change, message: str
+) -> None:
+    save_model(tmp_path, model, None, {}, half=False)
+    weights = load_file(tmp_path / "model.safetensors")
+    change(weights)
+    save_file(weights, tmp_path / "model.safetensors")
+    with pytest.raises(InputError, match=message):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("config.json", None, "holds no model"),
+        ("config.json", "{", "no readable JSON"),
+        ("config.json", "[]", "not the configuration"),
+        ("config.json", '{"architecture": "smiles-bert", "hidden": 12}', "layers is missing"),
+        ("model.safetensors", None, "no readable safetensors"),
+        ("model.safetensors", "junk", "no readable safetensors"),
+    ],
+)
+def test_a_damaged_model_is_one_line(
+    tmp_path: Path, model: PretrainingModel, file: str, content: str | None, message: str
+) -> None:
+    save_model(tmp_path, model, None, {}, half=False)
+    (tmp_path / file).unlink()
+    if content is not None:
+        (tmp_path / file).write_text(content)
+    with pytest.raises(InputError, match=message) as error:
+        load_model(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [((10, 1, 4, 8), "say 8"), ((9, 1, 3, 8), "must be even"), ((8, 0, 2, 8), "layers = 0"),
+     ((8, 1, 2, 8, 1.0), r"dropout = 1.0")],
+)  # fmt: skip
+def test_shapes_that_cannot_be_are_refused(shape: tuple, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        EncoderConfig(*shape)

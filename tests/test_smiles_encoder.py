@@ -1,0 +1,168 @@
+"""A molecule's features are its own; the command and the transformers refuse what they cannot read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from rdkit import Chem
+from rdkit.Chem import AllChem
+from sklearn.base import clone
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+
+from weakstrong.errors import InputError
+from weakstrong.representations import smiles_encoder
+from weakstrong.representations.descriptors import descriptors
+from weakstrong.representations.smiles_bert import EncoderConfig, random_model, save_model
+from weakstrong.representations.smiles_encoder import (
+    SmilesEncoder,
+    encode,
+    length_batches,
+    standard_forms,
+)
+from weakstrong.representations.smiles_transformer import ECFPCounts, RDKitDescriptors
+
+HIDDEN = 32
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model")
+    save_model(path, random_model(EncoderConfig(HIDDEN, 2, 2, 64), 1), None, {}, half=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def features(folder: Path, molecules: list[str]) -> np.ndarray:
+    return SmilesEncoder(folder, "mean+cls").transform(molecules)
+
+
+def test_features_do_not_depend_on_batch_padding_or_order(
+    folder: Path, molecules: list[str], features: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = random_model(EncoderConfig(HIDDEN, 2, 2, 64), 1).eval()
+    forms = standard_forms(molecules)
+    order = np.random.default_rng(0).permutation(len(forms))
+    shuffled = encode(model.encoder, [forms[i] for i in order])
+    np.testing.assert_allclose(shuffled, features[order], atol=1e-5)
+    alone = np.vstack([encode(model.encoder, [f]) for f in forms[:20]])
+    np.testing.assert_allclose(alone, features[:20], atol=1e-5)
+    monkeypatch.setattr(smiles_encoder, "length_batches", lambda lengths: [np.arange(len(lengths))])
+    with_padding = encode(model.encoder, [*forms[:20], "C" * 200])[:20]
+    np.testing.assert_allclose(with_padding, features[:20], atol=1e-5)
+    assert features.std(axis=0).min() > 1e-3  # they do differ between molecules
+
+
+def test_poolings_are_parts_of_one_another(folder: Path, molecules: list[str], features: np.ndarray) -> None:
+    mean, cls = (SmilesEncoder(folder, p).fit_transform(molecules) for p in ("mean", "cls"))
+    np.testing.assert_array_equal(np.hstack([mean, cls]), features)
+    assert features.dtype == np.float32
+
+
+def test_length_batches_hold_every_row_once_and_little_padding() -> None:
+    lengths = np.random.default_rng(0).integers(1, 300, 5000)
+    batches = length_batches(lengths)
+    assert sorted(np.concatenate(batches)) == list(range(5000))
+    padded = sum(len(b) * (lengths[b].max() + 2) for b in batches)
+    assert padded < 1.05 * (lengths + 2).sum()
+    assert max(len(b) * (lengths[b].max() + 2) for b in batches) <= 8192
+
+
+def test_the_cache_is_used_and_told_apart_by_weights(
+    folder: Path, molecules: list[str], features: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("computed again")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(smiles_encoder, "encode", refuse)
+        np.testing.assert_array_equal(SmilesEncoder(folder, "mean+cls").transform(molecules), features)
+        with pytest.raises(AssertionError, match="computed again"):
+            SmilesEncoder(folder, random_init=True).transform(molecules)
+    untrained = [SmilesEncoder(folder, random_init=True, seed=s).transform(molecules[:9]) for s in (0, 0, 5)]
+    np.testing.assert_array_equal(untrained[0], untrained[1])
+    assert not np.allclose(untrained[0], untrained[2])
+
+
+def test_bf16_is_near(folder: Path, molecules: list[str], features: np.ndarray) -> None:
+    low = SmilesEncoder(folder, "mean+cls", bf16=True).transform(molecules)
+    assert 0 < np.abs(low - features).max() < 0.1
+
+
+def test_transformers_go_into_pipelines_and_can_be_cloned(folder: Path, molecules: list[str]) -> None:
+    target = np.array([len(s) for s in molecules], dtype=float)
+    for transformer in (SmilesEncoder(folder), ECFPCounts(n_features=64)):
+        assert clone(transformer).get_params() == transformer.get_params()
+        fitted = make_pipeline(clone(transformer), Ridge(0.1)).fit(molecules, target)
+        assert fitted.score(molecules, target) > 0.3
+
+
+def test_ecfp_counts_are_rdkits(molecules: list[str]) -> None:
+    generator = AllChem.GetMorganGenerator(radius=2, fpSize=2048)
+    expected = [list(generator.GetCountFingerprint(Chem.MolFromSmiles(s))) for s in molecules[::25]]
+    np.testing.assert_array_equal(ECFPCounts().transform(molecules[::25]), expected)
+    assert ECFPCounts(n_features=9).transform([]).shape == (0, 9)
+
+
+def test_descriptors_are_those_of_pretraining(molecules: list[str]) -> None:
+    np.testing.assert_array_equal(RDKitDescriptors().transform(molecules[:9]), descriptors(molecules[:9]))
+    assert RDKitDescriptors().get_feature_names_out()[-1] == "qed"
+
+
+@pytest.mark.parametrize("bad", ["C1CC", "", None, 3.5])
+def test_what_is_no_molecule_is_refused_by_row(folder: Path, bad: object) -> None:
+    for transformer in (SmilesEncoder(folder), ECFPCounts(), RDKitDescriptors()):
+        with pytest.raises(InputError, match=r"row 1 \(counted from 0\)"):
+            transformer.transform(["CCO", bad, "C"])
+
+
+def test_an_element_outside_the_vocabulary_is_refused_by_row(folder: Path) -> None:
+    with pytest.raises(InputError, match=r"row 1.*'Na'"):
+        SmilesEncoder(folder).transform(["CCO", "[Na+].[Cl-]"])
+
+
+def test_the_command_writes_a_row_a_molecule(
+    command, folder: Path, molecules: list[str], tmp_path: Path
+) -> None:
+    table, out = tmp_path / "m.csv", tmp_path / "f.npy"
+    pd.DataFrame({"id": range(len(molecules)), "SMILES": [f" {s} " for s in molecules]}).to_csv(
+        table, index=False
+    )
+    ran = command("embed", "--model", folder, "--smiles", table, "--out", out, "--pooling", "mean")
+    assert ran.code == 0, ran.err
+    np.testing.assert_array_equal(np.load(out), SmilesEncoder(folder, "mean").transform(molecules))
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "message"),
+    [
+        ("smiles\nCCO\nC1CC\n", {}, "row 1 (counted from 0): 'C1CC'"),
+        ("smiles\nCCO\n[Na+]\n", {}, "'Na'"),
+        ("name\nCCO\n", {}, "no column has 'smiles' in the name"),
+        ("smiles\nCCO\n", {"--column": "other"}, "no column 'other'"),
+        ("smiles\nCCO\n", {"--model": "none"}, "holds no model"),
+        ("smiles\nCCO\n", {"--out": "f.csv"}, "written as .npy"),
+        ("smiles\nCCO\n", {"--pooling": "max"}, "max"),
+        ("smiles\n", {}, "no rows"),
+    ],
+)
+def test_bad_input_is_one_line(  # noqa: PLR0917
+    command,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    content: str,
+    options: dict,
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("m.csv").write_text(content)
+    given = {"--model": folder, "--smiles": "m.csv", "--out": "f.npy", **options}
+    ran = command("embed", *[part for pair in given.items() for part in pair])
+    assert ran.code == 2
+    assert ran.err.strip().count("\n") == 0
+    assert message in ran.err
+    assert not Path("f.npy").exists()
