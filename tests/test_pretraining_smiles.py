@@ -141,8 +141,9 @@ def test_another_seed_is_another_model(corpus: PretrainingCorpus, tmp_path: Path
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"batch": 10_000}, "fewer than one batch"), ({"epochs": 0}, "epochs = 0"), ({"rate": 0.0}, "rate"),
-     ({"seed": -1}, "seed = -1"), ({"descriptor_weight": -1.0}, "descriptor_weight")],
+    [({"batch": 10_000}, "at most the"), ({"epochs": 0}, "epochs = 0"), ({"rate": 0.0}, "rate"),
+     ({"seed": -1}, "seed = -1"),
+     ({"rate": 1e30, "epochs": 9}, "smaller --rate"), ({"descriptor_weight": -1.0}, "descriptor_weight")],
 )  # fmt: skip
 def test_settings_that_cannot_be_are_refused(
     corpus: PretrainingCorpus, tmp_path: Path, settings: dict, message: str

@@ -46,9 +46,11 @@ def test_no_strings_are_no_rows(tmp_path: Path) -> None:
     assert of([], tmp_path).shape == (0, 2)
 
 
-def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"junk", b""])
+def test_a_damaged_file_is_named_and_computed_again(tmp_path: Path, content: bytes) -> None:
     of(STRINGS[:10], tmp_path, workers=1)
     (file,) = tmp_path.glob("lengths/*.npy")
-    file.write_bytes(b"junk")
+    file.write_bytes(content)
     with pytest.raises(InputError, match=str(file)):
         of(STRINGS[:10], tmp_path, workers=1)
+    assert of(STRINGS[:10], tmp_path, workers=1).shape == (10, 2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,9 +53,3 @@ def fetch(file: Published, instead: str) -> Path:
         ) from error
     except OSError as error:  # requests' errors are OSErrors
         raise InputError(f"{file.url}: cannot be downloaded ({type(error).__name__}); {instead}") from error
-
-
-def has_checksum(content: bytes, checksum: str) -> bool:
-    """Whether the content is the published one; `checksum` as in `Published`."""
-    kind, _, digest = checksum.partition(":")
-    return hashlib.new(kind, content, usedforsecurity=False).hexdigest() == digest

@@ -68,11 +68,21 @@ def identities(smiles: Sequence[str]) -> np.ndarray:
                 continue
             names = (
                 Chem.MolToSmiles(molecule),
-                Chem.MolToSmiles(molecule, isomericSmiles=False),
+                Chem.MolToSmiles(_without_isotopes(molecule), isomericSmiles=False),
                 Chem.MolToInchiKey(molecule)[:14],
             )
             hashes[row] = [_hash(name) for name in names]
     return hashes
+
+
+def _without_isotopes(molecule: Chem.Mol) -> Chem.Mol:
+    """The molecule of ordinary atoms: deuterium becomes a hydrogen that is not written."""
+    if not any(atom.GetIsotope() for atom in molecule.GetAtoms()):
+        return molecule
+    plain = Chem.Mol(molecule)
+    for atom in plain.GetAtoms():
+        atom.SetIsotope(0)
+    return Chem.RemoveHs(plain)
 
 
 def _hash(name: str) -> int:

@@ -103,8 +103,9 @@ def _compute(rows: Rows, chunk: list[str], arguments: tuple[Any, ...], path: Pat
 def _read(path: Path) -> np.ndarray:
     try:
         return np.load(path, allow_pickle=False)
-    except (ValueError, OSError) as error:
-        raise InputError(f"{path}: a damaged file of the cache; remove it and run again") from error
+    except (ValueError, EOFError, OSError) as error:
+        path.unlink(missing_ok=True)
+        raise InputError(f"{path}: a damaged file of the cache, now removed; run it again") from error
 
 
 def _make(folder: Path) -> None:

@@ -134,6 +134,9 @@ class _Trainer(Trainer):
         self._since = now
         if self._sums is not None:
             mean = self.accelerator.gather(self._sums[None]).mean(dim=0) / self._count
+            if not torch.isfinite(mean).all():
+                step = self.state.global_step
+                raise InputError(f"the loss is no number any more at step {step}; give a smaller --rate")
             logs.update(zip(_LOSSES, mean.tolist(), strict=True))
             self._sums, self._count = None, 0
         super().log(logs, *args, **kwargs)
@@ -203,10 +206,11 @@ def train(
         If there are fewer molecules than one batch, or a batch is smaller than the number of processes.
     """
     parts = int(os.environ.get("WORLD_SIZE", "1"))
-    if settings.batch % parts:
-        raise InputError(f"batch = {settings.batch}: must be a multiple of the {parts} processes")
-    if len(corpus.smiles) < settings.batch:
-        raise InputError(f"{len(corpus.smiles)} molecules are fewer than one batch of {settings.batch}")
+    if settings.batch % parts or len(corpus.smiles) < settings.batch:
+        raise InputError(
+            f"batch = {settings.batch}: must be a multiple of the {parts} processes, and at most the "
+            f"{len(corpus.smiles)} molecules"
+        )
     batches = Batches(corpus, settings, parts)
     steps = len(batches) // parts
     model = random_model(encoder, settings.seed)

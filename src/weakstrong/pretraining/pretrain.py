@@ -18,6 +18,7 @@ from rdkit import rdBase
 
 from weakstrong.data.corpora import Corpus
 from weakstrong.data.row_cache import Meter
+from weakstrong.errors import InputError
 from weakstrong.pretraining.masked_lm import MaskedLM, Trained, last_checkpoint, train
 from weakstrong.pretraining.smiles_corpus import PretrainingCorpus
 from weakstrong.records import (
@@ -29,7 +30,7 @@ from weakstrong.records import (
     write_atomically,
 )
 from weakstrong.report.model_card import model_card
-from weakstrong.representations.smiles_bert import EncoderConfig, save_model
+from weakstrong.representations.smiles_bert import MAX_LENGTH, EncoderConfig, save_model
 
 LOSSES = "losses.csv"
 _CHECKPOINTS = "checkpoints"
@@ -88,16 +89,30 @@ def pretrain(
         If `out` cannot be written, or settings and corpus do not fit.
     """
     first = int(os.environ.get("RANK", "0")) == 0
+    out = Path(out).resolve()
+    if not 1 <= max_tokens <= MAX_LENGTH - 2:
+        raise InputError(f"max_tokens = {max_tokens}: must be from 1 to {MAX_LENGTH - 2}")
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if settings.batch % processes:
+        raise InputError(f"batch = {settings.batch}: must be a multiple of the {processes} processes")
     if first:
         check_output(out, overwrite)
     meter = meter if first else None
     with _one_after_the_first():
         corpus = read(meter)
+        if len(corpus.smiles) < settings.batch:
+            raise InputError(
+                f"{corpus.name}: its {len(corpus.smiles)} molecules are fewer than one batch of "
+                f"{settings.batch}; give more, or a smaller --batch"
+            )
         prepared = PretrainingCorpus.of(corpus.smiles, settings.seed, max_tokens, meter=meter)
         for epoch in range(settings.epochs):
             prepared.tokens(epoch, meter=meter)
-    key = fingerprint(code_hash(*_CODE), asdict(encoder), asdict(settings), corpus.smiles, _versions())
-    stage = Path(out).resolve().with_name(f".{Path(out).name}.partial-{key[:16]}")
+    hardware = (processes, "cuda" if torch.cuda.is_available() else "cpu")
+    key = fingerprint(
+        code_hash(*_CODE), asdict(encoder), asdict(settings), max_tokens, corpus.smiles, hardware, _versions()
+    )
+    stage = out.with_name(f".{out.name}.partial-{key[:16]}")
     with output_folder(out, key, overwrite=overwrite) if first else nullcontext(stage) as folder:
         with _steps(meter, prepared, settings, folder) as advance:
             trained = train(

@@ -12,7 +12,7 @@ from weakstrong.data.smiles import RDKIT, random_form, standard
 from weakstrong.representations.descriptors import SOURCES, descriptors
 from weakstrong.representations.tokens import CLS, MASK, PAD, SEP, SPECIAL, VOCABULARY, Tokens, tokenize
 
-_FORMS = ("data/smiles.py", "representations/tokens.py", RDKIT)
+_FORMS = ("data/smiles.py", "pretraining/smiles_corpus.py", "representations/tokens.py", RDKIT)
 _QUANTILES, _SAMPLE = 257, 20_000
 _SORTED = 64  # batches of alike lengths are cut from so many batches' worth of molecules
 _MASKED, _REPLACED, _OTHER = 0.15, 0.8, 0.1

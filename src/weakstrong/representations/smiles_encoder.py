@@ -93,7 +93,7 @@ class SmilesEncoder(SmilesTransformer):
 
         both = cached_rows(
             smiles_features, forms, repr(config), identity, self.bf16,
-            depends_on=(*_SOURCES, RDKIT, _torch()), meter=meter, description="molecules", workers=1,
+            depends_on=(*_SOURCES, RDKIT, _libraries()), meter=meter, description="molecules", workers=1,
             chunk=_BLOCK,
         )  # fmt: skip
         kept = {"mean": slice(0, config.hidden), "cls": slice(config.hidden, None), "mean+cls": slice(None)}
@@ -183,7 +183,8 @@ def length_batches(lengths: np.ndarray) -> list[np.ndarray]:
     return batches
 
 
-def _torch() -> str:
+def _libraries() -> str:
     import torch
+    import transformers
 
-    return f"torch {torch.__version__}"
+    return f"torch {torch.__version__}, transformers {transformers.__version__}"
