@@ -45,6 +45,7 @@ def test_random_forms_are_the_molecule_and_follow_from_seed_and_epoch_alone(mole
      ("c1ccc1C(", "no valid"), ("hello", "no valid"), ("C" * 30, "30 tokens, more than 20"), ("CCO", "")],
 )  # fmt: skip
 def test_what_is_wrong_is_said(smiles: str, fault: str) -> None:
+    assert problems(["[Na+].[Cl-]", "C" * 500, "C1CC"], 0).tolist()[:2] == ["", ""]
     (found,) = problems([smiles], 20)
     assert fault in found
     assert bool(fault) == bool(found)

@@ -148,8 +148,8 @@ def embed(
 ) -> None:
     """Features of molecules from a pretrained encoder, a row a molecule in the order of the file.
 
-    Computed features are kept in the cache (WEAKSTRONG_CACHE), so a killed run goes on. Needs the extra
-    molecules.
+    Computed features are kept in the cache (WEAKSTRONG_CACHE) in blocks of 8,192 molecules, from which a
+    killed run goes on. Needs the extra molecules.
 
     Example: weakstrong embed --model models/weak-32 --smiles molecules.csv --out features.npy
 

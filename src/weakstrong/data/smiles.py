@@ -70,7 +70,7 @@ def problems(smiles: Sequence[str], max_tokens: int) -> np.ndarray:
     ----------
     smiles : sequence of str
     max_tokens : int
-        Longest form taken, in tokens; 0 for any length.
+        Longest form taken, in tokens; 0 for any molecule, whatever its length and elements.
 
     Returns
     -------
@@ -83,7 +83,8 @@ def _problem(smiles: str, max_tokens: int) -> str:
     from weakstrong.representations.tokens import tokenize
 
     try:
-        length = len(tokenize([standard(smiles)]).ids)
+        form = standard(smiles)
+        length = len(tokenize([form]).ids) if max_tokens else 0
     except ValueError as error:
         return str(error)
     if max_tokens and length > max_tokens:
