@@ -33,7 +33,7 @@ from weakstrong.pretraining.masked_lm import MaskedLM, train
 from weakstrong.pretraining.smiles_corpus import PretrainingCorpus, normalised
 from weakstrong.representations.descriptors import SOURCES, descriptors
 from weakstrong.representations.smiles_bert import EncoderConfig, PretrainingModel, random_model
-from weakstrong.representations.smiles_encoder import encode, standard_forms
+from weakstrong.representations.smiles_encoder import encode
 from weakstrong.representations.tokens import CLS, MASK, PAD, SEP, VOCABULARY, tokenize
 
 PADDED, BATCH = 128, 64
@@ -192,7 +192,7 @@ def run(data: Path, corpus: str, folder: Path) -> dict[str, Any]:
     one, two = (described_in(smiles[:DESCRIBED], workers) for workers in (1, 2))
     record["descriptors"] = {"molecules": DESCRIBED, "one_core_seconds": one, "two_cores_seconds": two}
     print(record["descriptors"], flush=True)
-    record["embedding"] = embedding(standard_forms(load_chembench("Lipop", data).smiles))
+    record["embedding"] = embedding([standard(s) for s in load_chembench("Lipop", data).smiles])
     print(record["embedding"], flush=True)
     record["pretraining"] = pretraining(smiles, folder)
     print(record["pretraining"], flush=True)

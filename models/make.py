@@ -78,19 +78,16 @@ def make(name: str, corpus: str) -> None:
     )  # fmt: skip
 
 
-def poolings(both: np.ndarray) -> dict[str, np.ndarray]:
-    """Features to probe."""
-    return {"cls": both[:, both.shape[1] // 2 :], "mean+cls": both}
-
-
 def features_of(molecules: MoleculeSet) -> dict[str, dict[str, np.ndarray]]:
-    """Features of every model, its random initialisation, and of the two without a model."""
+    """Features of every model, of random weights of its shape, and of the two without a model."""
     smiles = molecules.smiles.tolist()
     found = {}
     for name in RECIPES:
-        for untrained in (False, True):
-            encoder = SmilesEncoder(HERE / name, "mean+cls", random_init=untrained)
-            found[f"{name}, untrained" if untrained else name] = poolings(encoder.transform(smiles))
+        controls: dict[str, dict[str, Any]] = {name: {}, f"{name}, untrained": {"random_init": True}}
+        if name == "strong":  # the first is what its training started from; others show what is chance
+            controls |= {f"{name}, untrained, seed {s}": {"random_init": True, "seed": s} for s in (1, 2)}
+        for who, options in controls.items():
+            found[who] = {p: SmilesEncoder(HERE / name, p, **options).transform(smiles) for p in POOLINGS}
     described = RDKitDescriptors().transform(smiles)
     whole = np.isfinite(described).all(axis=0)
     found["RDKit descriptors"] = {f"{int(whole.sum())} of 200": described[:, whole]}
@@ -150,6 +147,20 @@ def probe_section(name: str, record: Mapping[str, Any]) -> str:
         + "\n".join(lines)
         + "\n"
     )
+
+
+def front_table(record: Mapping[str, Any]) -> list[str]:
+    """What the front page shows."""
+    shown = (
+        "strong",
+        "strong, untrained",
+        "weak-96",
+        "weak-32",
+        "weak-8",
+        "RDKit descriptors",
+        "ECFP counts",
+    )
+    return rows({s: {who: record[s][who] for who in shown} for s in SETS})
 
 
 def report(record: Mapping[str, Any]) -> None:

@@ -46,9 +46,12 @@ def test_every_kind_of_file_is_read(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.smi", "a.csv.gz"])
-@pytest.mark.parametrize("bad", ["C1CC", "[Na+].[Cl-]", "C" * 127])
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [("C1CC", "invalid"), ("[Na+].[Cl-]", "outside the vocabulary"), ("C" * 127, "too long")],
+)
 def test_what_cannot_be_used_is_refused_by_row_and_text_or_dropped_and_counted(
-    tmp_path: Path, name: str, bad: str
+    tmp_path: Path, name: str, bad: str, reason: str
 ) -> None:
     path = written(tmp_path, name, ["CCO", bad, "CC", bad])
     with pytest.raises(InputError) as error:
@@ -57,7 +60,7 @@ def test_what_cannot_be_used_is_refused_by_row_and_text_or_dropped_and_counted(
         assert part in str(error.value)
     corpus = read_corpus(str(path), drop_invalid=True)
     assert corpus.smiles == ["CCO", "CC"]
-    assert sum(corpus.dropped.values()) == 2
+    assert corpus.dropped == {reason: 2}
 
 
 @pytest.mark.parametrize(
@@ -139,6 +142,18 @@ def test_without_a_network_the_remedy_is_named(server, monkeypatch: pytest.Monke
         load_chembench("ESOL")
 
 
+def test_bad_limits_and_a_cache_that_cannot_be_made_are_refused_before_a_download(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(corpora.NAMED, "guacamol", Published("http://127.0.0.1:9/x", "md5:0", "x.smi"))
+    with pytest.raises(InputError, match="limit = 0"):
+        read_corpus("guacamol", limit=0)
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("WEAKSTRONG_CACHE", str(tmp_path / "file"))
+    with pytest.raises(InputError, match="WEAKSTRONG_CACHE"):
+        read_corpus("guacamol")
+
+
 def test_leakage_is_found_at_three_levels() -> None:
     found = leakage(
         ["OCC", "C[C@@H](N)C(=O)O", "C[C@H](N)C([O-])=O", "CCCC", "bad(", "[2H]C([2H])([13CH3])O"],
@@ -171,5 +186,5 @@ def test_the_command_reports_leakage(command, tmp_path: Path) -> None:
     assert "row 3" in refused.err
     ran = command(*given, "--drop-invalid")
     assert ran.code == 0, ran.err
-    assert "of 2 molecules occur in corpus.smi (1 rows of it left out as invalid): exact 2" in ran.out
+    assert "left out of corpus.smi: 1 invalid\nof 2 molecules occur in corpus.smi: exact 2" in ran.out
     assert pd.read_csv(tmp_path / "report.csv").exact.tolist() == [True, True]

@@ -31,6 +31,20 @@ def test_failures_and_overflows_are_nan_not_numbers() -> None:
     assert np.isnan(descriptors(["nonsense"])).all()
 
 
+def test_one_that_fails_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> float:
+        raise TypeError
+
+    whole = descriptors(["CCO"])[0]
+    monkeypatch.setattr(module, "EStateIndices", fail)
+    monkeypatch.setitem(module._BY_NAME, "qed", fail)
+    failed = descriptors(["CCO"])[0]
+    lost = {"MaxEStateIndex", "MinEStateIndex", "MaxAbsEStateIndex", "MinAbsEStateIndex", "qed"}
+    assert {name for name, value in zip(NAMES, failed, strict=True) if np.isnan(value)} == lost
+    kept = ~np.isnan(failed)
+    np.testing.assert_array_equal(failed[kept], whole[kept])
+
+
 def test_a_descriptor_that_rdkit_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "NAMES", ("MolWt", "NoSuch"))
     with pytest.raises(ValueError, match="NoSuch"):

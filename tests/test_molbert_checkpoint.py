@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 import torch
 from rdkit import Chem  # noqa: F401
+from scipy.special import softmax
+from scipy.stats import norm
 
 from weakstrong.errors import InputError
 from weakstrong.representations.molbert_checkpoint import convert
 from weakstrong.representations.smiles_bert import load_model
 from weakstrong.representations.smiles_encoder import SmilesEncoder
+from weakstrong.representations.tokens import CLS, SEP, VOCABULARY
 
 HIDDEN, LAYERS, INNER = 16, 2, 32
 
@@ -28,7 +31,7 @@ def released_state(seed: int = 0) -> dict[str, torch.Tensor]:
         weight = torch.randn(out, into, generator=rng) * 0.2
         return {f"{name}.weight": weight, f"{name}.bias": torch.randn(out, generator=rng) * 0.1}
 
-    def norm(name: str) -> dict[str, torch.Tensor]:
+    def scaled(name: str) -> dict[str, torch.Tensor]:
         return {
             f"{name}.LayerNorm.weight": torch.ones(HIDDEN) * 1.1,
             f"{name}.LayerNorm.bias": torch.ones(HIDDEN) / 9,
@@ -39,18 +42,18 @@ def released_state(seed: int = 0) -> dict[str, torch.Tensor]:
         f"{at}.word_embeddings.weight": torch.randn(42, HIDDEN, generator=rng),
         f"{at}.position_embeddings.inv_freq": 1 / 10000 ** (torch.arange(0.0, HIDDEN, 2.0) / HIDDEN),
         f"{at}.token_type_embeddings.weight": torch.randn(2, HIDDEN, generator=rng),
-        **norm(at),
+        **scaled(at),
     }
     for layer in range(LAYERS):
         at = f"model.bert.encoder.layer.{layer}"
         for part in ("query", "key", "value"):
             state |= dense(f"{at}.attention.self.{part}", HIDDEN, HIDDEN)
-        state |= dense(f"{at}.attention.output.dense", HIDDEN, HIDDEN) | norm(f"{at}.attention.output")
+        state |= dense(f"{at}.attention.output.dense", HIDDEN, HIDDEN) | scaled(f"{at}.attention.output")
         state |= dense(f"{at}.intermediate.dense", INNER, HIDDEN)
-        state |= dense(f"{at}.output.dense", HIDDEN, INNER) | norm(f"{at}.output")
+        state |= dense(f"{at}.output.dense", HIDDEN, INNER) | scaled(f"{at}.output")
     state |= dense("model.bert.pooler.dense", HIDDEN, HIDDEN)
     head = "model.tasks.0.masked_lm_head"
-    state |= dense(f"{head}.transform.dense", HIDDEN, HIDDEN) | norm(f"{head}.transform")
+    state |= dense(f"{head}.transform.dense", HIDDEN, HIDDEN) | scaled(f"{head}.transform")
     state |= dense(f"{head}.decoder", 42, HIDDEN)
     state[f"{head}.bias"] = state[f"{head}.decoder.bias"]
     for number, width in ((1, HIDDEN), (3, 200)):
@@ -118,6 +121,67 @@ def test_other_frequencies_are_refused(tmp_path: Path) -> None:
     state["model.bert.embeddings.position_embeddings.inv_freq"] = torch.rand(HIDDEN // 2)
     with pytest.raises(InputError, match="frequencies"):
         convert(write(tmp_path, state), tmp_path / "out")
+
+
+def test_two_copies_of_a_weight_that_differ_are_refused(tmp_path: Path) -> None:
+    state = released_state()
+    state["model.tasks.0.masked_lm_head.bias"] = torch.zeros(42)
+    with pytest.raises(InputError, match=r"masked_lm_head.bias and .*decoder.bias differ"):
+        convert(write(tmp_path, state), tmp_path / "out")
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    state = released_state()
+    state["model.bert.pooler.dense.bias"][3] = float("nan")
+    with pytest.raises(InputError, match=r"pooler.dense.bias holds values that are not finite"):
+        convert(write(tmp_path, state), tmp_path / "out")
+
+
+def test_heads_that_cannot_share_the_width_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, released_state())
+    with pytest.raises(InputError, match=r"last.ckpt: --heads 3 cannot share a width of 16"):
+        convert(path, tmp_path / "out", heads=3)
+
+
+def normed(state: dict[str, np.ndarray], name: str, x: np.ndarray) -> np.ndarray:
+    x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-12)
+    return x * state[f"{name}.LayerNorm.weight"] + state[f"{name}.LayerNorm.bias"]
+
+
+def affine(state: dict[str, np.ndarray], name: str, x: np.ndarray) -> np.ndarray:
+    return x @ state[f"{name}.weight"].T + state[f"{name}.bias"]
+
+
+def forward(state: dict[str, np.ndarray], ids: list[int], heads: int) -> tuple[np.ndarray, np.ndarray]:
+    """BERT's last states and pooled state (Devlin et al. 2019), from the release's own keys, in NumPy."""
+    at = "model.bert.embeddings"
+    angles = np.outer(np.arange(len(ids)), state[f"{at}.position_embeddings.inv_freq"])
+    x = state[f"{at}.word_embeddings.weight"][ids] + state[f"{at}.token_type_embeddings.weight"][0]
+    x = normed(state, at, x + np.hstack([np.sin(angles), np.cos(angles)]))
+    for layer in range(LAYERS):
+        at = f"model.bert.encoder.layer.{layer}"
+        query, key, value = (
+            affine(state, f"{at}.attention.self.{n}", x).reshape(len(ids), heads, -1).swapaxes(0, 1)
+            for n in ("query", "key", "value")
+        )
+        shares = softmax(query @ key.swapaxes(1, 2) / np.sqrt(HIDDEN / heads), axis=-1)
+        seen = (shares @ value).swapaxes(0, 1).reshape(len(ids), HIDDEN)
+        x = normed(state, f"{at}.attention.output", x + affine(state, f"{at}.attention.output.dense", seen))
+        inner = affine(state, f"{at}.intermediate.dense", x)
+        inner = affine(state, f"{at}.output.dense", inner * norm.cdf(inner))
+        x = normed(state, f"{at}.output", x + inner)
+    return x, np.tanh(affine(state, "model.bert.pooler.dense", x[0]))
+
+
+def test_a_converted_model_computes_what_the_released_weights_say(tmp_path: Path) -> None:
+    state = released_state()
+    convert(write(tmp_path, state), tmp_path / "out")
+    features = SmilesEncoder(tmp_path / "out", "mean+cls").transform(["CC(=O)NCl", "C1=CC=CO1"])
+    arrays = {name: tensor.double().numpy() for name, tensor in state.items()}
+    for row, symbols in zip(features, ("C C ( = O ) N Cl", "C 1 = C C = C O 1"), strict=True):
+        ids = [CLS, *map(VOCABULARY.index, symbols.split()), SEP]
+        states, pooled = forward(arrays, ids, heads=2)
+        np.testing.assert_allclose(row, [*states.mean(axis=0), *pooled], atol=2e-6)
 
 
 def test_heads_must_be_known_or_given(tmp_path: Path) -> None:

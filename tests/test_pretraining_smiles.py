@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,10 +12,12 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
 from weakstrong.errors import InputError
+from weakstrong.pretraining import masked_lm, pretrain
 from weakstrong.pretraining.masked_lm import Batches, MaskedLM, last_checkpoint, train
 from weakstrong.pretraining.smiles_corpus import (
     PretrainingCorpus,
@@ -101,9 +104,11 @@ class Stop(Exception):
     pass
 
 
-@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize(
+    ("bf16", "missing"), [(False, "trainer_state.json"), (False, "optimizer.pt"), (True, "rng_state.pth")]
+)
 def test_an_interrupted_run_ends_in_the_same_weights(
-    corpus: PretrainingCorpus, tmp_path: Path, bf16: bool
+    corpus: PretrainingCorpus, tmp_path: Path, bf16: bool, missing: str
 ) -> None:
     settings = MaskedLM(**{**SETTINGS.__dict__, "bf16": bf16})
     whole = train(corpus, SHAPE, settings, tmp_path / "whole")
@@ -122,7 +127,9 @@ def test_an_interrupted_run_ends_in_the_same_weights(
         train(corpus, SHAPE, settings, tmp_path / "cut", on_steps=stop)
     kept = last_checkpoint(tmp_path / "cut")
     assert kept is not None
-    (Path(kept).parent / "checkpoint-99999").mkdir()  # cut off while it was written
+    cut_off = Path(kept).parent / "checkpoint-99999"  # while it was written
+    shutil.copytree(kept, cut_off)
+    (cut_off / missing).unlink()
     resumed = train(corpus, SHAPE, settings, tmp_path / "cut")
     for (name, a), b in zip(
         whole.model.state_dict().items(), resumed.model.state_dict().values(), strict=True
@@ -169,6 +176,53 @@ def losses(folder: Path) -> list[dict[str, str]]:
         return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
 
 
+def test_two_equal_runs_at_once_are_refused_and_a_diverged_one_leaves_nothing(
+    command, smi: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = options(smi, "one", "--epochs", "1")
+
+    def second_run(*_: object, **__: object) -> None:
+        monkeypatch.undo()
+        ran = command(*given)
+        assert ran.code == 2
+        assert "the same run is going on there" in ran.err
+        raise InputError("the loss is no number")
+
+    monkeypatch.setattr(pretrain, "train", second_run)
+    ran = command(*given)
+    assert ran.code == 2
+    assert "the loss is no number" in ran.err
+    assert [p.name for p in smi.parent.iterdir()] == [smi.name]
+    assert command(*given).code == 0
+    assert "lock" not in {p.name for p in (smi.parent / "one").iterdir()}
+
+
+def test_a_long_run_is_saved_by_the_clock(
+    corpus: PretrainingCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for limit in (600.0, 0.0):
+        monkeypatch.setattr(masked_lm, "_SECONDS_UNSAVED", limit)
+        train(corpus, SHAPE, MaskedLM(1, 8), tmp_path / str(limit))
+        found.append(last_checkpoint(tmp_path / str(limit)))
+    steps = len(corpus.smiles) // 8
+    assert steps < 200
+    assert Path(found[0]).name == f"checkpoint-{steps}"
+    assert len(list((tmp_path / "0.0").glob("checkpoint-*"))) == 2
+    assert not list((tmp_path / "600.0").glob(f"checkpoint-{steps - 1}"))
+
+
+def test_too_little_memory_names_the_remedy(
+    corpus: PretrainingCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(masked_lm.PretrainingModel, "forward", fail)
+    with pytest.raises(InputError, match="smaller --batch"):
+        train(corpus, SHAPE, MaskedLM(1, 8), tmp_path)
+
+
 def test_the_command_killed_and_given_again_ends_in_the_same_files(smi: Path) -> None:
     one = {**os.environ, "OMP_NUM_THREADS": "1"}
     start = [sys.executable, "-m", "weakstrong"]
@@ -210,20 +264,28 @@ def test_the_command_killed_and_given_again_ends_in_the_same_files(smi: Path) ->
     assert not list(smi.parent.glob(".cut.partial-*"))
 
 
-def test_two_processes_have_the_losses_of_one(smi: Path) -> None:
+def test_two_processes_have_the_losses_of_one_killed_or_not(smi: Path) -> None:
     one = {**os.environ, "OMP_NUM_THREADS": "1"}
-    start = [sys.executable, "-m", "weakstrong"]
     subprocess.run(
-        [*start, *options(smi, "one", "--epochs", "2")], check=True, env=one, capture_output=True, timeout=300
-    )
+        [sys.executable, "-m", "weakstrong", *options(smi, "one", "--epochs", "20")],
+        check=True, env=one, capture_output=True, timeout=300,
+    )  # fmt: skip
     twice = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
-    subprocess.run(
-        [*twice, "-m", "weakstrong", *options(smi, "two", "--epochs", "2")],
-        check=True,
-        env=one,
-        capture_output=True,
-        timeout=300,
-    )
+    both = [*twice, "-m", "weakstrong", *options(smi, "two", "--epochs", "20")]
+    running = psutil.Popen(both, env=one, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for _ in range(2400):
+        if any(smi.parent.glob(".two.partial-*/checkpoints/checkpoint-*/trainer_state.json")):
+            break
+        time.sleep(0.05)
+    for process in (running, *running.children(recursive=True)):
+        process.kill()
+    running.wait()
+    assert not (smi.parent / "two").exists(), "it was over before it could be killed"
+    again = subprocess.run(both, check=True, env=one, capture_output=True, timeout=300, text=True)
+    assert "on from step" in again.stderr
+    card = (smi.parent / "two" / "README.md").read_text()
+    assert "2 processes" in card
+    assert "torchrun --nproc-per-node 2 -m weakstrong pretrain" in card
     first, second = losses(smi.parent / "one"), losses(smi.parent / "two")
     assert len(first) == len(second) > 10
     for a, b in zip(first, second, strict=True):

@@ -42,6 +42,16 @@ def test_what_was_computed_is_read_and_a_longer_list_shares_its_beginning(tmp_pa
     assert len(CALLS) == 2 + 4  # another argument is another key
 
 
+def test_another_source_or_version_is_another_key(tmp_path: Path) -> None:
+    CALLS.clear()
+    for depends_on in (("errors.py",), ("errors.py", "rdkit 1"), ("errors.py", "rdkit 2"), ("records.py",)):
+        for _ in range(2):
+            cached_rows(lengths, STRINGS[:3], 2, depends_on=depends_on, cache=tmp_path, workers=1)
+    assert CALLS == [3] * 4
+    with pytest.raises(FileNotFoundError):
+        cached_rows(lengths, STRINGS[:3], 2, depends_on=("gone.py",), cache=tmp_path, workers=1)
+
+
 def test_no_strings_are_no_rows(tmp_path: Path) -> None:
     assert of([], tmp_path).shape == (0, 2)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from rdkit import Chem
 
-from weakstrong.data.smiles import problems, random_form, standard
+from weakstrong.data.smiles import FAULTS, problem, problems, random_form, standard
 
 
 def canonical(smiles: str) -> str:
@@ -45,8 +45,14 @@ def test_random_forms_are_the_molecule_and_follow_from_seed_and_epoch_alone(mole
      ("c1ccc1C(", "no valid"), ("hello", "no valid"), ("C" * 30, "30 tokens, more than 20"), ("CCO", "")],
 )  # fmt: skip
 def test_what_is_wrong_is_said(smiles: str, fault: str) -> None:
-    assert problems(["[Na+].[Cl-]", "C" * 500, "C1CC"], 0).tolist()[:2] == ["", ""]
-    (found,) = problems([smiles], 20)
+    code, found = problem(smiles, 20)
+    assert problems([smiles], 20).tolist() == [code]
     assert fault in found
-    assert bool(fault) == bool(found)
+    assert bool(fault) == bool(found) == bool(code)
     assert "\n" not in found
+
+
+def test_kinds_of_faults_are_told_apart() -> None:
+    smiles = ["CCO", "C1CC", "[Na+].[Cl-]", "C" * 500]
+    assert [FAULTS[i] for i in problems(smiles, 20)] == ["", "invalid", "outside the vocabulary", "too long"]
+    assert problems(smiles, 0).tolist() == [0, 1, 0, 0]

@@ -121,6 +121,7 @@ def test_a_saved_model_is_read_back(tmp_path: Path, model: PretrainingModel, hal
         (lambda w: w.pop("encoder.bert.pooler.dense.bias"), "encoder.bert.pooler.dense.bias is missing"),
         (lambda w: w.update(extra=torch.zeros(1)), "key extra is unexpected"),
         (lambda w: w.update({"descriptor_head.1.bias": torch.zeros(2)}), "descriptor_head.1.bias has shape"),
+        (lambda w: w["encoder.bert.pooler.dense.bias"].fill_(np.nan), "dense.bias holds values that are not"),
     ],
 )
 def test_weights_with_another_set_of_keys_are_refused_by_name(
@@ -141,6 +142,12 @@ def test_weights_with_another_set_of_keys_are_refused_by_name(
         ("config.json", "{", "no readable JSON"),
         ("config.json", "[]", "not the configuration"),
         ("config.json", '{"architecture": "smiles-bert", "hidden": 12}', "layers is missing"),
+        (
+            "config.json",
+            '{"architecture": "smiles-bert", "hidden": 9, "layers": 1, "heads": 2, "intermediate": 9, '
+            '"dropout": 0}',
+            "config.json: hidden = 9",
+        ),
         ("model.safetensors", None, "no readable safetensors"),
         ("model.safetensors", "junk", "no readable safetensors"),
     ],

@@ -13,6 +13,7 @@ from sklearn.base import clone
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 
+from weakstrong.data.smiles import standard
 from weakstrong.errors import InputError
 from weakstrong.representations import smiles_encoder
 from weakstrong.representations.descriptors import descriptors
@@ -21,7 +22,6 @@ from weakstrong.representations.smiles_encoder import (
     SmilesEncoder,
     encode,
     length_batches,
-    standard_forms,
 )
 from weakstrong.representations.smiles_transformer import ECFPCounts, RDKitDescriptors
 
@@ -44,7 +44,7 @@ def test_features_do_not_depend_on_batch_padding_or_order(
     folder: Path, molecules: list[str], features: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = random_model(EncoderConfig(HIDDEN, 2, 2, 64), 1).eval()
-    forms = standard_forms(molecules)
+    forms = [standard(s) for s in molecules]
     order = np.random.default_rng(0).permutation(len(forms))
     shuffled = encode(model.encoder, [forms[i] for i in order])
     np.testing.assert_allclose(shuffled, features[order], atol=1e-5)
@@ -87,9 +87,67 @@ def test_the_cache_is_used_and_told_apart_by_weights(
     assert not np.allclose(untrained[0], untrained[2])
 
 
-def test_bf16_is_near(folder: Path, molecules: list[str], features: np.ndarray) -> None:
+def test_the_untrained_control_is_the_model_before_training(
+    folder: Path, molecules: list[str], tmp_path: Path, features: np.ndarray
+) -> None:
+    trained = random_model(EncoderConfig(HIDDEN, 2, 2, 64), 7)
+    save_model(tmp_path, trained, None, {"pretraining": {"settings": {"seed": 1}}}, half=False)
+    control = SmilesEncoder(tmp_path, "mean+cls", random_init=True)
+    np.testing.assert_allclose(control.transform(molecules[:9]), features[:9], atol=1e-6)  # of seed 1
+    unsaid = SmilesEncoder(folder, random_init=True).transform(molecules[:9])
+    np.testing.assert_array_equal(
+        unsaid, SmilesEncoder(folder, random_init=True, seed=0).transform(molecules[:9])
+    )
+
+
+def test_bf16_is_near_and_nearly_a_molecules_own(
+    folder: Path, molecules: list[str], features: np.ndarray
+) -> None:
     low = SmilesEncoder(folder, "mean+cls", bf16=True).transform(molecules)
-    assert 0 < np.abs(low - features).max() < 0.1
+    assert 0 < np.linalg.norm(low - features) / np.linalg.norm(features) < 0.005
+    model = random_model(EncoderConfig(HIDDEN, 2, 2, 64), 1).eval()
+    alone = np.vstack([encode(model.encoder, [standard(s)], bf16=True) for s in molecules[:20]])
+    assert np.abs(alone - low[:20]).max() < 0.03
+
+
+def test_weights_that_overflow_are_refused(tmp_path: Path) -> None:
+    model = random_model(EncoderConfig(HIDDEN, 2, 2, 64), 1)
+    model.encoder.bert.encoder.layer[0].output.dense.weight.data.mul_(1e38)
+    save_model(tmp_path, model, None, {}, half=False)
+    with pytest.raises(InputError, match="features of CCO are not finite"):
+        SmilesEncoder(tmp_path).transform(["CCO"])
+
+
+def test_features_have_names(folder: Path) -> None:
+    names = SmilesEncoder(folder, "mean+cls").get_feature_names_out()
+    assert (len(names), names[0], names[-1]) == (2 * HIDDEN, "mean0", f"cls{HIDDEN - 1}")
+    assert list(ECFPCounts(n_features=2).get_feature_names_out()) == ["ecfp0", "ecfp1"]
+    frame = pd.DataFrame({"smiles": ["CCO", "C"]})
+    out = SmilesEncoder(folder).set_output(transform="pandas").transform(frame)
+    assert (list(out.columns[:2]), out.shape) == (["cls0", "cls1"], (2, HIDDEN))
+
+
+@pytest.mark.parametrize("given", ["CCO", [["CCO", "C"]], np.array([["CCO", "C"], ["N", "O"]])])
+def test_what_is_no_sequence_of_strings_is_refused(folder: Path, given: object) -> None:
+    for transformer in (SmilesEncoder(folder), ECFPCounts(), RDKitDescriptors()):
+        with pytest.raises(InputError, match="a sequence of strings is needed"):
+            transformer.transform(given)
+
+
+@pytest.mark.parametrize(
+    "transformer",
+    [
+        SmilesEncoder("x", "max"),
+        SmilesEncoder("x", seed=-1),
+        ECFPCounts(radius=-1),
+        RDKitDescriptors(n_jobs=0),
+    ],
+    ids=["pooling", "seed", "radius", "n_jobs"],
+)
+def test_parameters_that_cannot_be_are_refused(transformer) -> None:
+    for use in (transformer.fit, transformer.transform):
+        with pytest.raises(InputError, match=r"max|-1|0"):
+            use(["CCO"])
 
 
 def test_transformers_go_into_pipelines_and_can_be_cloned(folder: Path, molecules: list[str]) -> None:
@@ -136,15 +194,32 @@ def test_the_command_writes_a_row_a_molecule(
     np.testing.assert_array_equal(np.load(out), SmilesEncoder(folder, "mean").transform(molecules))
 
 
+def test_the_command_leaves_out_on_request_and_says_which(command, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "m.smi").write_text("CCO\nbad(\nC\n[Na+]\n")
+    given = ("embed", "--model", folder, "--smiles", tmp_path / "m.smi", "--out", tmp_path / "f.npy")
+    refused = command(*given)
+    assert refused.code == 2
+    assert "row 1 (counted from 0): 'bad('" in refused.err
+    assert "1 more row is at fault" in refused.err
+    ran = command(*given, "--drop-invalid")
+    assert ran.code == 0, ran.err
+    assert "left out: 1 invalid, 1 outside the vocabulary" in ran.out
+    assert pd.read_csv(tmp_path / "f.rows.csv").to_dict("list") == {"row": [0, 2], "smiles": ["CCO", "C"]}
+    np.testing.assert_array_equal(np.load(tmp_path / "f.npy"), SmilesEncoder(folder).transform(["CCO", "C"]))
+
+
 @pytest.mark.parametrize(
     ("content", "options", "message"),
     [
         ("smiles\nCCO\nC1CC\n", {}, "row 1 (counted from 0): 'C1CC'"),
-        ("smiles\nCCO\n[Na+]\n", {}, "'Na'"),
+        ("smiles\nCCO\n[Na+]\n", {}, "row 1 (counted from 0): '[Na+]': [Na+] has 'Na', outside the vocab"),
         ("name\nCCO\n", {}, "no column has 'smiles' in the name"),
         ("smiles\nCCO\n", {"--column": "other"}, "no column 'other'"),
         ("smiles\nCCO\n", {"--model": "none"}, "holds no model"),
-        ("smiles\nCCO\n", {"--out": "f.csv"}, "written as .npy"),
+        ("smiles\nCCO\n", {"--out": "f.csv"}, "must end in .npy"),
+        ("smiles\nCCO\n", {"--out": "none/f.npy"}, "folder is not there"),
+        ("smiles\nCCO\n", {"--seed": str(2**32)}, "seed = 4294967296"),
+        ("smiles\nCCO\n", {"--seed": "-1"}, "seed = -1"),
         ("smiles\nCCO\n", {"--pooling": "max"}, "max"),
         ("smiles\n", {}, "no rows"),
     ],

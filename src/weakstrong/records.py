@@ -124,10 +124,9 @@ def code_hash(*modules: str) -> str:
     """SHA-256 of this package's sources, or of those named by their paths in it: what results follow from."""
     digest = hashlib.sha256()
     root = Path(weakstrong.__file__).parent
-    for file in sorted(root.rglob("*.py")):
-        name = file.relative_to(root).as_posix()
-        if not modules or name in modules:
-            digest.update(name.encode() + file.read_bytes())
+    files = [root / name for name in sorted(modules)] or sorted(root.rglob("*.py"))
+    for file in files:
+        digest.update(file.relative_to(root).as_posix().encode() + file.read_bytes())
     return digest.hexdigest()
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from pathlib import Path
 from typing import Literal
 
-from weakstrong.commands.options import Count, Switch, require
-from weakstrong.errors import InputError
+from weakstrong.commands.options import Count, Switch, check_file, require
 
 
 def pretrain(
@@ -99,12 +99,19 @@ def pretrain(
             corpus, column=column, limit=limit, max_tokens=max_tokens, drop_invalid=drop_invalid, meter=meter
         ),
         encoder, settings, out, max_tokens=max_tokens, half=half, overwrite=overwrite,
-        command=shlex.join(["weakstrong", *sys.argv[1:]]), meter=meter,
+        command=_command(), meter=meter,
     )  # fmt: skip
     if details:  # the first of several processes
         losses = details["final_losses"]
         print(f"masked symbols {losses['masked_lm']:.3f}, descriptors {losses['descriptors']:.4f}")
         print(f"written: {out} ({details['steps']} steps, {details['corpus']['molecules']} molecules)")
+
+
+def _command() -> str:
+    """How this process was started, for a card."""
+    processes = os.environ.get("WORLD_SIZE")
+    start = ["torchrun", "--nproc-per-node", processes, "-m"] if processes else []
+    return shlex.join([*start, "weakstrong", *sys.argv[1:]])
 
 
 def convert(checkpoint: Path, out: Path, *, heads: Count | None = None, overwrite: Switch = False) -> None:
@@ -143,13 +150,14 @@ def embed(
     pooling: Literal["cls", "mean", "mean+cls"] = "cls",
     bf16: Switch = False,
     random_init: Switch = False,
-    seed: Count = 0,
+    seed: Count | None = None,
+    drop_invalid: Switch = False,
     overwrite: Switch = False,
 ) -> None:
     """Features of molecules from a pretrained encoder, a row a molecule in the order of the file.
 
-    Computed features are kept in the cache (WEAKSTRONG_CACHE) in blocks of 8,192 molecules, from which a
-    killed run goes on. Needs the extra molecules.
+    Computed features are kept in the cache (WEAKSTRONG_CACHE) in blocks of 2,048 molecules, from which a
+    killed run goes on. Runs on a GPU if there is one. Needs the extra molecules.
 
     Example: weakstrong embed --model models/weak-32 --smiles molecules.csv --out features.npy
 
@@ -170,26 +178,34 @@ def embed(
     random_init
         Random weights of the same shape instead: the untrained control.
     seed
-        Seed of those.
+        Seed of those. [default: the one that pretraining started from]
+    drop_invalid
+        Leave out SMILES that the encoder cannot read, and count them, instead of refusing them; a table
+        beside OUT, .rows.csv, then says which rows are there.
     overwrite
         Replace OUT if it is there.
     """
     require("molecules", "torch", "transformers", "safetensors", "rdkit")
-    from weakstrong.data.corpora import read_smiles
-    from weakstrong.data.tables import write_array
+    import pandas as pd
+
+    from weakstrong.data.corpora import read_smiles, usable_rows
+    from weakstrong.data.tables import write_array, write_table
     from weakstrong.report.progress import meter
+    from weakstrong.representations.smiles_bert import MAX_LENGTH, read_config
     from weakstrong.representations.smiles_encoder import SmilesEncoder
 
-    if out.suffix != ".npy":
-        raise InputError(f"{out}: features are written as .npy")
-    if out.exists() and not overwrite:
-        raise InputError(f"{out}: is there already; choose another --out or pass --overwrite")
-    encoder = SmilesEncoder(model, pooling, bf16, random_init, seed)
+    check_file(out, overwrite, ".npy")
+    read_config(model)
+    encoder = SmilesEncoder(model, pooling, bf16, random_init, seed).fit([])
     molecules = read_smiles(smiles, column)
-    try:
-        features = encoder.transform(molecules.smiles, meter=meter)
-    except InputError as error:
-        raise InputError(f"{smiles}: {error}" if str(error).startswith("row ") else str(error)) from error
+    rows, dropped = usable_rows(molecules, MAX_LENGTH - 2, drop_invalid=drop_invalid, meter=meter)
+    features = encoder.transform([molecules.smiles[i] for i in rows], meter=meter)
+    if dropped:
+        table = out.with_suffix(".rows.csv")
+        check_file(table, overwrite)
+        write_table(pd.DataFrame({"row": rows, "smiles": [molecules.smiles[i] for i in rows]}), table)
+        reasons = ", ".join(f"{n} {reason}" for reason, n in dropped.items())
+        print(f"left out: {reasons}; {table} says which rows of {smiles} are there")
     write_array(features, out)
     print(f"written: {out} ({features.shape[0]} x {features.shape[1]})")
 
@@ -224,28 +240,27 @@ def leakage(
     reference_column
         The same for the reference.
     drop_invalid
-        Leave invalid SMILES of the reference out, and count them, instead of refusing them.
+        Leave invalid SMILES of both files out, and count them, instead of refusing them.
     overwrite
         Replace OUT if it is there.
     """
     require("molecules", "rdkit", "pooch")
-    from weakstrong.data.corpora import faults_of, read_corpus, read_smiles, refuse_faults
+    from weakstrong.data.corpora import read_corpus
     from weakstrong.data.leakage import LEVELS
     from weakstrong.data.leakage import leakage as report
     from weakstrong.data.tables import write_table
     from weakstrong.report.progress import meter
 
-    if out.exists() and not overwrite:
-        raise InputError(f"{out}: is there already; choose another --out or pass --overwrite")
-    molecules = read_smiles(smiles, column)
-    refuse_faults(molecules, faults_of(molecules.smiles, 0, meter), "then run it again")
-    corpus = read_corpus(
-        reference, column=reference_column, max_tokens=0, drop_invalid=drop_invalid, meter=meter
+    check_file(out, overwrite, ".csv", ".csv.gz", ".parquet")
+    molecules, corpus = (
+        read_corpus(source, column=column_of, max_tokens=0, drop_invalid=drop_invalid, meter=meter)
+        for source, column_of in ((str(smiles), column), (reference, reference_column))
     )
     found = report(molecules.smiles, corpus.smiles, meter=meter)
     write_table(found, out)
     counts = ", ".join(f"{level} {int(found[level].sum())}" for level in LEVELS)
-    dropped = sum(corpus.dropped.values())
-    left_out = f" ({dropped} rows of it left out as invalid)" if dropped else ""
-    print(f"of {len(found)} molecules occur in {corpus.name}{left_out}: {counts}")
+    for read in (molecules, corpus):
+        for reason, n in read.dropped.items():
+            print(f"left out of {read.name}: {n} {reason}")
+    print(f"of {len(found)} molecules occur in {corpus.name}: {counts}")
     print(f"written: {out}")

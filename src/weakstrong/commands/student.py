@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from weakstrong.commands.options import Columns, Count, Switch
+from weakstrong.commands.options import Columns, Count, Switch, check_file
 from weakstrong.errors import InputError
 
 
@@ -96,8 +96,7 @@ def predict(
     from weakstrong.data.tables import read_features, write_table
     from weakstrong.student import Student
 
-    if out.exists() and not overwrite:
-        raise InputError(f"{out}: is there already; choose another --out or pass --overwrite")
+    check_file(out, overwrite)
     matrix = read_features(features, id)
     if id is not None and matrix.ids is None:
         raise InputError(f"{features}: holds no ids, so leave --id out (or save an .npz with `ids`)")

@@ -7,6 +7,8 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from weakstrong.data.downloads import Published, fetch
 from weakstrong.data.row_cache import Meter, cached_rows
 from weakstrong.data.tables import read_table
@@ -21,6 +23,7 @@ NAMED = {
         "guacamol_v1_train.smi",
     )
 }
+_SHOWN = 2000  # SMILES whose check takes long enough to show progress
 _LINES = (".smi", ".smi.gz", ".txt", ".txt.gz")
 _TABLES = (".csv", ".csv.gz", ".parquet")
 
@@ -121,49 +124,70 @@ def read_corpus(
     InputError
         On the first SMILES that cannot be used, with its row and text.
     """
+    if limit is not None and limit < 1:
+        raise InputError(f"limit = {limit}: must be at least 1")
     if source in NAMED:
         path = fetch(NAMED[source], f"give the path of a local copy instead of {source}")
     else:
         path = Path(source)
-    if limit is not None and limit < 1:
-        raise InputError(f"limit = {limit}: must be at least 1")
     found = read_smiles(path, column, limit)
-    faults = faults_of(found.smiles, max_tokens, meter)
-    if not drop_invalid:
-        refuse_faults(found, faults, "or pass --drop-invalid to leave such rows out")
-    kept = [s for s, fault in zip(found.smiles, faults, strict=True) if not fault]
-    if not kept:
-        raise InputError(f"{path}: no SMILES of it can be used (the first: {faults[0]})")
-    return Corpus(kept, source if source in NAMED else path.name, file_hash(path), _counted(faults))
+    rows, dropped = usable_rows(found, max_tokens, drop_invalid=drop_invalid, meter=meter)
+    smiles = found.smiles if not dropped else [found.smiles[i] for i in rows]
+    return Corpus(smiles, source if source in NAMED else path.name, file_hash(path), dropped)
 
 
-def faults_of(smiles: list[str], max_tokens: int, meter: Meter | None = None) -> list[str]:
-    """What is wrong with each SMILES for an encoder, empty where nothing is."""
+def usable_rows(
+    found: SmilesFile, max_tokens: int, *, drop_invalid: bool, meter: Meter | None = None
+) -> tuple[np.ndarray, dict[str, int]]:
+    """Rows whose SMILES can be used, and how many were left out on request, by reason.
+
+    Parameters
+    ----------
+    found : SmilesFile
+    max_tokens : int
+        Longest molecule taken, in tokens; 0 for any that is valid, whatever its elements.
+    drop_invalid : bool
+        Leave out, and count, what cannot be used, instead of refusing it.
+    meter : callable, optional
+
+    Raises
+    ------
+    InputError
+        On the first SMILES that cannot be used, with its row and text; with `drop_invalid`, if none can.
+    """
+    from weakstrong.data.smiles import FAULTS, problem
+
+    faults = fault_codes(found.smiles, max_tokens, meter=meter)
+    at_fault = np.flatnonzero(faults)
+    if at_fault.size and not drop_invalid:
+        row, others = at_fault[0], at_fault.size - 1
+        more = f" ({others} more row{'s are' if others > 1 else ' is'} at fault)" if others else ""
+        raise InputError(
+            f"{found.path}: row {row} (counted from 0): {found.smiles[row]!r}: "
+            f"{problem(found.smiles[row], max_tokens)[1]}{more}; "
+            "correct or remove it, or pass --drop-invalid to leave such rows out"
+        )
+    if at_fault.size == len(faults):
+        raise InputError(
+            f"{found.path}: no SMILES of it can be used "
+            f"(the first: {found.smiles[0]!r}: {problem(found.smiles[0], max_tokens)[1]})"
+        )
+    counts = np.bincount(faults, minlength=len(FAULTS))
+    return np.flatnonzero(faults == 0), {
+        FAULTS[i]: int(counts[i]) for i in range(1, len(FAULTS)) if counts[i]
+    }
+
+
+def fault_codes(
+    smiles: list[str], max_tokens: int, *, meter: Meter | None = None, workers: int | None = None
+) -> np.ndarray:
+    """`weakstrong.data.smiles.problems` in parallel, from the cache where they were looked for before."""
     from weakstrong.data.smiles import RDKIT, problems
 
-    sources = ("data/smiles.py", "representations/tokens.py", RDKIT)
     return cached_rows(
-        problems, smiles, max_tokens, depends_on=sources, meter=meter, description="checking SMILES"
-    ).tolist()
-
-
-def refuse_faults(found: SmilesFile, faults: list[str], remedy: str) -> None:
-    """Raise on the first SMILES at fault, with its row and text."""
-    row = next((i for i, fault in enumerate(faults) if fault), None)
-    if row is not None:
-        count = sum(map(bool, faults))
-        more = f" ({count - 1} more rows are at fault)" if count > 1 else ""
-        raise InputError(
-            f"{found.path}: row {row} (counted from 0): {found.smiles[row]!r}: {faults[row]}{more}; "
-            f"correct or remove it, {remedy}"
-        )
-
-
-def _counted(faults: list[str]) -> dict[str, int]:
-    counts = {"too long": 0, "invalid": 0}
-    for fault in filter(None, faults):
-        counts["too long" if "more than" in fault else "invalid"] += 1
-    return {reason: n for reason, n in counts.items() if n}
+        problems, smiles, max_tokens, depends_on=("data/smiles.py", "representations/tokens.py", RDKIT),
+        meter=meter if len(smiles) >= _SHOWN else None, description="checking SMILES", workers=workers,
+    )  # fmt: skip
 
 
 def _column(path: Path, columns: list[str], wanted: str | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from weakstrong.data.row_cache import cache_folder
+from weakstrong.data.row_cache import cache_folder, make_folder
 from weakstrong.errors import InputError
 
 
@@ -44,6 +44,7 @@ def fetch(file: Published, instead: str) -> Path:
     import pooch
 
     folder = cache_folder() / "downloads"
+    make_folder(folder)
     try:
         pooch.get_logger().setLevel("WARNING")
         return Path(pooch.retrieve(file.url, file.checksum, fname=file.name, path=folder))

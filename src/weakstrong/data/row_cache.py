@@ -5,6 +5,7 @@ The cache is ``$WEAKSTRONG_CACHE``, else the user's cache folder. It can be remo
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -78,7 +79,7 @@ def cached_rows(
     paths = [folder / f"{fingerprint(version, part)[:32]}.npy" for part in chunks]
     missing = {path: part for part, path in zip(chunks, paths, strict=True) if not path.exists()}
     to_do = sum(len(part) for part in missing.values())
-    _make(folder)
+    make_folder(folder)
     with _shown(meter, to_do, description) as advance:
         pieces = [(rows, part, arguments, path) for path, part in missing.items()]
         processes = workers or cores()
@@ -90,7 +91,11 @@ def cached_rows(
                 pool.run(_compute, pieces, advance)
     if not paths:
         return rows([], *arguments)
-    return np.concatenate([_read(path) for path in paths])
+    first = _read(paths[0])
+    found = np.empty((len(strings), *first.shape[1:]), dtype=first.dtype)
+    for i, path in enumerate(paths):  # one at a time into their place: never twice in memory
+        found[i * chunk : (i + 1) * chunk] = _read(path)
+    return found
 
 
 def _compute(rows: Rows, chunk: list[str], arguments: tuple[Any, ...], path: Path, advance: Advance) -> None:
@@ -108,9 +113,18 @@ def _read(path: Path) -> np.ndarray:
         raise InputError(f"{path}: a damaged file of the cache, now removed; run it again") from error
 
 
-def _make(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Make a folder of the cache.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise InputError(
             f"{folder}: the cache cannot be written ({error.strerror}); name another in WEAKSTRONG_CACHE"

@@ -12,6 +12,7 @@ from rdkit import Chem, rdBase
 # for where a molecule is not valid without it, as nitro groups written N(=O)=O.
 _AS_WRITTEN = Chem.SANITIZE_ALL ^ Chem.SANITIZE_CLEANUP
 RDKIT = f"rdkit {rdBase.rdkitVersion}"  # decides rows that are cached
+FAULTS = ("", "invalid", "outside the vocabulary", "too long")
 _SEEDS = 2**31 - 1  # RDKit takes 31 bits; 0 would mean an unseeded draw
 
 
@@ -64,7 +65,7 @@ def random_form(smiles: str, seed: int, epoch: int) -> str:
 
 
 def problems(smiles: Sequence[str], max_tokens: int) -> np.ndarray:
-    """What is wrong with each SMILES for an encoder, empty where nothing is.
+    """What is wrong with each SMILES for an encoder, as a place in `FAULTS`; 0 where nothing is.
 
     Parameters
     ----------
@@ -74,19 +75,23 @@ def problems(smiles: Sequence[str], max_tokens: int) -> np.ndarray:
 
     Returns
     -------
-    ndarray of str, shape (n,)
+    ndarray of uint8, shape (n,)
     """
-    return np.array([_problem(s, max_tokens) for s in smiles], dtype=str)
+    return np.array([problem(s, max_tokens)[0] for s in smiles], dtype=np.uint8)
 
 
-def _problem(smiles: str, max_tokens: int) -> str:
+def problem(smiles: str, max_tokens: int) -> tuple[int, str]:
+    """What is wrong with a SMILES, as a place in `FAULTS`, and in words."""
     from weakstrong.representations.tokens import tokenize
 
     try:
         form = standard(smiles)
-        length = len(tokenize([form]).ids) if max_tokens else 0
     except ValueError as error:
-        return str(error)
-    if max_tokens and length > max_tokens:
-        return f"{length} tokens, more than {max_tokens}"
-    return ""
+        return 1, str(error)
+    if not max_tokens:
+        return 0, ""
+    try:
+        length = len(tokenize([form]).ids)
+    except ValueError as error:
+        return 2, str(error).removeprefix("row 0: ")
+    return (3, f"{length} tokens, more than {max_tokens}") if length > max_tokens else (0, "")

@@ -21,6 +21,7 @@ from weakstrong.representations.smiles_bert import EncoderConfig, PretrainingMod
 
 _LOSSES = ("masked_lm", "descriptors")
 _LOGS, _CHECKPOINTS, _BETWEEN_CHECKPOINTS = 200, 20, 200  # steps
+_SECONDS_UNSAVED = 600.0  # at most, to the next entry of the log
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,7 @@ class _Trainer(Trainer):
     descriptor_weight = 1.0
     _sums: torch.Tensor | None = None
     _count = 0
+    _saved: float | None = None  # seconds of training at the last checkpoint
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -130,8 +132,11 @@ class _Trainer(Trainer):
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         past = self.state.log_history[-1]["seconds"] if self.state.log_history else 0.0
         now = time.monotonic()
-        logs["seconds"] = past + now - self._since  # of training: what an interruption lost is not counted
+        spent = torch.tensor([now - self._since], device=self.args.device)
+        # Of training: what an interruption lost is not counted. The first process's, so that all act alike.
+        seconds = logs["seconds"] = past + self.accelerator.gather(spent)[0].item()
         self._since = now
+        self._saved = past if self._saved is None else self._saved
         if self._sums is not None:
             mean = self.accelerator.gather(self._sums[None]).mean(dim=0) / self._count
             if not torch.isfinite(mean).all():
@@ -140,6 +145,8 @@ class _Trainer(Trainer):
             logs.update(zip(_LOSSES, mean.tolist(), strict=True))
             self._sums, self._count = None, 0
         super().log(logs, *args, **kwargs)
+        if self.control.should_save or seconds - self._saved > _SECONDS_UNSAVED:
+            self.control.should_save, self._saved = True, seconds
 
 
 class _Progress(TrainerCallback):
@@ -217,33 +224,52 @@ def train(
     on_cpu = not torch.cuda.is_available()
     if on_cpu:  # for sequences this short its fused attention is half as fast as plain products
         model.encoder.bert.set_attn_implementation("eager")
+    arguments = _arguments(settings, steps, checkpoints)
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # several are for torchrun: a step's parts are by process
     trainer = _Trainer(
         model=model,
-        args=_arguments(settings, steps, checkpoints),
+        args=arguments,
         train_dataset=batches,
-        data_collator=lambda items: items[0],
+        data_collator=_only,
         callbacks=[_Progress(on_steps, on_log)],
     )
     trainer.descriptor_weight = settings.descriptor_weight
     trainer.remove_callback(_printer())
-    trainer.train(resume_from_checkpoint=last_checkpoint(checkpoints))
+    try:
+        trainer.train(resume_from_checkpoint=last_checkpoint(checkpoints))
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "memory" not in str(error):
+            raise
+        raise InputError(
+            f"there is not memory enough for batches of {settings.batch}; give a smaller --batch"
+        ) from error
     losses = [_entry(entry) for entry in trainer.state.log_history if "loss" in entry]
     model = trainer.accelerator.unwrap_model(trainer.model)
     return Trained(model.cpu().eval(), steps, losses, str(trainer.args.device))
 
 
 def last_checkpoint(folder: Path) -> str | None:
-    """The latest checkpoint that was written to its end: the Trainer writes its state last."""
+    """The latest checkpoint that was written to its end, by every process."""
     found = sorted(Path(folder).glob("checkpoint-*"), key=lambda p: int(p.name.rpartition("-")[2]))
     return next((str(path) for path in reversed(found) if _is_whole(path)), None)
 
 
 def _is_whole(checkpoint: Path) -> bool:
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    states = [f"rng_state_{i}.pth" for i in range(processes)] if processes > 1 else ["rng_state.pth"]
     try:
-        json.loads((checkpoint / "trainer_state.json").read_text())
+        json.loads((checkpoint / "trainer_state.json").read_text())  # the last that the first process writes
     except (OSError, ValueError):
         return False
-    return True
+    return all(
+        (checkpoint / n).is_file() for n in ("model.safetensors", "optimizer.pt", "scheduler.pt", *states)
+    )
+
+
+def _only(items: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """The item of a batch of one: it is a batch already."""
+    (item,) = items
+    return item
 
 
 def _entry(entry: dict[str, Any]) -> dict[str, Any]:
@@ -273,6 +299,7 @@ def _arguments(settings: MaskedLM, steps: int, checkpoints: Path) -> TrainingArg
         remove_unused_columns=False,
         dataloader_pin_memory=False,
         use_cpu=not torch.cuda.is_available(),
+        ddp_find_unused_parameters=False,
         ddp_timeout=24 * 3600,  # one process prepares the corpus while the others wait
     )
 

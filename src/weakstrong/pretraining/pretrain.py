@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import accelerate
 import torch
 import transformers
+from filelock import FileLock, Timeout
 from rdkit import rdBase
 
 from weakstrong.data.corpora import Corpus
@@ -33,7 +34,7 @@ from weakstrong.report.model_card import model_card
 from weakstrong.representations.smiles_bert import MAX_LENGTH, EncoderConfig, save_model
 
 LOSSES = "losses.csv"
-_CHECKPOINTS = "checkpoints"
+_CHECKPOINTS, _LOCK = "checkpoints", "lock"
 _CODE = (
     "data/smiles.py",
     "pretraining/masked_lm.py",
@@ -114,7 +115,7 @@ def pretrain(
     )
     stage = out.with_name(f".{out.name}.partial-{key[:16]}")
     with output_folder(out, key, overwrite=overwrite) if first else nullcontext(stage) as folder:
-        with _steps(meter, prepared, settings, folder) as advance:
+        with _alone(folder) if first else nullcontext(), _steps(meter, prepared, settings, folder) as advance:
             trained = train(
                 prepared, encoder, settings, folder / _CHECKPOINTS, on_steps=advance,
                 on_log=lambda log: _write_losses(folder, log) if first else None,
@@ -139,6 +140,25 @@ def _one_after_the_first() -> AbstractContextManager[Any]:
     return accelerate.PartialState(
         cpu=not torch.cuda.is_available(), timeout=timedelta(days=1)
     ).main_process_first()
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder of a run against a second one; what a run leaves that cannot succeed is removed."""
+    lock = FileLock(folder / _LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise InputError(f"{folder}: the same run is going on there; wait for it, or stop it") from error
+    try:
+        yield
+    except InputError:  # the loss is no number, say: going on from its checkpoints would end the same
+        lock.release()
+        _remove(folder)
+        raise
+    finally:
+        lock.release()
+        (folder / _LOCK).unlink(missing_ok=True)
 
 
 def _steps(
@@ -175,10 +195,18 @@ def _details(corpus: Corpus, settings: MaskedLM, trained: Trained, command: str)
         "steps": trained.steps,
         "final_losses": means,
         "seconds": round(trained.losses[-1]["seconds"], 1),
-        "device": trained.device if trained.device != "cpu" else provenance()["machine"],
+        "device": _device(trained.device),
+        "processes": int(os.environ.get("WORLD_SIZE", "1")),
         "versions": {**provenance(), **_versions()},
         "command": command,
     }
+
+
+def _device(device: str) -> str:
+    machine = str(provenance()["machine"])
+    if torch.device(device).type == "cpu":
+        return machine
+    return f"{torch.cuda.get_device_name(device)} ({machine})"
 
 
 def _versions() -> dict[str, str]:

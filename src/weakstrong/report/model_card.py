@@ -20,6 +20,8 @@ def model_card(name: str, shape: Mapping[str, Any], pretraining: Mapping[str, An
     corpus, settings = pretraining["corpus"], pretraining["settings"]
     losses, versions = pretraining["final_losses"], pretraining["versions"]
     dropped = ", ".join(f"{n:,} {reason}" for reason, n in corpus["dropped"].items()) or "none"
+    processes = pretraining.get("processes", 1)
+    several = f", {processes} processes" if processes > 1 else ""
     minutes = pretraining["seconds"] / 60
     rows = {
         "encoder": f"{shape['layers']} layers, {shape['heads']} heads, hidden {shape['hidden']}, "
@@ -33,7 +35,7 @@ def model_card(name: str, shape: Mapping[str, Any], pretraining: Mapping[str, An
         "loss": f"masked symbols + {settings['descriptor_weight']:g} × descriptors",
         "last losses": f"masked symbols {losses['masked_lm']:.3f} nats, descriptors "
         f"{losses['descriptors']:.4f} (mean squared error of values in [0, 1])",
-        "time": f"{minutes:.1f} minutes on {pretraining['device']}",
+        "time": f"{minutes:.1f} minutes on {pretraining['device']}{several}",
         "versions": ", ".join(
             f"{key} {versions[key]}" for key in ("weakstrong", "torch", "transformers", "rdkit")
         ),

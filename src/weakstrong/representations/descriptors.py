@@ -7,6 +7,7 @@ versions have more, so a choice by position would be another one.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 from rdkit import Chem, rdBase
@@ -47,6 +48,7 @@ NAMES = tuple(
 )
 _BY_NAME = dict(Descriptors._descList)
 _ESTATE = ("MaxEStateIndex", "MinEStateIndex", "MaxAbsEStateIndex", "MinAbsEStateIndex")
+_FAILURES = (ValueError, ArithmeticError, RuntimeError, TypeError)
 _OTHERS = tuple(name for name in NAMES if name not in _ESTATE)
 
 
@@ -79,16 +81,12 @@ def descriptors(smiles: Sequence[str]) -> np.ndarray:
 
 def _describe(molecule: Chem.Mol) -> np.ndarray:
     """Values in the order of NAMES, as float64."""
-    indices = EStateIndices(molecule)  # four descriptors in one: RDKit would compute it for each
-    found = {
-        "MaxEStateIndex": indices.max(),
-        "MinEStateIndex": indices.min(),
-        "MaxAbsEStateIndex": np.abs(indices).max(),
-        "MinAbsEStateIndex": np.abs(indices).min(),
-    }
+    found = dict.fromkeys(NAMES, np.nan)
+    with suppress(*_FAILURES):
+        indices = EStateIndices(molecule)  # four descriptors in one: RDKit would compute it for each
+        sizes = np.abs(indices)
+        found |= zip(_ESTATE, (indices.max(), indices.min(), sizes.max(), sizes.min()), strict=True)
     for name in _OTHERS:
-        try:
+        with suppress(*_FAILURES):
             found[name] = _BY_NAME[name](molecule)
-        except (ValueError, ArithmeticError, RuntimeError):
-            found[name] = np.nan
-    return np.array([found[name] for name in NAMES], dtype=np.float64)
+    return np.array(list(found.values()), dtype=np.float64)

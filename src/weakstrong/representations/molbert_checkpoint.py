@@ -28,6 +28,7 @@ from weakstrong.representations.smiles_bert import (
 
 _INVERSE = "model.bert.embeddings.position_embeddings.inv_freq"
 _LM_BIAS = "model.tasks.0.masked_lm_head.bias"  # the decoder's, stored once more
+_DECODER_BIAS = "model.tasks.0.masked_lm_head.decoder.bias"
 _PREFIXES = {
     "model.bert.": "encoder.bert.",
     "model.tasks.0.masked_lm_head.": "masked_lm_head.",
@@ -141,7 +142,13 @@ def _shape(
             f"{path}: does not say how many attention heads it has (width {hidden}); pass --heads"
         )
     dropout = hyper.get("hidden_dropout_prob", 0.1)
-    return EncoderConfig(hidden, len(layers), chosen, state[_INTERMEDIATE].shape[0], dropout)
+    if isinstance(chosen, int) and chosen > 0 and hidden % chosen:
+        said = f"--heads {chosen}" if heads is not None else f"{chosen} attention heads, as it says,"
+        raise InputError(f"{path}: {said} cannot share a width of {hidden}; pass another --heads")
+    try:
+        return EncoderConfig(hidden, len(layers), chosen, state[_INTERMEDIATE].shape[0], dropout)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
 def _renamed(state: Mapping[str, torch.Tensor], config: EncoderConfig, path: Path) -> dict[str, torch.Tensor]:
@@ -153,6 +160,8 @@ def _renamed(state: Mapping[str, torch.Tensor], config: EncoderConfig, path: Pat
     check_keys(state, expected, path)
     if not torch.allclose(state[_INVERSE].float(), expected[_INVERSE], rtol=1e-4):
         raise InputError(f"{path}: key {_INVERSE} holds other frequencies than 10000^(-2i/{config.hidden})")
+    if not torch.equal(state[_LM_BIAS], state[_DECODER_BIAS]):
+        raise InputError(f"{path}: keys {_LM_BIAS} and {_DECODER_BIAS} differ, which are one weight")
     return {name: state[_released(name)].float() for name in ours}
 
 

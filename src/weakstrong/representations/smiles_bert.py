@@ -246,11 +246,14 @@ def read_config(folder: Path) -> EncoderConfig:
     missing = [name for name in names if name not in found]
     if missing:
         raise InputError(f"{path}: {missing[0]} is missing")
-    return EncoderConfig(**{name: found[name] for name in names})
+    try:
+        return EncoderConfig(**{name: found[name] for name in names})
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
 def check_keys(weights: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor], path: Path) -> None:
-    """Refuse weights with another set of names or shapes.
+    """Refuse weights with another set of names or shapes, or with values that are not finite.
 
     Raises
     ------
@@ -267,6 +270,8 @@ def check_keys(weights: Mapping[str, torch.Tensor], expected: Mapping[str, torch
             raise InputError(
                 f"{path}: key {name} has shape {tuple(tensor.shape)}, not {tuple(expected[name].shape)}"
             )
+        if not tensor.isfinite().all():
+            raise InputError(f"{path}: key {name} holds values that are not finite")
 
 
 def _bert_config(config: EncoderConfig) -> BertConfig:

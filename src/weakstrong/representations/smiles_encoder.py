@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,12 @@ import numpy as np
 
 from weakstrong.data.row_cache import Meter, cached_rows
 from weakstrong.errors import InputError
-from weakstrong.representations.smiles_transformer import SmilesTransformer
+from weakstrong.representations.smiles_transformer import SmilesTransformer, texts
 
 POOLINGS = ("cls", "mean", "mean+cls")
 _TOKENS_A_BATCH = 8192
 _MOLECULES_A_BATCH = 256
-_BLOCK = 8192  # molecules sorted by length and cached together
+_BLOCK = 2048  # molecules sorted by length and cached together
 _SOURCES = (
     "data/smiles.py",
     "representations/smiles_bert.py",
@@ -28,8 +29,9 @@ class SmilesEncoder(SmilesTransformer):
     """A pretrained encoder of SMILES as a frozen representation.
 
     ``cls`` is the pooled state of ``[CLS]``, ``mean`` the mean of the last layer's states over the
-    tokens of the molecule (never over padding), ``mean+cls`` both, in that order. Computed features are
-    kept in the cache (``WEAKSTRONG_CACHE``) under the content of weights and molecules.
+    molecule's tokens, ``[CLS]`` and ``[SEP]`` among them, padding not, ``mean+cls`` both, in that order.
+    Computed features are kept in the cache (``WEAKSTRONG_CACHE``) under the content of weights and
+    molecules.
 
     Parameters
     ----------
@@ -40,8 +42,13 @@ class SmilesEncoder(SmilesTransformer):
         Compute in bfloat16 where that is safe: faster, and features differ in the third digit.
     random_init : bool, default False
         Take random weights of the same shape instead: the untrained control.
-    seed : int, default 0
-        Of those.
+    seed : int, optional
+        Of those. Unless given the one that pretraining started from, so that the control is the very
+        model before training; 0 where the folder does not say.
+
+    Notes
+    -----
+    Runs on a GPU if there is one.
     """
 
     def __init__(
@@ -50,7 +57,7 @@ class SmilesEncoder(SmilesTransformer):
         pooling: str = "cls",
         bf16: bool = False,
         random_init: bool = False,
-        seed: int = 0,
+        seed: int | None = None,
     ) -> None:
         self.model = model
         self.pooling = pooling
@@ -74,62 +81,80 @@ class SmilesEncoder(SmilesTransformer):
         Raises
         ------
         InputError
-            If the folder holds no model, or a SMILES is not valid or has an element outside the
-            vocabulary: named with its row, from 0.
+            If the folder holds no model, a SMILES is not valid or has an element outside the vocabulary
+            (named with its row, from 0), or the features are not finite.
         """
-        from weakstrong.data.smiles import RDKIT
+        import torch
+
+        from weakstrong.data.smiles import RDKIT, standard
         from weakstrong.records import file_hash
         from weakstrong.representations.smiles_bert import WEIGHTS, load_model, random_model, read_config
 
         self._check()
-        forms = standard_forms(X)
         folder = Path(self.model)
         config = read_config(folder)
-        model = random_model(config, self.seed).eval() if self.random_init else load_model(folder)
-        identity = self.seed if self.random_init else file_hash(folder / WEIGHTS)
+        seed = initial_seed(folder) if self.seed is None else self.seed
+        smiles = usable_smiles(X, meter=meter)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        model = random_model(config, seed).eval() if self.random_init else load_model(folder)
+        encoder = model.encoder.to(device)
+        identity = seed if self.random_init else file_hash(folder / WEIGHTS)
 
         def smiles_features(block: list[str], *_: Any) -> np.ndarray:
-            return encode(model.encoder, block, bf16=self.bf16)
+            return encode(encoder, [standard(s) for s in block], bf16=self.bf16)
 
         both = cached_rows(
-            smiles_features, forms, repr(config), identity, self.bf16,
+            smiles_features, smiles, repr(config), identity, self.bf16, device,
             depends_on=(*_SOURCES, RDKIT, _libraries()), meter=meter, description="molecules", workers=1,
             chunk=_BLOCK,
         )  # fmt: skip
         kept = {"mean": slice(0, config.hidden), "cls": slice(config.hidden, None), "mean+cls": slice(None)}
         return np.ascontiguousarray(both[:, kept[self.pooling]])
 
+    def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
+        """``mean0`` … and ``cls0`` …, as the pooling has them."""
+        from weakstrong.representations.smiles_bert import read_config
+
+        hidden = read_config(Path(self.model)).hidden
+        names = [f"{part}{i}" for part in self.pooling.split("+") for i in range(hidden)]
+        return np.array(names, dtype=object)
+
     def _check(self) -> None:
         if self.pooling not in POOLINGS:
             raise InputError(f"pooling = {self.pooling!r}: must be one of {', '.join(POOLINGS)}")
+        if self.seed is not None and not 0 <= self.seed < 2**32:
+            raise InputError(f"seed = {self.seed}: must be from 0 to 2**32 - 1")
 
 
-def standard_forms(smiles: Any) -> list[str]:
-    """Kekulé form of each SMILES, as the encoder reads it.
+def initial_seed(folder: Path) -> int:
+    """Seed that the pretraining of a model started from; 0 where the folder does not say."""
+    from weakstrong.representations.smiles_bert import CONFIG
+
+    found = json.loads((folder / CONFIG).read_text())
+    for name in ("pretraining", "settings", "seed"):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found if isinstance(found, int) and 0 <= found < 2**32 else 0
+
+
+def usable_smiles(given: Any, *, meter: Meter | None = None) -> list[str]:
+    """SMILES as a list of text without white space around, each of which the encoder can read.
 
     Raises
     ------
     InputError
         On the first that is not valid, has an element outside the vocabulary or is too long.
     """
-    from weakstrong.data.smiles import standard
+    from weakstrong.data.corpora import fault_codes
+    from weakstrong.data.smiles import problem
     from weakstrong.representations.smiles_bert import MAX_LENGTH
-    from weakstrong.representations.tokens import tokenize
 
-    forms = []
-    for row, text in enumerate(np.asarray(smiles, dtype=object).ravel()):
-        try:
-            if not isinstance(text, str):
-                raise ValueError("no text")
-            form = standard(text.strip())
-            if len(tokenize([form]).ids) > MAX_LENGTH - 2:
-                raise ValueError(f"more than {MAX_LENGTH - 2} tokens")
-        except ValueError as error:
-            raise InputError(
-                f"row {row} (counted from 0): {text!r}: {error}; correct or remove it"
-            ) from error
-        forms.append(form)
-    return forms
+    smiles = texts(given)
+    at_fault = np.flatnonzero(fault_codes(smiles, MAX_LENGTH - 2, meter=meter, workers=1))
+    if at_fault.size:
+        text = smiles[at_fault[0]]
+        fault = problem(text, MAX_LENGTH - 2)[1]
+        raise InputError(f"row {at_fault[0]} (counted from 0): {text!r}: {fault}; correct or remove it")
+    return smiles
 
 
 def encode(encoder: Any, forms: Sequence[str], *, bf16: bool = False) -> np.ndarray:
@@ -163,6 +188,11 @@ def encode(encoder: Any, forms: Sequence[str], *, bf16: bool = False) -> np.ndar
             weights = mask[..., None].float()
             mean = (states.float() * weights).sum(dim=1) / weights.sum(dim=1)
             features[rows] = torch.cat([mean, pooled.float()], dim=1).cpu().numpy()
+    if not np.isfinite(features).all():
+        row = int(np.flatnonzero(~np.isfinite(features).all(axis=1))[0])
+        raise InputError(
+            f"the features of {forms[row]} are not finite: these weights cannot be computed with"
+        )
     return features
 
 

@@ -72,6 +72,10 @@ class ECFPCounts(SmilesTransformer):
         counts = [generator.GetCountFingerprintAsNumPy(Chem.MolFromSmiles(s)) for s in smiles]
         return np.array(counts, dtype=np.float32).reshape(len(smiles), self.n_features)
 
+    def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
+        """``ecfp0`` …: folded substructures have no names of their own."""
+        return np.array([f"ecfp{i}" for i in range(self.n_features)], dtype=object)
+
     def _check(self) -> None:
         for name, least in (("radius", 0), ("n_features", 1)):
             value = getattr(self, name)
@@ -83,7 +87,16 @@ class RDKitDescriptors(SmilesTransformer):
     """The 200 pinned RDKit descriptors, as RDKit gives them: NaN where one fails or overflows.
 
     Computed rows are kept in the cache (``WEAKSTRONG_CACHE``).
+
+    Parameters
+    ----------
+    n_jobs : int, optional
+        Processes; -1 for one a core. They are spawned, so a script needs ``if __name__ == "__main__":``.
+        1 unless given.
     """
+
+    def __init__(self, n_jobs: int | None = None) -> None:
+        self.n_jobs = n_jobs
 
     def transform(self, X: Sequence[str]) -> np.ndarray:
         """Descriptors of each molecule.
@@ -104,7 +117,13 @@ class RDKitDescriptors(SmilesTransformer):
         from weakstrong.data.row_cache import cached_rows
         from weakstrong.representations.descriptors import SOURCES, descriptors
 
-        return cached_rows(descriptors, checked_smiles(X), depends_on=SOURCES, workers=1)
+        self._check()
+        workers = None if self.n_jobs == -1 else self.n_jobs or 1
+        return cached_rows(descriptors, checked_smiles(X), depends_on=SOURCES, workers=workers)
+
+    def _check(self) -> None:
+        if self.n_jobs is not None and self.n_jobs != -1 and self.n_jobs < 1:
+            raise InputError(f"n_jobs = {self.n_jobs!r}: must be at least 1, or -1 for one a core")
 
     def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
         """Names of the descriptors."""
@@ -123,16 +142,33 @@ def checked_smiles(given: Any) -> list[str]:
     """
     from rdkit import Chem, rdBase
 
-    array = np.asarray(given, dtype=object)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim != 1:
-        raise InputError(f"SMILES in an array of shape {array.shape}: a sequence of strings is needed")
+    found = texts(given)
     with rdBase.BlockLogs():
-        for row, text in enumerate(array):
-            molecule = Chem.MolFromSmiles(text) if isinstance(text, str) else None
+        for row, text in enumerate(found):
+            molecule = Chem.MolFromSmiles(text)
             if molecule is None or not molecule.GetNumAtoms():
                 raise InputError(
                     f"row {row} (counted from 0): {text!r} is no valid SMILES; correct or remove it"
                 )
-    return [str(s).strip() for s in array]
+    return found
+
+
+def texts(given: Any) -> list[str]:
+    """A sequence of strings, or an array or table of one column, as a list without white space around.
+
+    Raises
+    ------
+    InputError
+        If it is of another shape, or an entry is no text: named with its row, from 0.
+    """
+    array = np.asarray(given, dtype=object)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise InputError(
+            f"SMILES of shape {array.shape}: a sequence of strings is needed, or a table of one column"
+        )
+    for row, text in enumerate(array):
+        if not isinstance(text, str):
+            raise InputError(f"row {row} (counted from 0): {text!r} is no text; correct or remove it")
+    return [text.strip() for text in array]
