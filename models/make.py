@@ -163,14 +163,15 @@ def front_table(record: Mapping[str, Any]) -> list[str]:
     return rows({s: {who: record[s][who] for who in shown} for s in SETS})
 
 
-def report(record: Mapping[str, Any]) -> None:
-    """Write the cards and the table."""
-    for name in RECIPES:
-        shape = read_config(HERE / name)
-        details = json.loads((HERE / name / "config.json").read_text())["pretraining"]
-        card = model_card(name, vars(shape), details) + probe_section(name, record)
-        (HERE / name / "README.md").write_text(card)
-    text = (
+def card(name: str, record: Mapping[str, Any]) -> str:
+    """A model's card with its probes."""
+    details = json.loads((HERE / name / "config.json").read_text())["pretraining"]
+    return model_card(name, vars(read_config(HERE / name)), details) + probe_section(name, record)
+
+
+def overview(record: Mapping[str, Any]) -> str:
+    """README of this folder."""
+    return (
         "# Models\n\nEncoders of SMILES, pretrained by `python models/make.py`: `weak-8` to `weak-96` "
         "(2 layers, the number is the width) and `strong`. Weights are float16 safetensors; each folder's "
         "README is its card.\n\n"
@@ -179,7 +180,13 @@ def report(record: Mapping[str, Any]) -> None:
         "bootstrap over molecules (stereo twins together): below zero the strong model is better.\n\n"
         + "\n".join(rows(record)) + "\n"
     )  # fmt: skip
-    (HERE / "README.md").write_text(text)
+
+
+def report(record: Mapping[str, Any]) -> None:
+    """Write the cards and the table."""
+    for name in RECIPES:
+        (HERE / name / "README.md").write_text(card(name, record))
+    (HERE / "README.md").write_text(overview(record))
 
 
 if __name__ == "__main__":

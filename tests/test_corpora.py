@@ -68,6 +68,9 @@ def test_what_cannot_be_used_is_refused_by_row_and_text_or_dropped_and_counted(
     [
         ("a.smi", b"", "holds no SMILES"),
         ("a.smi", b"\xff\xfe\x00", "row 0"),
+        ("a.smi", b"CCO\n" * 100 + b"\xff\n", "row 100"),
+        ("a.csv", b"smiles\nCCO\n\nC\n", "row 1 .*: '': empty"),
+        ("a.csv", b"id,smiles\n1,CCO\n2,CCO CCC\n", "row 1 .*white space"),
         ("a.smi.gz", b"not gzip", "cannot be read"),
         ("a.smi.gz", gzip.compress(b"CCO\n" * 99, mtime=0)[:-12], "cannot be read"),
         ("a.csv", b"name\nCCO\n", "no column has 'smiles'"),
@@ -152,6 +155,22 @@ def test_bad_limits_and_a_cache_that_cannot_be_made_are_refused_before_a_downloa
     monkeypatch.setenv("WEAKSTRONG_CACHE", str(tmp_path / "file"))
     with pytest.raises(InputError, match="WEAKSTRONG_CACHE"):
         read_corpus("guacamol")
+
+
+def test_a_mark_of_order_and_lines_beyond_the_limit_do_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "a.smi"
+    path.write_bytes(b"\xef\xbb\xbfCCO\r\nC\r\n\xff")
+    assert read_smiles(path, limit=2).smiles == ["CCO", "C"]
+    with pytest.raises(InputError, match="leave out 'smiles'"):
+        read_smiles(path, "smiles")
+
+
+def test_words_and_gaps_of_tables_stand_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("smiles\nNaN\n\nC\n\n\n")
+    assert read_smiles(tmp_path / "a.csv").smiles == ["NaN", "", "C"]
+    frame = pd.DataFrame({"smiles": pd.Categorical(["CCO", None, "C"])})
+    frame.to_parquet(tmp_path / "a.parquet")
+    assert read_smiles(tmp_path / "a.parquet").smiles == ["CCO", "", "C"]
 
 
 def test_leakage_is_found_at_three_levels() -> None:

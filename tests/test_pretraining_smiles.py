@@ -15,10 +15,11 @@ import numpy as np
 import psutil
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from weakstrong.errors import InputError
 from weakstrong.pretraining import masked_lm, pretrain
-from weakstrong.pretraining.masked_lm import Batches, MaskedLM, last_checkpoint, train
+from weakstrong.pretraining.masked_lm import Batches, Diverged, MaskedLM, last_checkpoint, train
 from weakstrong.pretraining.smiles_corpus import (
     PretrainingCorpus,
     epoch_batches,
@@ -91,9 +92,10 @@ def test_targets_belong_to_the_molecules_of_their_rows(corpus: PretrainingCorpus
 
 
 def test_a_random_form_that_is_too_long_gives_way_to_the_standard_one() -> None:
-    rows = random_tokens(["CC(C)C"] * 30, 0, 0, 6)
+    free, bounded = (np.vstack([random_tokens(["CC(C)C"], 0, e, n) for e in range(30)]) for n in (8, 6))
+    assert (free[:, 7] != PAD).any()  # C(C)(C)C has eight symbols
     standard = tokenize(["CC(C)C"]).ids
-    assert (rows == standard).all()  # other orders need more brackets or none: never more than six symbols
+    assert (bounded == standard).all()
 
 
 SHAPE = EncoderConfig(8, 1, 2, 16, dropout=0.1)
@@ -185,8 +187,8 @@ def test_two_equal_runs_at_once_are_refused_and_a_diverged_one_leaves_nothing(
         monkeypatch.undo()
         ran = command(*given)
         assert ran.code == 2
-        assert "the same run is going on there" in ran.err
-        raise InputError("the loss is no number")
+        assert "another run is making it" in ran.err
+        raise Diverged("the loss is no number")
 
     monkeypatch.setattr(pretrain, "train", second_run)
     ran = command(*given)
@@ -194,7 +196,46 @@ def test_two_equal_runs_at_once_are_refused_and_a_diverged_one_leaves_nothing(
     assert "the loss is no number" in ran.err
     assert [p.name for p in smi.parent.iterdir()] == [smi.name]
     assert command(*given).code == 0
-    assert "lock" not in {p.name for p in (smi.parent / "one").iterdir()}
+    assert {p.name for p in smi.parent.iterdir()} == {smi.name, "one"}
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), "smaller --batch"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), "smaller --batch"),
+        (SafetensorError("No space left on device"), "make room and run it again"),
+        (RuntimeError("[enforce fail at inline_container.cc:659] . unexpected pos"), "make room and run it"),
+        (InputError("x.npy: a damaged file of the cache, now removed; run it again"), "run it again"),
+    ],
+)
+def test_what_can_be_mended_is_one_line_and_leaves_the_checkpoints(
+    command, smi: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
+) -> None:
+    def fail(self: object, *_: object, **__: object) -> None:
+        (smi.parent / "reached").write_text("")
+        raise error
+
+    monkeypatch.setattr(masked_lm._Trainer, "_save_checkpoint", fail)
+    ran = command(*options(smi, "one", "--epochs", "1"))
+    assert ran.code == 2
+    assert message in ran.err.splitlines()[-1]
+    assert (smi.parent / "reached").exists()
+    assert len(list(smi.parent.glob(".one.partial-*/losses.csv"))) == 1
+    monkeypatch.undo()
+    assert command(*options(smi, "one", "--epochs", "1")).code == 0
+
+
+def test_other_errors_of_torch_are_not_hidden(
+    corpus: PretrainingCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(masked_lm.PretrainingModel, "forward", fail)
+    with pytest.raises(RuntimeError, match="illegal memory access") as found:
+        train(corpus, SHAPE, MaskedLM(1, 8), tmp_path)
+    assert not isinstance(found.value, InputError)
 
 
 def test_a_long_run_is_saved_by_the_clock(
@@ -210,17 +251,6 @@ def test_a_long_run_is_saved_by_the_clock(
     assert Path(found[0]).name == f"checkpoint-{steps}"
     assert len(list((tmp_path / "0.0").glob("checkpoint-*"))) == 2
     assert not list((tmp_path / "600.0").glob(f"checkpoint-{steps - 1}"))
-
-
-def test_too_little_memory_names_the_remedy(
-    corpus: PretrainingCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory")
-
-    monkeypatch.setattr(masked_lm.PretrainingModel, "forward", fail)
-    with pytest.raises(InputError, match="smaller --batch"):
-        train(corpus, SHAPE, MaskedLM(1, 8), tmp_path)
 
 
 def test_the_command_killed_and_given_again_ends_in_the_same_files(smi: Path) -> None:

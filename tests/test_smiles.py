@@ -41,7 +41,8 @@ def test_random_forms_are_the_molecule_and_follow_from_seed_and_epoch_alone(mole
 
 @pytest.mark.parametrize(
     ("smiles", "fault"),
-    [("", "empty"), ("C1CC", "no valid"), ("CC(", "no valid"), ("F(C)(C)C", "valence"), ("[Na+]", "'Na'"),
+    [(" ", "empty"), ("CCO CCC", "white space"),
+     ("", "empty"), ("C1CC", "no valid"), ("CC(", "no valid"), ("F(C)(C)C", "valence"), ("[Na+]", "'Na'"),
      ("c1ccc1C(", "no valid"), ("hello", "no valid"), ("C" * 30, "30 tokens, more than 20"), ("CCO", "")],
 )  # fmt: skip
 def test_what_is_wrong_is_said(smiles: str, fault: str) -> None:

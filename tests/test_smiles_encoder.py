@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from rdkit import Chem
 from rdkit.Chem import AllChem
 from sklearn.base import clone
@@ -50,7 +51,7 @@ def test_features_do_not_depend_on_batch_padding_or_order(
     np.testing.assert_allclose(shuffled, features[order], atol=1e-5)
     alone = np.vstack([encode(model.encoder, [f]) for f in forms[:20]])
     np.testing.assert_allclose(alone, features[:20], atol=1e-5)
-    monkeypatch.setattr(smiles_encoder, "length_batches", lambda lengths: [np.arange(len(lengths))])
+    monkeypatch.setattr(smiles_encoder, "length_batches", lambda lengths, _: [np.arange(len(lengths))])
     with_padding = encode(model.encoder, [*forms[:20], "C" * 200])[:20]
     np.testing.assert_allclose(with_padding, features[:20], atol=1e-5)
     assert features.std(axis=0).min() > 1e-3  # they do differ between molecules
@@ -64,7 +65,7 @@ def test_poolings_are_parts_of_one_another(folder: Path, molecules: list[str], f
 
 def test_length_batches_hold_every_row_once_and_little_padding() -> None:
     lengths = np.random.default_rng(0).integers(1, 300, 5000)
-    batches = length_batches(lengths)
+    batches = length_batches(lengths, 8192)
     assert sorted(np.concatenate(batches)) == list(range(5000))
     padded = sum(len(b) * (lengths[b].max() + 2) for b in batches)
     assert padded < 1.05 * (lengths + 2).sum()
@@ -114,7 +115,7 @@ def test_weights_that_overflow_are_refused(tmp_path: Path) -> None:
     model = random_model(EncoderConfig(HIDDEN, 2, 2, 64), 1)
     model.encoder.bert.encoder.layer[0].output.dense.weight.data.mul_(1e38)
     save_model(tmp_path, model, None, {}, half=False)
-    with pytest.raises(InputError, match="features of CCO are not finite"):
+    with pytest.raises(InputError, match=f"{tmp_path}: its weights give 'CCO' features that are not finite"):
         SmilesEncoder(tmp_path).transform(["CCO"])
 
 
@@ -158,11 +159,23 @@ def test_transformers_go_into_pipelines_and_can_be_cloned(folder: Path, molecule
         assert fitted.score(molecules, target) > 0.3
 
 
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_seeds_out_of_range_are_one_line(command, folder: Path, tmp_path: Path, seed: int) -> None:
+    (tmp_path / "m.smi").write_text("CCO\n")
+    ran = command(
+        "embed", "--model", folder, "--smiles", tmp_path / "m.smi", "--out", tmp_path / "f.npy",
+        "--random-init", "--seed", seed,
+    )  # fmt: skip
+    assert ran.code == 2
+    assert f"seed = {seed}" in ran.err
+    assert ran.err.count("\n") == 1
+
+
 def test_ecfp_counts_are_rdkits(molecules: list[str]) -> None:
     generator = AllChem.GetMorganGenerator(radius=2, fpSize=2048)
     expected = [list(generator.GetCountFingerprint(Chem.MolFromSmiles(s))) for s in molecules[::25]]
     np.testing.assert_array_equal(ECFPCounts().transform(molecules[::25]), expected)
-    assert ECFPCounts(n_features=9).transform([]).shape == (0, 9)
+    assert ECFPCounts(n_features=np.int64(9)).transform([]).shape == (0, 9)
 
 
 def test_descriptors_are_those_of_pretraining(molecules: list[str]) -> None:
@@ -206,6 +219,32 @@ def test_the_command_leaves_out_on_request_and_says_which(command, folder: Path,
     assert "left out: 1 invalid, 1 outside the vocabulary" in ran.out
     assert pd.read_csv(tmp_path / "f.rows.csv").to_dict("list") == {"row": [0, 2], "smiles": ["CCO", "C"]}
     np.testing.assert_array_equal(np.load(tmp_path / "f.npy"), SmilesEncoder(folder).transform(["CCO", "C"]))
+    (tmp_path / "m.smi").write_text("CCO\nC\n")
+    (tmp_path / "f.npy").unlink()
+    assert "f.rows.csv: is there already" in command(*given).err
+    assert command(*given, "--overwrite").code == 0
+    assert not (tmp_path / "f.rows.csv").exists()  # it would speak of other rows
+
+
+def test_batches_too_large_for_memory_are_halved(
+    folder: Path, molecules: list[str], features: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed, sizes = smiles_encoder._batch, []
+
+    def of_at_most_nine(encoder: object, ids: torch.Tensor) -> np.ndarray:
+        sizes.append(len(ids))
+        if len(ids) > limit:
+            raise torch.OutOfMemoryError
+        return computed(encoder, ids)
+
+    monkeypatch.setattr(smiles_encoder, "_batch", of_at_most_nine)
+    limit, model = 9, random_model(EncoderConfig(HIDDEN, 2, 2, 64), 1).eval()
+    forms = [standard(s) for s in molecules]
+    np.testing.assert_allclose(encode(model.encoder, forms), features, atol=1e-5)
+    assert max(sizes) > 9
+    limit = 0
+    with pytest.raises(InputError, match="not memory enough"):
+        encode(model.encoder, forms)
 
 
 @pytest.mark.parametrize(
@@ -218,8 +257,7 @@ def test_the_command_leaves_out_on_request_and_says_which(command, folder: Path,
         ("smiles\nCCO\n", {"--model": "none"}, "holds no model"),
         ("smiles\nCCO\n", {"--out": "f.csv"}, "must end in .npy"),
         ("smiles\nCCO\n", {"--out": "none/f.npy"}, "folder is not there"),
-        ("smiles\nCCO\n", {"--seed": str(2**32)}, "seed = 4294967296"),
-        ("smiles\nCCO\n", {"--seed": "-1"}, "seed = -1"),
+        ("smiles\nCCO\n", {"--seed": "3"}, "needs --random-init"),
         ("smiles\nCCO\n", {"--pooling": "max"}, "max"),
         ("smiles\n", {}, "no rows"),
     ],

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from weakstrong.commands.options import Count, Switch, check_file, require
+from weakstrong.errors import InputError
 
 
 def pretrain(
@@ -36,13 +37,16 @@ def pretrain(
     """Pretrain a BERT encoder of SMILES on masked symbols and RDKit's descriptors, as MolBERT is.
 
     OUT gets model.safetensors, config.json, losses.csv, README.md (its card) and, last, DONE. A killed
-    run resumes when the same command is given again, and ends in the same weights. Runs on a GPU if there
-    is one, and under torchrun. Needs the extra molecules.
+    run resumes when the same command is given again, and ends, on a CPU, in the same weights. Runs on a
+    GPU if there is one, and under torchrun. The cache (WEAKSTRONG_CACHE) takes 0.8 kB a molecule, and
+    max_tokens bytes a molecule and epoch. Needs the extra molecules.
 
-    Example: weakstrong pretrain --corpus chembl.smi.gz --hidden 32 --layers 2 --heads 2 --epochs 2 --out weak
+    Example: weakstrong pretrain --corpus chembl.smi.gz --drop-invalid --hidden 32 --layers 2 --heads 2
+    --epochs 2 --out weak
 
-    Example: torchrun --nproc-per-node 2 -m weakstrong pretrain --corpus guacamol --hidden 768 --layers 12
-    --heads 12 --epochs 20 --batch 128 --rate 3e-5 --descriptor-weight 1 --dropout 0.1 --bf16 --out molbert
+    Example: torchrun --nproc-per-node 2 -m weakstrong pretrain --corpus guacamol --drop-invalid --hidden 768
+    --layers 12 --heads 12 --epochs 20 --batch 128 --rate 3e-5 --descriptor-weight 1 --dropout 0.1 --bf16
+    --out molbert
 
     Parameters
     ----------
@@ -63,7 +67,8 @@ def pretrain(
     column
         Column of a table, if several or none have smiles in the name.
     drop_invalid
-        Leave out SMILES that are invalid or too long, and count them, instead of refusing them.
+        Leave out SMILES that are invalid, too long or of other elements than the vocabulary's, and count
+        them, instead of refusing them.
     max_tokens
         Longest molecule taken, in symbols.
     batch
@@ -109,8 +114,9 @@ def pretrain(
 
 def _command() -> str:
     """How this process was started, for a card."""
-    processes = os.environ.get("WORLD_SIZE")
-    start = ["torchrun", "--nproc-per-node", processes, "-m"] if processes else []
+    here, all_ = (int(os.environ.get(name, "1")) for name in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
+    nodes = ["--nnodes", str(all_ // here)] if all_ > here else []
+    start = ["torchrun", *nodes, "--nproc-per-node", str(here), "-m"] if "WORLD_SIZE" in os.environ else []
     return shlex.join([*start, "weakstrong", *sys.argv[1:]])
 
 
@@ -195,18 +201,21 @@ def embed(
     from weakstrong.representations.smiles_encoder import SmilesEncoder
 
     check_file(out, overwrite, ".npy")
+    check_file(table := out.with_suffix(".rows.csv"), overwrite)
+    if seed is not None and not random_init:
+        raise InputError(f"--seed {seed}: is of the random weights, so it needs --random-init")
     read_config(model)
     encoder = SmilesEncoder(model, pooling, bf16, random_init, seed).fit([])
-    molecules = read_smiles(smiles, column)
-    rows, dropped = usable_rows(molecules, MAX_LENGTH - 2, drop_invalid=drop_invalid, meter=meter)
-    features = encoder.transform([molecules.smiles[i] for i in rows], meter=meter)
+    given = read_smiles(smiles, column)
+    rows, dropped = usable_rows(given, MAX_LENGTH - 2, drop_invalid=drop_invalid, meter=meter)
+    kept = [given.smiles[i] for i in rows]
+    features = encoder.features(kept, meter=meter)
+    table.unlink(missing_ok=True)  # of an earlier run
+    write_array(features, out)
     if dropped:
-        table = out.with_suffix(".rows.csv")
-        check_file(table, overwrite)
-        write_table(pd.DataFrame({"row": rows, "smiles": [molecules.smiles[i] for i in rows]}), table)
+        write_table(pd.DataFrame({"row": rows, "smiles": kept}), table)
         reasons = ", ".join(f"{n} {reason}" for reason, n in dropped.items())
         print(f"left out: {reasons}; {table} says which rows of {smiles} are there")
-    write_array(features, out)
     print(f"written: {out} ({features.shape[0]} x {features.shape[1]})")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from weakstrong.data.downloads import Published, fetch
 from weakstrong.data.row_cache import Meter, cached_rows
-from weakstrong.data.tables import read_table
+from weakstrong.data.tables import read_table, text_column
 from weakstrong.errors import InputError
 from weakstrong.records import file_hash
 
@@ -83,12 +83,13 @@ def read_smiles(path: Path, column: str | None = None, limit: int | None = None)
     """
     path = Path(path)
     if path.name.endswith(_LINES):
+        if column is not None:
+            raise InputError(f"{path}: has no columns, so leave out {column!r}")
         smiles = _read_lines(path, limit)
     elif path.name.endswith(_TABLES):
         frame = read_table(path)
         chosen = _column(path, [str(c) for c in frame.columns], column)
-        frame = read_table(path, chosen)  # that column as text: NaN is a word there, not a gap
-        smiles = [str(s).strip() for s in frame[chosen].fillna("")[:limit]]
+        smiles = text_column(path, frame, chosen)[:limit]
     else:
         raise InputError(f"{path}: SMILES are read from {', '.join((*_LINES, *_TABLES))}")
     if not smiles:
@@ -205,11 +206,12 @@ def _column(path: Path, columns: list[str], wanted: str | None) -> str:
 def _read_lines(path: Path, limit: int | None) -> list[str]:
     smiles: list[str] = []
     try:
-        with gzip.open(path, "rt") if path.name.endswith(".gz") else path.open() as lines:
+        with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as lines:
             for line in lines:
                 if len(smiles) == limit:
                     break
-                smiles.append((line.split() or [""])[0])
+                text = line.decode("utf-8" if smiles else "utf-8-sig")
+                smiles.append((text.split() or [""])[0])
             while smiles and not smiles[-1]:  # blank lines at the end are no rows
                 smiles.pop()
     except (OSError, EOFError, zlib.error) as error:

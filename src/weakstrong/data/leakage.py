@@ -63,7 +63,7 @@ def identities(smiles: Sequence[str]) -> np.ndarray:
     hashes = np.zeros((len(smiles), len(LEVELS)), dtype=np.uint64)
     with rdBase.BlockLogs():
         for row, text in enumerate(smiles):
-            molecule = Chem.MolFromSmiles(text)
+            molecule = Chem.MolFromSmiles(text) if len(text.split()) == 1 else None
             if molecule is None:
                 continue
             names = (

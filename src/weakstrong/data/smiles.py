@@ -24,10 +24,12 @@ def kekule_molecule(smiles: str) -> Chem.Mol:
     ValueError
         If it is no valid SMILES; the message is one line.
     """
+    if smiles.split() != [smiles]:  # RDKit would read the first word alone
+        raise ValueError("white space in it" if smiles.strip() else "empty")
     with rdBase.BlockLogs():
-        molecule = Chem.MolFromSmiles(smiles, sanitize=False) if smiles else None
+        molecule = Chem.MolFromSmiles(smiles, sanitize=False)
         if molecule is None:
-            raise ValueError("no valid SMILES" if smiles else "empty")
+            raise ValueError("no valid SMILES")
         try:
             if Chem.SanitizeMol(molecule, _AS_WRITTEN, catchErrors=True) != Chem.SANITIZE_NONE:
                 molecule = Chem.MolFromSmiles(smiles, sanitize=False)

@@ -105,6 +105,29 @@ def _read_csv(path: Path, id_column: str | None) -> pd.DataFrame:
     return frame
 
 
+def text_column(path: Path, frame: pd.DataFrame, column: str) -> list[str]:
+    """A column of a table that was read, as the text that stands in the file, without white space around.
+
+    ``NaN`` is a word there, 007 is not 7, and an empty cell is an empty text, in a CSV of one column too,
+    where it is an empty line; those at the end are no rows.
+    """
+    if not path.name.endswith(_CSV):
+        return [str(s).strip() for s in frame[column].astype(object).fillna("")]
+    alone = frame.shape[1] == 1
+    cells = pd.read_csv(
+        path,
+        usecols=[column],
+        dtype=str,
+        keep_default_na=False,
+        skipinitialspace=True,
+        skip_blank_lines=not alone,
+    )[column]
+    texts = [s.strip() for s in cells.fillna("")]
+    while alone and texts and not texts[-1]:
+        texts.pop()
+    return texts
+
+
 def _read_parquet(path: Path) -> pd.DataFrame:
     """A Parquet table; a named index is a column like any other."""
     frame = pd.read_parquet(path)

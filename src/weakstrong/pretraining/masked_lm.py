@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch.utils.data import Dataset
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
@@ -22,6 +23,10 @@ from weakstrong.representations.smiles_bert import EncoderConfig, PretrainingMod
 _LOSSES = ("masked_lm", "descriptors")
 _LOGS, _CHECKPOINTS, _BETWEEN_CHECKPOINTS = 200, 20, 200  # steps
 _SECONDS_UNSAVED = 600.0  # at most, to the next entry of the log
+
+
+class Diverged(InputError):
+    """The loss is no number any more: going on from a checkpoint would end the same."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +146,7 @@ class _Trainer(Trainer):
             mean = self.accelerator.gather(self._sums[None]).mean(dim=0) / self._count
             if not torch.isfinite(mean).all():
                 step = self.state.global_step
-                raise InputError(f"the loss is no number any more at step {step}; give a smaller --rate")
+                raise Diverged(f"the loss is no number any more at step {step}; give a smaller --rate")
             logs.update(zip(_LOSSES, mean.tolist(), strict=True))
             self._sums, self._count = None, 0
         super().log(logs, *args, **kwargs)
@@ -237,15 +242,26 @@ def train(
     trainer.remove_callback(_printer())
     try:
         trainer.train(resume_from_checkpoint=last_checkpoint(checkpoints))
-    except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and "memory" not in str(error):
+    except (MemoryError, RuntimeError, SafetensorError) as error:
+        known = _fault(error, settings, checkpoints)
+        if known is None:
             raise
-        raise InputError(
-            f"there is not memory enough for batches of {settings.batch}; give a smaller --batch"
-        ) from error
+        raise known from error
     losses = [_entry(entry) for entry in trainer.state.log_history if "loss" in entry]
     model = trainer.accelerator.unwrap_model(trainer.model)
     return Trained(model.cpu().eval(), steps, losses, str(trainer.args.device))
+
+
+def _fault(error: Exception, settings: MaskedLM, checkpoints: Path) -> InputError | None:
+    """What a user can mend, by what torch and safetensors raise for it."""
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
+        return InputError(f"not memory enough for batches of {settings.batch}; give a smaller --batch")
+    if isinstance(error, SafetensorError) or "PytorchStreamWriter" in text or "inline_container" in text:
+        return InputError(
+            f"{checkpoints}: cannot be written (a full disk?); make room and run it again to go on"
+        )
+    return None
 
 
 def last_checkpoint(folder: Path) -> str | None:

@@ -20,7 +20,7 @@ from rdkit import rdBase
 from weakstrong.data.corpora import Corpus
 from weakstrong.data.row_cache import Meter
 from weakstrong.errors import InputError
-from weakstrong.pretraining.masked_lm import MaskedLM, Trained, last_checkpoint, train
+from weakstrong.pretraining.masked_lm import Diverged, MaskedLM, Trained, last_checkpoint, train
 from weakstrong.pretraining.smiles_corpus import PretrainingCorpus
 from weakstrong.records import (
     check_output,
@@ -34,7 +34,7 @@ from weakstrong.report.model_card import model_card
 from weakstrong.representations.smiles_bert import MAX_LENGTH, EncoderConfig, save_model
 
 LOSSES = "losses.csv"
-_CHECKPOINTS, _LOCK = "checkpoints", "lock"
+_CHECKPOINTS = "checkpoints"
 _CODE = (
     "data/smiles.py",
     "pretraining/masked_lm.py",
@@ -89,6 +89,7 @@ def pretrain(
     InputError
         If `out` cannot be written, or settings and corpus do not fit.
     """
+    versions = {**provenance(), **_versions()}  # of the code that runs, whatever becomes of its files
     first = int(os.environ.get("RANK", "0")) == 0
     out = Path(out).resolve()
     if not 1 <= max_tokens <= MAX_LENGTH - 2:
@@ -114,15 +115,18 @@ def pretrain(
         code_hash(*_CODE), asdict(encoder), asdict(settings), max_tokens, corpus.smiles, hardware, _versions()
     )
     stage = out.with_name(f".{out.name}.partial-{key[:16]}")
-    with output_folder(out, key, overwrite=overwrite) if first else nullcontext(stage) as folder:
-        with _alone(folder) if first else nullcontext(), _steps(meter, prepared, settings, folder) as advance:
+    with (
+        _alone(out) if first else nullcontext(),
+        output_folder(out, key, overwrite=overwrite) if first else nullcontext(stage) as folder,
+    ):
+        with _steps(meter, prepared, settings, folder) as advance, _removed_if_diverged(folder):
             trained = train(
                 prepared, encoder, settings, folder / _CHECKPOINTS, on_steps=advance,
                 on_log=lambda log: _write_losses(folder, log) if first else None,
             )  # fmt: skip
         if not first:
             return {}
-        details = _details(corpus, settings, trained, command)
+        details = _details(corpus, settings, trained, command, versions)
         quantiles = torch.from_numpy(prepared.quantiles)
         save_model(folder, trained.model, quantiles, {"pretraining": details}, half=half)
         _write_losses(folder, trained.losses)
@@ -143,22 +147,30 @@ def _one_after_the_first() -> AbstractContextManager[Any]:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the folder of a run against a second one; what a run leaves that cannot succeed is removed."""
-    lock = FileLock(folder / _LOCK)
+def _alone(out: Path) -> Iterator[None]:
+    """Refuse a second run that would write the same folder."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(out.with_name(f".{out.name}.lock"))
     try:
         lock.acquire(blocking=False)
     except Timeout as error:
-        raise InputError(f"{folder}: the same run is going on there; wait for it, or stop it") from error
+        raise InputError(
+            f"{out}: another run is making it; wait for that, or choose another --out"
+        ) from error
     try:
         yield
-    except InputError:  # the loss is no number, say: going on from its checkpoints would end the same
+    finally:
+        Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
+
+
+@contextmanager
+def _removed_if_diverged(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except Diverged:
         _remove(folder)
         raise
-    finally:
-        lock.release()
-        (folder / _LOCK).unlink(missing_ok=True)
 
 
 def _steps(
@@ -181,7 +193,9 @@ def _write_losses(folder: Path, log: list[dict[str, Any]]) -> None:
     write_atomically(folder / LOSSES, table.getvalue().encode())
 
 
-def _details(corpus: Corpus, settings: MaskedLM, trained: Trained, command: str) -> dict[str, Any]:
+def _details(
+    corpus: Corpus, settings: MaskedLM, trained: Trained, command: str, versions: dict[str, Any]
+) -> dict[str, Any]:
     tail = trained.losses[-10:]
     means = {name: sum(e[name] for e in tail) / len(tail) for name in ("masked_lm", "descriptors")}
     return {
@@ -195,15 +209,14 @@ def _details(corpus: Corpus, settings: MaskedLM, trained: Trained, command: str)
         "steps": trained.steps,
         "final_losses": means,
         "seconds": round(trained.losses[-1]["seconds"], 1),
-        "device": _device(trained.device),
+        "device": _device(trained.device, str(versions["machine"])),
         "processes": int(os.environ.get("WORLD_SIZE", "1")),
-        "versions": {**provenance(), **_versions()},
+        "versions": versions,
         "command": command,
     }
 
 
-def _device(device: str) -> str:
-    machine = str(provenance()["machine"])
+def _device(device: str, machine: str) -> str:
     if torch.device(device).type == "cpu":
         return machine
     return f"{torch.cuda.get_device_name(device)} ({machine})"

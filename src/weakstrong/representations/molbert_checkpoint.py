@@ -113,7 +113,9 @@ def _hparams_file(checkpoint: Path) -> dict[str, Any]:
     try:
         found = yaml.safe_load(path.read_text())
     except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not plain YAML ({str(error).splitlines()[0]})") from error
+        raise InputError(
+            f"{path}: not plain YAML ({str(error).splitlines()[0]}); move it away and pass --heads"
+        ) from error
     return _plain(found)
 
 

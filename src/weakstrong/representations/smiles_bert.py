@@ -35,7 +35,7 @@ class EncoderConfig:
     Parameters
     ----------
     hidden : int
-        Width; a multiple of twice the heads (sines and cosines in halves need an even one).
+        Width; even (positions are halves of sines and cosines) and a multiple of the heads.
     layers, heads : int
     intermediate : int
         Width inside the feed-forward layers.
@@ -163,7 +163,7 @@ class PretrainingModel(nn.Module):
 def random_model(config: EncoderConfig, seed: int) -> PretrainingModel:
     """A model with random weights, decided by the seed."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # of the CPU alone: a GPU's is its user's
         return PretrainingModel(config)
 
 

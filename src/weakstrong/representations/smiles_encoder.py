@@ -14,8 +14,7 @@ from weakstrong.errors import InputError
 from weakstrong.representations.smiles_transformer import SmilesTransformer, texts
 
 POOLINGS = ("cls", "mean", "mean+cls")
-_TOKENS_A_BATCH = 8192
-_MOLECULES_A_BATCH = 256
+_TOKENS_ON_CPU, _TOKENS_ON_GPU = 2048, 65536  # of a batch: on a CPU its states should stay in the cache
 _BLOCK = 2048  # molecules sorted by length and cached together
 _SOURCES = (
     "data/smiles.py",
@@ -84,6 +83,11 @@ class SmilesEncoder(SmilesTransformer):
             If the folder holds no model, a SMILES is not valid or has an element outside the vocabulary
             (named with its row, from 0), or the features are not finite.
         """
+        self._check()
+        return self.features(usable_smiles(X, meter=meter), meter=meter)
+
+    def features(self, smiles: list[str], *, meter: Meter | None = None) -> np.ndarray:
+        """`transform` of SMILES that are known to be usable: without looking at each first."""
         import torch
 
         from weakstrong.data.smiles import RDKIT, standard
@@ -94,14 +98,18 @@ class SmilesEncoder(SmilesTransformer):
         folder = Path(self.model)
         config = read_config(folder)
         seed = initial_seed(folder) if self.seed is None else self.seed
-        smiles = usable_smiles(X, meter=meter)
         device = "cuda" if torch.cuda.is_available() else "cpu"
         model = random_model(config, seed).eval() if self.random_init else load_model(folder)
         encoder = model.encoder.to(device)
         identity = seed if self.random_init else file_hash(folder / WEIGHTS)
 
         def smiles_features(block: list[str], *_: Any) -> np.ndarray:
-            return encode(encoder, [standard(s) for s in block], bf16=self.bf16)
+            found = encode(encoder, [standard(s) for s in block], bf16=self.bf16)
+            finite = np.isfinite(found).all(axis=1)
+            if not finite.all():
+                text = block[int(np.argmin(finite))]
+                raise InputError(f"{folder}: its weights give {text!r} features that are not finite")
+            return found
 
         both = cached_rows(
             smiles_features, smiles, repr(config), identity, self.bf16, device,
@@ -175,38 +183,44 @@ def encode(encoder: Any, forms: Sequence[str], *, bf16: bool = False) -> np.ndar
     """
     import torch
 
-    from weakstrong.representations.tokens import PAD, tokenize
+    from weakstrong.representations.tokens import tokenize
 
     tokens = tokenize(forms)
     features = np.empty((len(forms), 2 * encoder.config.hidden), dtype=np.float32)
     device = next(encoder.parameters()).device
+    budget = _TOKENS_ON_CPU if device.type == "cpu" else _TOKENS_ON_GPU
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        for rows in length_batches(tokens.lengths):
-            ids = torch.from_numpy(tokens.padded(rows)).to(device)
-            mask = ids != PAD
-            states, pooled = encoder(ids, None if bool(mask.all()) else mask)
-            weights = mask[..., None].float()
-            mean = (states.float() * weights).sum(dim=1) / weights.sum(dim=1)
-            features[rows] = torch.cat([mean, pooled.float()], dim=1).cpu().numpy()
-    if not np.isfinite(features).all():
-        row = int(np.flatnonzero(~np.isfinite(features).all(axis=1))[0])
-        raise InputError(
-            f"the features of {forms[row]} are not finite: these weights cannot be computed with"
-        )
+        batches = length_batches(tokens.lengths, budget)
+        while batches:
+            rows = batches.pop()  # the longest first: what does not fit is halved before much is done
+            try:
+                features[rows] = _batch(encoder, torch.from_numpy(tokens.padded(rows)).to(device))
+            except torch.OutOfMemoryError:
+                if len(rows) == 1:
+                    raise InputError(f"not memory enough for {forms[rows[0]]}; use a CPU") from None
+                batches += np.array_split(rows, 2)
     return features
 
 
-def length_batches(lengths: np.ndarray) -> list[np.ndarray]:
-    """Rows in batches of alike lengths, each of at most so many tokens and molecules."""
+def _batch(encoder: Any, ids: Any) -> np.ndarray:
+    import torch
+
+    from weakstrong.representations.tokens import PAD
+
+    mask = ids != PAD
+    states, pooled = encoder(ids, None if bool(mask.all()) else mask)
+    weights = mask[..., None].float()
+    mean = (states.float() * weights).sum(dim=1) / weights.sum(dim=1)
+    return torch.cat([mean, pooled.float()], dim=1).cpu().numpy()
+
+
+def length_batches(lengths: np.ndarray, tokens: int) -> list[np.ndarray]:
+    """Rows in batches of alike lengths, each of at most so many tokens, padding included, or of one row."""
     order = np.argsort(lengths, kind="stable")
     batches, start = [], 0
     while start < len(order):
         stop = start + 1
-        while (
-            stop < len(order)
-            and stop - start < _MOLECULES_A_BATCH
-            and (stop + 1 - start) * (lengths[order[stop]] + 2) <= _TOKENS_A_BATCH
-        ):
+        while stop < len(order) and (stop + 1 - start) * (lengths[order[stop]] + 2) <= tokens:
             stop += 1
         batches.append(order[start:stop])
         start = stop

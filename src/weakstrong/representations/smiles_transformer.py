@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,7 @@ class ECFPCounts(SmilesTransformer):
         from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 
         self._check()
-        generator = GetMorganGenerator(radius=self.radius, fpSize=self.n_features)
+        generator = GetMorganGenerator(radius=int(self.radius), fpSize=int(self.n_features))
         smiles = checked_smiles(X)
         counts = [generator.GetCountFingerprintAsNumPy(Chem.MolFromSmiles(s)) for s in smiles]
         return np.array(counts, dtype=np.float32).reshape(len(smiles), self.n_features)
@@ -79,7 +80,7 @@ class ECFPCounts(SmilesTransformer):
     def _check(self) -> None:
         for name, least in (("radius", 0), ("n_features", 1)):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < least:
+            if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
                 raise InputError(f"{name} = {value!r}: a whole number of at least {least} is needed")
 
 
@@ -145,7 +146,7 @@ def checked_smiles(given: Any) -> list[str]:
     found = texts(given)
     with rdBase.BlockLogs():
         for row, text in enumerate(found):
-            molecule = Chem.MolFromSmiles(text)
+            molecule = Chem.MolFromSmiles(text) if len(text.split()) == 1 else None
             if molecule is None or not molecule.GetNumAtoms():
                 raise InputError(
                     f"row {row} (counted from 0): {text!r} is no valid SMILES; correct or remove it"
