@@ -56,12 +56,13 @@ def _rounded(quoted: str, value: float) -> bool:
     return abs(float(quoted.replace(",", "")) - value) <= 0.51 * 10**-digits
 
 
-def _script(path: str) -> ModuleType:
+def script(path: str) -> ModuleType:
     """A script outside the package, as a module."""
     spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look there
     spec.loader.exec_module(module)
     return module
 
@@ -76,12 +77,14 @@ BENCHMARK = json.loads((ROOT / "benchmarks" / "results" / "heads.json").read_tex
 
 
 def test_tables_are_those_of_the_records() -> None:
-    shown = (
-        _script("results/study/run.py").front_tables() | _script("results/synthetic/run.py").front_tables()
-    )
-    shown["benchmark"] = _script("benchmarks/heads.py").table(BENCHMARK)
-    record = json.loads((ROOT / "benchmarks" / "results" / "synthetic.json").read_text())
-    shown["benchmark synthetic"] = [line for line in _script("benchmarks/synthetic.py").table(record) if line]
+    shown = script("results/study/run.py").front_tables() | script("results/synthetic/run.py").front_tables()
+    shown["benchmark"] = script("benchmarks/heads.py").table(BENCHMARK)
+    for name in ("synthetic", "molecules"):
+        record = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
+        lines = script(f"benchmarks/{name}.py").table(record)
+        shown[f"benchmark {name}"] = [line for line in lines if line]
+    probes = json.loads((ROOT / "models" / "probes.json").read_text())
+    shown["models"] = script("models/make.py").front_table(probes)
     assert set(re.findall(r"<!-- ([\w ]+): begin -->", README)) == set(shown)
     for name, lines in shown.items():
         assert len(lines) > 5
