@@ -228,7 +228,8 @@ def table(record: dict[str, Any]) -> list[str]:
             )
         ),
         f"| the same from nothing, two epochs, descriptors and random SMILES included, against "
-        f"descriptors on the fly with two loader processes | {whole:,.0f}/s | {plain:,.0f}/s | {whole / plain:.1f}× |",
+        f"descriptors on the fly with two loader processes | {whole:,.0f}/s | {plain:,.0f}/s "
+        f"| {whole / plain:.1f}× |",
         f"| tokenizing, one core, against a regular expression | {t['ours_a_second'] / 1e6:.2f} M/s "
         f"| {t['regex_a_second'] / 1e6:.3f} M/s | {t['ours_a_second'] / t['regex_a_second']:.0f}× |",
         f"| 200 descriptors of {d['molecules']:,} molecules, two cores against one "
