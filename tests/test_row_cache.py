@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +32,24 @@ def test_processes_and_this_one_give_the_same_rows(tmp_path: Path) -> None:
     parallel = of(STRINGS, tmp_path / "a", workers=2)
     np.testing.assert_array_equal(parallel, of(STRINGS, tmp_path / "b", workers=1))
     np.testing.assert_array_equal(parallel[:, 0], [2 * len(s) for s in STRINGS])
+
+
+def test_a_script_without_a_main_guard_has_processes_too(tmp_path: Path) -> None:
+    """They do not run the script, which would start processes without end and say so with each."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys\n"
+        "print('once')\n"
+        "from pathlib import Path\n"
+        "from tests.test_row_cache import STRINGS, of\n"
+        "print(of(STRINGS, Path(sys.argv[1]), workers=2)[:, 0].sum())\n"
+    )
+    root = Path(__file__).parent.parent
+    done = subprocess.run(
+        [sys.executable, script, tmp_path / "cache"], check=False, capture_output=True, text=True, timeout=120,
+        env=os.environ | {"PYTHONPATH": str(root)},
+    )  # fmt: skip
+    assert (done.stderr, done.stdout.split()) == ("", ["once", str(2 * sum(map(len, STRINGS)))])
 
 
 def test_what_was_computed_is_read_and_a_longer_list_shares_its_beginning(tmp_path: Path) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 from weakstrong.errors import InputError
@@ -68,7 +70,7 @@ class Workers:
             If numbers cannot be computed with, or a worker was ended from outside.
         """
         shown = self._done.value
-        with _environment(_ONE_THREAD | _SAME_SUMS):
+        with _environment(_ONE_THREAD | _SAME_SUMS), _without_script():
             futures = [self._pool.submit(_work, work, piece) for piece in pieces]
         open_ = set(futures)
         while open_:
@@ -139,3 +141,17 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _without_script() -> Iterator[None]:
+    """Start processes that do not run the user's script: what they are given is importable by name.
+
+    They would run it up to its ``__main__`` guard, with all that it imports, and end in an error without one.
+    """
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
