@@ -92,8 +92,7 @@ class RDKitDescriptors(SmilesTransformer):
     Parameters
     ----------
     n_jobs : int, optional
-        Processes; -1 for one a core. They are spawned, so a script needs ``if __name__ == "__main__":``.
-        1 unless given.
+        Processes, 1 unless given; -1 for one a core.
     """
 
     def __init__(self, n_jobs: int | None = None) -> None:
