@@ -46,8 +46,8 @@ def test_a_script_without_a_main_guard_has_processes_too(tmp_path: Path) -> None
     )
     root = Path(__file__).parent.parent
     done = subprocess.run(
-        [sys.executable, script, tmp_path / "cache"], check=False, capture_output=True, text=True, timeout=120,
-        env=os.environ | {"PYTHONPATH": str(root)},
+        [sys.executable, script, tmp_path / "cache"], env=os.environ | {"PYTHONPATH": str(root)},
+        check=False, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert (done.stderr, done.stdout.split()) == ("", ["once", str(2 * sum(map(len, STRINGS)))])
 
