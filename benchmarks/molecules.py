@@ -1,6 +1,6 @@
 """Embedding, pretraining, tokenizing and descriptors of molecules against plain ways, in one run.
 
-``python benchmarks/molecules.py --data DIR`` takes about six minutes on two cores. DIR holds ``chembench/``
+``python benchmarks/molecules.py --data DIR`` takes about seven minutes on two cores. DIR holds ``chembench/``
 and ``corpus/chembl.smi.gz`` (or name another corpus). The plain ways are what a straightforward script does:
 embedding in the order of the file, padded to 128 tokens or to the batch's longest; pretraining from a
 dataset that makes each molecule's random SMILES, tokens, mask and descriptors when it is asked for it.
