@@ -92,8 +92,7 @@ def reproduce(
         ``meter(total, description)`` shows progress.
     workers : int, optional
         Processes, each of one thread; as many as there are cores unless given. Numbers don't depend
-        on it. They import the script that calls this, which must hold its own work back behind
-        ``if __name__ == "__main__"``.
+        on it.
 
     Returns
     -------

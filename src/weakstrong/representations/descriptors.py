@@ -70,7 +70,7 @@ def descriptors(smiles: Sequence[str]) -> np.ndarray:
     if missing:
         raise InputError(f"{RDKIT} has no descriptor {missing[0]}; install the version in constraints.txt")
     values = np.full((len(smiles), len(NAMES)), np.nan, dtype=np.float32)
-    with rdBase.BlockLogs(), np.errstate(over="ignore"):
+    with rdBase.BlockLogs(), np.errstate(over="ignore", invalid="ignore"):
         for row, text in enumerate(smiles):
             molecule = Chem.MolFromSmiles(text)
             if molecule is not None and molecule.GetNumAtoms():
