@@ -223,14 +223,23 @@ def test_a_hostile_hparams_file_is_refused_and_not_run(
     assert not (tmp_path / "hostile_was_run").exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"junk", pickle.dumps([1, 2]), b"PK\x03\x04 cut off"])
-def test_other_files_are_one_line(command, tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "not a file that torch.save wrote"),
+        (b"checkpoint: a text that a pickle could start with\n", "not a file that torch.save wrote"),
+        (pickle.dumps([1, 2]), "refused"),
+        (b"PK\x03\x04 cut off", "not a readable checkpoint"),
+    ],
+    ids=["empty", "text", "another pickle", "cut off"],
+)
+def test_other_files_are_one_line(command, tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "last.ckpt"
     path.write_bytes(content)
     ran = command("convert", path, tmp_path / "out")
     assert ran.code == 2
     assert ran.err.count("\n") == 1
-    assert str(path) in ran.err
+    assert f"{path}: {said}" in ran.err
 
 
 def test_a_missing_file_is_one_line(command, tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ _PREFIXES = {
 _WORDS = "model.bert.embeddings.word_embeddings.weight"
 _INTERMEDIATE = "model.bert.encoder.layer.0.intermediate.dense.weight"
 _HEADS_OF_WIDTH = {768: 12}
+_STARTS = (b"PK", b"\x80")  # of what torch.save writes, as a zip and before
 
 
 def convert(
@@ -81,6 +82,9 @@ def convert(
 def _read(path: Path) -> dict[str, Any]:
     """The checkpoint's dict, from an unpickler that builds tensors, plain values and Namespaces only."""
     try:
+        with path.open("rb") as file:
+            if not file.read(2).startswith(_STARTS):
+                raise InputError(f"{path}: not a file that torch.save wrote; give MolBERT's .ckpt file")
         with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on protocols that torch reads all the same
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -88,6 +92,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except pickle.UnpicklingError as error:
         raise InputError(f"{path}: refused: {_asked_for(error)}") from error
+    except InputError:
+        raise
     except Exception as error:  # a damaged file can fail in any way
         raise InputError(f"{path}: not a readable checkpoint ({type(error).__name__})") from error
     if not isinstance(content, dict):
