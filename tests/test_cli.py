@@ -8,6 +8,8 @@ import sys
 import pytest
 
 import weakstrong
+from weakstrong import representations
+from weakstrong.data import corpora
 
 
 @pytest.mark.parametrize(
@@ -43,6 +45,26 @@ def test_names_are_still_the_same_after_their_modules_are_loaded() -> None:
         assert callable(weakstrong.study)
     with pytest.raises(AttributeError, match="no attribute 'frobnicate'"):
         _ = weakstrong.frobnicate
+
+
+@pytest.mark.parametrize("name", ["ECFPCounts", "RDKitDescriptors", "SmilesEncoder"])
+def test_transformers_are_where_they_are_looked_for(name: str) -> None:
+    assert name in dir(representations)
+    assert getattr(representations, name).__doc__
+    with pytest.raises(AttributeError, match="no attribute 'Frobnicator'"):
+        _ = representations.Frobnicator
+
+
+def test_an_interruption_says_what_goes_on(command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(corpora, "read_corpus", interrupted)
+    ran = command("leakage", "--smiles", "a.smi", "--reference", "b.smi", "--out", "c.csv")
+    assert ran.code == 130
+    assert ran.err == (
+        "weakstrong: interrupted; study --out, reproduce, pretrain and embed go on where they stopped\n"
+    )
 
 
 @pytest.mark.parametrize("arguments", [("frobnicate",), ("fit",), ("predict", "--model")])

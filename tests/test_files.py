@@ -237,7 +237,7 @@ def test_an_output_folder_is_whole_or_absent(tmp_path: Path) -> None:
         (stage / "part").write_text("x")
         assert not out.exists()
     assert sorted(p.name for p in out.iterdir()) == ["DONE", "part"]
-    with pytest.raises(InputError, match="not empty"), output_folder(out):
+    with pytest.raises(InputError, match=r"holds a finished run; .* --overwrite"), output_folder(out):
         pass
     with output_folder(out, overwrite=True) as stage:
         (stage / "other").write_text("y")
@@ -254,6 +254,27 @@ def test_only_finished_runs_are_overwritten(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="file"), output_folder(path):
             pass
     assert (tmp_path / "mine" / "thesis.tex").read_text() == "years of work"
+
+
+def test_a_run_is_not_replaced_with_what_others_put_there(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with output_folder(out) as stage:
+        (stage / "part").write_text("x")
+    (out / ".DS_Store").write_text("what a file manager leaves")
+    with output_folder(out, overwrite=True) as stage:
+        (stage / "part").write_text("y")
+    (out / "thesis.tex").write_text("years of work")
+    with (
+        pytest.raises(InputError, match=r"thesis\.tex is not of the run"),
+        output_folder(out, overwrite=True),
+    ):
+        pass
+    assert (out / "thesis.tex").read_text() == "years of work"
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+    (out / "thesis.tex").rename(tmp_path / "thesis.tex")
+    with output_folder(out, overwrite=True) as stage:
+        (stage / "part").write_text("z")
+    assert (out / "part").read_text() == "z"
 
 
 def test_a_keyed_folder_outlives_an_interruption_of_the_same_run_only(tmp_path: Path) -> None:

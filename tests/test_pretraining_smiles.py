@@ -178,6 +178,27 @@ def losses(folder: Path) -> list[dict[str, str]]:
         return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
 
 
+def test_a_model_says_what_it_was_trained_on_and_embed_what_is_longer(
+    command, smi: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(smi.parent)
+    ran = command(*options(smi, "one", "--epochs", "1", "--max-tokens", "78", "--drop-invalid"))
+    assert ran.code == 0, ran.err
+    card = Path("one/README.md").read_text()
+    assert "| 1 layer, " in card
+    assert "1 epoch, " in card
+    assert "of at most 78 symbols" in card
+    last = losses(Path("one"))[-10:]
+    for name, shown in (("masked_lm", "masked symbols {:.3f}"), ("descriptors", "descriptors {:.4f}")):
+        assert shown.format(np.mean([float(row[name]) for row in last])) in card
+    Path("m.smi").write_text("\n".join(["C" * 78, "C" * 79, "c1ccccc1" * 7, "CCO"]))  # the rings have 79
+    ran = command("embed", "--model", "one", "--smiles", "m.smi", "--out", "f.npy")
+    assert ran.code == 0, ran.err
+    assert "2 of 4 are longer than any the model was pretrained on (78 symbols)" in ran.out
+    Path("m.smi").write_text("CCO\n")
+    assert "longer" not in command("embed", "--model", "one", "--smiles", "m.smi", "--out", "g.npy").out
+
+
 def test_two_equal_runs_at_once_are_refused_and_a_diverged_one_leaves_nothing(
     command, smi: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

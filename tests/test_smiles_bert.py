@@ -148,8 +148,8 @@ def test_weights_with_another_set_of_keys_are_refused_by_name(
             '"dropout": 0}',
             "config.json: hidden = 9",
         ),
-        ("model.safetensors", None, "no readable safetensors"),
-        ("model.safetensors", "junk", "no readable safetensors"),
+        ("model.safetensors", None, "model.safetensors: is not there"),
+        ("model.safetensors", "junk", "no whole safetensors file"),
     ],
 )
 def test_a_damaged_model_is_one_line(

@@ -251,7 +251,7 @@ def test_batches_too_large_for_memory_are_halved(
     ("content", "options", "message"),
     [
         ("smiles\nCCO\nC1CC\n", {}, "row 1 (counted from 0): 'C1CC'"),
-        ("smiles\nCCO\n[Na+]\n", {}, "row 1 (counted from 0): '[Na+]': [Na+] has 'Na', outside the vocab"),
+        ("smiles\nCCO\n[Na+]\n", {}, "row 1 (counted from 0): '[Na+]': has 'Na', outside the vocab"),
         ("name\nCCO\n", {}, "no column has 'smiles' in the name"),
         ("smiles\nCCO\n", {"--column": "other"}, "no column 'other'"),
         ("smiles\nCCO\n", {"--model": "none"}, "holds no model"),

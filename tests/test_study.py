@@ -161,7 +161,7 @@ def test_the_record(world: World, command) -> None:
     np.testing.assert_allclose(ids[predictions["id"]], predictions["y_true"])
     assert "student" in ran.out
     assert len([n for n in summary["notes"] if "by position" not in n]) == 1  # that radii were chosen
-    assert "not empty" in _run(command, world, "--out", out).err
+    assert "holds a finished run" in _run(command, world, "--out", out).err
     again = command("study", "--config", out / "config.toml", "--out", world.folder / "again")
     assert again.code == 0, again.err
     assert (world.folder / "again" / "splits.csv").read_bytes() == (out / "splits.csv").read_bytes()

@@ -18,6 +18,7 @@ app = App(
     help="Quantify, predict and steer weak-to-strong generalization.",
     version=__version__,
     help_format="markdown",
+    suppress_keyboard_interrupt=False,  # main says what goes on where it stopped
 )
 for verb in (fit, predict, study, reproduce, pretrain, convert, embed, leakage):
     app.command(verb)

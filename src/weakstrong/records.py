@@ -30,17 +30,13 @@ def check_output(path: Path, overwrite: bool) -> None:
     ------
     InputError
         If the folder holds something already (with `overwrite`, something that is not a
-        finished run), or its parent cannot be written.
+        finished run, or a file that the run did not make), or its parent cannot be written.
     """
     path = Path(path)
     if path.exists():
         if not path.is_dir():
             raise InputError(f"{path}: is a file; --out names a folder to make")
-        filled = any(path.iterdir())
-        if filled and not overwrite:
-            raise InputError(f"{path}: the folder is not empty; choose another --out or pass --overwrite")
-        if filled and not (path / DONE).exists():
-            raise InputError(f"{path}: holds no finished run ({DONE} is missing), so it is not overwritten")
+        _check_replaceable(path, overwrite)
     parent = next(p for p in path.absolute().parents if p.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
         raise InputError(
@@ -48,9 +44,25 @@ def check_output(path: Path, overwrite: bool) -> None:
         )
 
 
+def _check_replaceable(folder: Path, overwrite: bool) -> None:
+    there = [p.name for p in folder.iterdir() if p.name != DONE]
+    if not (folder / DONE).is_file():
+        if there:
+            raise InputError(
+                f"{folder}: not empty, and holds no finished run ({DONE} is missing); choose another --out"
+            )
+        return
+    if not overwrite:
+        raise InputError(f"{folder}: holds a finished run; choose another --out or pass --overwrite")
+    made = (folder / DONE).read_text().splitlines()  # nothing where an earlier version wrote it
+    strange = sorted(name for name in there if made and name not in made and not name.startswith("."))
+    if strange:
+        raise InputError(f"{folder}: {strange[0]} is not of the run that is to be replaced; move it away")
+
+
 @contextmanager
 def output_folder(path: Path, key: str = "", *, overwrite: bool = False) -> Iterator[Path]:
-    """Stage a folder beside `path` and move it there when all of it is written, DONE last.
+    """Stage a folder beside `path` and move it there when all of it is written; DONE, last, lists it.
 
     With a key (what identifies the run) the staging folder outlives an interruption, and the
     next run with the same key finds what it holds, whatever ran in between; what other runs left
@@ -69,7 +81,7 @@ def output_folder(path: Path, key: str = "", *, overwrite: bool = False) -> Iter
         ) from error
     try:
         yield stage
-        (stage / DONE).write_text("")
+        (stage / DONE).write_text("".join(f"{name}\n" for name in sorted(p.name for p in stage.iterdir())))
         replaced = path.with_name(f"{prefix}replaced-{os.getpid()}")
         if path.exists():
             path.rename(replaced)  # whole until the new one takes its place

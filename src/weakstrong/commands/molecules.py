@@ -38,7 +38,8 @@ def pretrain(
 
     OUT gets model.safetensors, config.json, losses.csv, README.md (its card) and, last, DONE. A killed
     run resumes when the same command is given again, and ends, on a CPU, in the same weights. Runs on a
-    GPU if there is one, and under torchrun. The cache (WEAKSTRONG_CACHE) takes 0.8 kB a molecule, and
+    GPU if there is one, and under torchrun. A checkpoint is written every twentieth of the steps, but at
+    least 200 apart, and every ten minutes. The cache (WEAKSTRONG_CACHE) takes 0.8 kB a molecule, and
     max_tokens bytes a molecule and epoch. Needs the extra molecules.
 
     Example: weakstrong pretrain --corpus chembl.smi.gz --drop-invalid --hidden 32 --layers 2 --heads 2
@@ -67,8 +68,8 @@ def pretrain(
     column
         Column of a table, if several or none have smiles in the name.
     drop_invalid
-        Leave out SMILES that are invalid, too long or of other elements than the vocabulary's, and count
-        them, instead of refusing them.
+        Leave out SMILES that are invalid, too long or of other elements than the vocabulary's (H, B, C, N,
+        O, F, Si, P, S, Cl, Se, Br, I), and count them, instead of refusing them.
     max_tokens
         Longest molecule taken, in symbols.
     batch
@@ -172,7 +173,8 @@ def embed(
     model
         Folder that pretrain or convert made.
     smiles
-        .smi, .txt or .csv, plain or .gz, or .parquet.
+        .smi, .txt or .csv, plain or .gz, or .parquet. Molecules have at most 2,046 symbols; those longer
+        than any that the model was pretrained on are counted.
     out
         Features to write: .npy, float32.
     column
@@ -198,7 +200,7 @@ def embed(
     from weakstrong.data.tables import write_array, write_table
     from weakstrong.report.progress import meter
     from weakstrong.representations.smiles_bert import MAX_LENGTH, read_config
-    from weakstrong.representations.smiles_encoder import SmilesEncoder
+    from weakstrong.representations.smiles_encoder import SmilesEncoder, longer_than_trained
 
     check_file(out, overwrite, ".npy")
     check_file(table := out.with_suffix(".rows.csv"), overwrite)
@@ -216,6 +218,9 @@ def embed(
         write_table(pd.DataFrame({"row": rows, "smiles": kept}), table)
         reasons = ", ".join(f"{n} {reason}" for reason, n in dropped.items())
         print(f"left out: {reasons}; {table} says which rows of {smiles} are there")
+    longer, longest = longer_than_trained(model, kept)
+    if longer:
+        print(f"{longer} of {len(kept)} are longer than any the model was pretrained on ({longest} symbols)")
     print(f"written: {out} ({features.shape[0]} x {features.shape[1]})")
 
 

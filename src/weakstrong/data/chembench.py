@@ -99,7 +99,7 @@ def _base(folder: Path | None, name: str) -> Path:
         published = Published(
             UPSTREAM + f"{name}/{file}", f"sha256:{SHA256[file]}", f"chembench/{name}/{file}"
         )
-        path = fetch(published, "name a local ChemBench folder (--data, or WEAKSTRONG_DATA)")
+        path = fetch(published, "name a local ChemBench folder in WEAKSTRONG_DATA")
     return path.parents[1]
 
 

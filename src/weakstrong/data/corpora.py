@@ -12,7 +12,7 @@ import numpy as np
 from weakstrong.data.downloads import Published, fetch
 from weakstrong.data.row_cache import Meter, cached_rows
 from weakstrong.data.tables import read_table, text_column
-from weakstrong.errors import InputError
+from weakstrong.errors import InputError, quoted
 from weakstrong.records import file_hash
 
 # ChEMBL molecules, the training set of the GuacaMol benchmark (Brown et al. 2019).
@@ -163,15 +163,16 @@ def usable_rows(
     if at_fault.size and not drop_invalid:
         row, others = at_fault[0], at_fault.size - 1
         more = f" ({others} more row{'s are' if others > 1 else ' is'} at fault)" if others else ""
+        header = " (a header? leave it out)" if row == 0 and "smiles" in found.smiles[0].lower() else ""
         raise InputError(
-            f"{found.path}: row {row} (counted from 0): {found.smiles[row]!r}: "
-            f"{problem(found.smiles[row], max_tokens)[1]}{more}; "
+            f"{found.path}: row {row} (counted from 0): {quoted(found.smiles[row])}: "
+            f"{problem(found.smiles[row], max_tokens)[1]}{header}{more}; "
             "correct or remove it, or pass --drop-invalid to leave such rows out"
         )
     if at_fault.size == len(faults):
         raise InputError(
             f"{found.path}: no SMILES of it can be used "
-            f"(the first: {found.smiles[0]!r}: {problem(found.smiles[0], max_tokens)[1]})"
+            f"(the first: {quoted(found.smiles[0])}: {problem(found.smiles[0], max_tokens)[1]})"
         )
     counts = np.bincount(faults, minlength=len(FAULTS))
     return np.flatnonzero(faults == 0), {
@@ -198,7 +199,7 @@ def _column(path: Path, columns: list[str], wanted: str | None) -> str:
     if len(named) != 1:
         fault = "no column has" if not named else "several columns have"
         raise InputError(
-            f"{path}: {fault} 'smiles' in the name; name one with --column: {', '.join(columns)}"
+            f"{path}: {fault} 'smiles' in the name; name the column to read, one of {', '.join(columns)}"
         )
     return named[0]
 

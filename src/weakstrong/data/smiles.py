@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from rdkit import Chem, rdBase
 
+from weakstrong.errors import quoted
+
 # As the public MolBERT release: everything but the clean-up, which rewrites functional groups. It is made up
 # for where a molecule is not valid without it, as nitro groups written N(=O)=O.
 _AS_WRITTEN = Chem.SANITIZE_ALL ^ Chem.SANITIZE_CLEANUP
@@ -95,5 +97,5 @@ def problem(smiles: str, max_tokens: int) -> tuple[int, str]:
     try:
         length = len(tokenize([form]).ids)
     except ValueError as error:
-        return 2, str(error).removeprefix("row 0: ")
+        return 2, str(error).removeprefix(f"row 0: {quoted(form)} ")
     return (3, f"{length} tokens, more than {max_tokens}") if length > max_tokens else (0, "")

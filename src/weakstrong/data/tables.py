@@ -75,7 +75,9 @@ def read_table(
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except pd.errors.EmptyDataError as error:
         raise InputError(f"{path}: the table is empty; it needs a header line and rows") from error
-    except (ValueError, UnicodeError, EOFError, zlib.error) as error:
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not text in UTF-8; a gzipped table is to be named .csv.gz") from error
+    except (ValueError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: not a readable table ({_first_line(error)})") from error
     if len(frame) == 0:
         raise InputError(f"{path}: the table is empty; it has a header but no rows")

@@ -30,7 +30,7 @@ from weakstrong.records import (
     provenance,
     write_atomically,
 )
-from weakstrong.report.model_card import model_card
+from weakstrong.report.model_card import LAST, model_card
 from weakstrong.representations.smiles_bert import MAX_LENGTH, EncoderConfig, save_model
 
 LOSSES = "losses.csv"
@@ -126,7 +126,8 @@ def pretrain(
             )  # fmt: skip
         if not first:
             return {}
-        details = _details(corpus, settings, trained, command, versions)
+        details = _details(corpus, settings, trained, versions)
+        details |= {"command": command, "max_tokens": max_tokens}
         quantiles = torch.from_numpy(prepared.quantiles)
         save_model(folder, trained.model, quantiles, {"pretraining": details}, half=half)
         _write_losses(folder, trained.losses)
@@ -194,9 +195,9 @@ def _write_losses(folder: Path, log: list[dict[str, Any]]) -> None:
 
 
 def _details(
-    corpus: Corpus, settings: MaskedLM, trained: Trained, command: str, versions: dict[str, Any]
+    corpus: Corpus, settings: MaskedLM, trained: Trained, versions: dict[str, Any]
 ) -> dict[str, Any]:
-    tail = trained.losses[-10:]
+    tail = trained.losses[-LAST:]
     means = {name: sum(e[name] for e in tail) / len(tail) for name in ("masked_lm", "descriptors")}
     return {
         "corpus": {
@@ -212,7 +213,6 @@ def _details(
         "device": _device(trained.device, str(versions["machine"])),
         "processes": int(os.environ.get("WORLD_SIZE", "1")),
         "versions": versions,
-        "command": command,
     }
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+LAST = 10  # rows of the course of losses that "last losses" are means of
+
 
 def model_card(name: str, shape: Mapping[str, Any], pretraining: Mapping[str, Any]) -> str:
     """Card of an encoder that `pretrain` made.
@@ -24,17 +26,18 @@ def model_card(name: str, shape: Mapping[str, Any], pretraining: Mapping[str, An
     several = f", {processes} processes" if processes > 1 else ""
     minutes = pretraining["seconds"] / 60
     rows = {
-        "encoder": f"{shape['layers']} layers, {shape['heads']} heads, hidden {shape['hidden']}, "
-        f"intermediate {shape['intermediate']}, dropout {shape['dropout']:g}",
-        "corpus": f"{_code(corpus['name'])}, {corpus['molecules']:,} molecules (left out: {dropped}); "
-        f"sha256 `{corpus['sha256']}`",
-        "training": f"{settings['epochs']} epochs, {pretraining['steps']:,} steps of {settings['batch']} "
-        f"molecules, a random SMILES of each molecule in each epoch; AdamW, rate {settings['rate']:g}, "
-        f"weight decay {settings['weight_decay']:g}, seed {settings['seed']}",
+        "encoder": f"{_count(shape['layers'], 'layer')}, {_count(shape['heads'], 'head')}, "
+        f"hidden {shape['hidden']}, intermediate {shape['intermediate']}, dropout {shape['dropout']:g}",
+        "corpus": f"{_code(corpus['name'])}, {corpus['molecules']:,} molecules (left out: {dropped}) "
+        f"of at most {pretraining['max_tokens']} symbols; sha256 `{corpus['sha256']}`",
+        "training": f"{_count(settings['epochs'], 'epoch')}, {_count(pretraining['steps'], 'step')} of "
+        f"{settings['batch']} molecules, a random SMILES of each molecule in each epoch; AdamW, rate "
+        f"{settings['rate']:g}, weight decay {settings['weight_decay']:g}, seed {settings['seed']}",
         "arithmetic": "bfloat16 (autocast)" if settings["bf16"] else "float32",
         "loss": f"masked symbols + {settings['descriptor_weight']:g} × descriptors",
         "last losses": f"masked symbols {losses['masked_lm']:.3f} nats, descriptors "
-        f"{losses['descriptors']:.4f} (mean squared error of values in [0, 1])",
+        f"{losses['descriptors']:.4f} (mean squared error of values in [0, 1]); means of the last {LAST} "
+        "rows of losses.csv",
         "time": f"{minutes:.1f} minutes on {pretraining['device']}{several}",
         "versions": ", ".join(
             f"{key} {versions[key]}" for key in ("weakstrong", "torch", "transformers", "rdkit")
@@ -46,6 +49,10 @@ def model_card(name: str, shape: Mapping[str, Any], pretraining: Mapping[str, An
         f"# {name}\n\nA BERT encoder of Kekulé SMILES, pretrained on masked symbols and 200 RDKit "
         f"descriptors.\n\n| | |\n|---|---|\n{table}\n"
     )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _code(text: str) -> str:

@@ -37,6 +37,7 @@ _PREFIXES = {
 _WORDS = "model.bert.embeddings.word_embeddings.weight"
 _INTERMEDIATE = "model.bert.encoder.layer.0.intermediate.dense.weight"
 _HEADS_OF_WIDTH = {768: 12}
+_REMEDY = "give the MolBERT release's .ckpt file"
 _STARTS = (b"PK", b"\x80")  # of what torch.save writes, as a zip and before
 
 
@@ -68,7 +69,7 @@ def convert(
     hyper = {**_hparams_file(checkpoint), **_plain(content.get("hyper_parameters", content.get("hparams")))}
     state = content.get("state_dict")
     if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
-        raise InputError(f"{checkpoint}: holds no state_dict of tensors; give MolBERT's .ckpt file")
+        raise InputError(f"{checkpoint}: holds no state_dict of tensors; {_REMEDY}")
     config = _shape(state, hyper, heads, checkpoint)
     weights = _renamed(state, config, checkpoint)
     model = random_model(config, 0)
@@ -84,7 +85,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             if not file.read(2).startswith(_STARTS):
-                raise InputError(f"{path}: not a file that torch.save wrote; give MolBERT's .ckpt file")
+                raise InputError(f"{path}: not a file that torch.save wrote; {_REMEDY}")
         with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on protocols that torch reads all the same
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -95,9 +96,11 @@ def _read(path: Path) -> dict[str, Any]:
     except InputError:
         raise
     except Exception as error:  # a damaged file can fail in any way
-        raise InputError(f"{path}: not a readable checkpoint ({type(error).__name__})") from error
+        raise InputError(
+            f"{path}: not a readable checkpoint ({type(error).__name__}); get it again"
+        ) from error
     if not isinstance(content, dict):
-        raise InputError(f"{path}: holds no dict with a state_dict; give MolBERT's .ckpt file")
+        raise InputError(f"{path}: holds no dict with a state_dict; {_REMEDY}")
     return content
 
 
@@ -109,7 +112,7 @@ def _asked_for(error: Exception) -> str:
             return (
                 f"it asks for {text.split(mark)[1].split()[0]}, which weights need not; nothing of it was run"
             )
-    return "it holds more than tensors and plain values, or is damaged; nothing of it was run"
+    return "it holds more than tensors and plain values, or is damaged; nothing of it was run; get it again"
 
 
 def _hparams_file(checkpoint: Path) -> dict[str, Any]:
@@ -138,9 +141,10 @@ def _shape(
 ) -> EncoderConfig:
     for name in (_WORDS, _INTERMEDIATE):
         if name not in state:
-            raise InputError(f"{path}: key {name} is missing")
+            raise InputError(f"{path}: key {name} is missing; {_REMEDY}")
         if state[name].ndim != 2:
-            raise InputError(f"{path}: key {name} has shape {tuple(state[name].shape)}, not two dimensions")
+            shape = tuple(state[name].shape)
+            raise InputError(f"{path}: key {name} has shape {shape}, not two dimensions; {_REMEDY}")
     hidden = state[_WORDS].shape[1]
     layers = {name.split(".")[4] for name in state if name.startswith("model.bert.encoder.layer.")}
     known = hyper.get("num_attention_heads", 2 if hyper.get("tiny") else _HEADS_OF_WIDTH.get(hidden))
@@ -165,7 +169,7 @@ def _renamed(state: Mapping[str, torch.Tensor], config: EncoderConfig, path: Pat
     expected = {_released(name): tensor for name, tensor in ours.items()}
     expected[_INVERSE] = SinusoidalPositions(config.hidden).inverse
     expected[_LM_BIAS] = ours["masked_lm_head.decoder.bias"]
-    check_keys(state, expected, path)
+    check_keys(state, expected, path, _REMEDY)
     if not torch.allclose(state[_INVERSE].float(), expected[_INVERSE], rtol=1e-4):
         raise InputError(f"{path}: key {_INVERSE} holds other frequencies than 10000^(-2i/{config.hidden})")
     if not torch.equal(state[_LM_BIAS], state[_DECODER_BIAS]):

@@ -25,6 +25,7 @@ from weakstrong.representations.descriptors import NAMES
 from weakstrong.representations.tokens import PAD, VOCABULARY
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+_REMEDY = "copy the folder again, or make the model anew"
 MAX_LENGTH = 2048  # tokens, [CLS] and [SEP] included; positions have no limit of their own
 
 
@@ -213,10 +214,13 @@ def load_model(folder: Path) -> PretrainingModel:
     path = folder / WEIGHTS
     try:
         weights = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{path}: no readable safetensors file ({_one_line(error)})") from error
+    except OSError as error:
+        fault = "cannot be read" if path.exists() else "is not there"
+        raise InputError(f"{path}: {fault}; {_REMEDY}") from error
+    except SafetensorError as error:
+        raise InputError(f"{path}: no whole safetensors file ({_one_line(error)}); {_REMEDY}") from error
     weights.pop("descriptor_quantiles", None)
-    check_keys(weights, model.state_dict(), path)
+    check_keys(weights, model.state_dict(), path, _REMEDY)
     model.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
     return model.eval()
 
@@ -237,7 +241,7 @@ def read_config(folder: Path) -> EncoderConfig:
             f"{folder}: holds no model ({CONFIG}: {error.strerror}); name one made by pretrain or convert"
         ) from error
     except ValueError as error:
-        raise InputError(f"{path}: no readable JSON ({error})") from error
+        raise InputError(f"{path}: no readable JSON ({error}); {_REMEDY}") from error
     if not isinstance(found, dict) or found.get("architecture") != "smiles-bert":
         raise InputError(
             f"{path}: not the configuration of a SMILES encoder (architecture is not smiles-bert)"
@@ -245,14 +249,16 @@ def read_config(folder: Path) -> EncoderConfig:
     names = EncoderConfig.__dataclass_fields__
     missing = [name for name in names if name not in found]
     if missing:
-        raise InputError(f"{path}: {missing[0]} is missing")
+        raise InputError(f"{path}: {missing[0]} is missing; {_REMEDY}")
     try:
         return EncoderConfig(**{name: found[name] for name in names})
     except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+        raise InputError(f"{path}: {error}; {_REMEDY}") from error
 
 
-def check_keys(weights: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor], path: Path) -> None:
+def check_keys(
+    weights: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor], path: Path, remedy: str
+) -> None:
     """Refuse weights with another set of names or shapes, or with values that are not finite.
 
     Raises
@@ -262,16 +268,15 @@ def check_keys(weights: Mapping[str, torch.Tensor], expected: Mapping[str, torch
     """
     for name in expected:
         if name not in weights:
-            raise InputError(f"{path}: key {name} is missing")
+            raise InputError(f"{path}: key {name} is missing; {remedy}")
     for name, tensor in weights.items():
         if name not in expected:
-            raise InputError(f"{path}: key {name} is unexpected")
+            raise InputError(f"{path}: key {name} is unexpected; {remedy}")
         if tensor.shape != expected[name].shape:
-            raise InputError(
-                f"{path}: key {name} has shape {tuple(tensor.shape)}, not {tuple(expected[name].shape)}"
-            )
+            shapes = f"{tuple(tensor.shape)}, not {tuple(expected[name].shape)}"
+            raise InputError(f"{path}: key {name} has shape {shapes}; {remedy}")
         if not tensor.isfinite().all():
-            raise InputError(f"{path}: key {name} holds values that are not finite")
+            raise InputError(f"{path}: key {name} holds values that are not finite; {remedy}")
 
 
 def _bert_config(config: EncoderConfig) -> BertConfig:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from weakstrong.data.row_cache import Meter, cached_rows
-from weakstrong.errors import InputError
+from weakstrong.errors import InputError, quoted
 from weakstrong.representations.smiles_transformer import SmilesTransformer, texts
 
 POOLINGS = ("cls", "mean", "mean+cls")
@@ -108,7 +108,7 @@ class SmilesEncoder(SmilesTransformer):
             finite = np.isfinite(found).all(axis=1)
             if not finite.all():
                 text = block[int(np.argmin(finite))]
-                raise InputError(f"{folder}: its weights give {text!r} features that are not finite")
+                raise InputError(f"{folder}: its weights give {quoted(text)} features that are not finite")
             return found
 
         both = cached_rows(
@@ -136,10 +136,34 @@ class SmilesEncoder(SmilesTransformer):
 
 def initial_seed(folder: Path) -> int:
     """Seed that the pretraining of a model started from; 0 where the folder does not say."""
+    return _number(folder, "pretraining", "settings", "seed")
+
+
+def longer_than_trained(folder: Path, smiles: Sequence[str]) -> tuple[int, int]:
+    """How many molecules are longer than any that a model was pretrained on, and how long those were.
+
+    Returns
+    -------
+    longer : int
+    longest : int
+        In symbols; 0, with 0 molecules, where the folder does not say.
+    """
+    from weakstrong.data.corpora import fault_codes
+    from weakstrong.data.smiles import FAULTS
+
+    longest = _number(folder, "pretraining", "max_tokens")
+    if not longest:
+        return 0, 0
+    may_be = [s for s in smiles if 2 * len(s) > longest]  # Kekulé forms have more symbols, but not twice
+    return int(np.count_nonzero(fault_codes(may_be, longest, workers=1) == FAULTS.index("too long"))), longest
+
+
+def _number(folder: Path, *names: str) -> int:
+    """A whole number of a model's configuration; 0 where it is not there."""
     from weakstrong.representations.smiles_bert import CONFIG
 
     found = json.loads((folder / CONFIG).read_text())
-    for name in ("pretraining", "settings", "seed"):
+    for name in names:
         found = found.get(name) if isinstance(found, dict) else None
     return found if isinstance(found, int) and 0 <= found < 2**32 else 0
 
@@ -161,7 +185,7 @@ def usable_smiles(given: Any, *, meter: Meter | None = None) -> list[str]:
     if at_fault.size:
         text = smiles[at_fault[0]]
         fault = problem(text, MAX_LENGTH - 2)[1]
-        raise InputError(f"row {at_fault[0]} (counted from 0): {text!r}: {fault}; correct or remove it")
+        raise InputError(f"row {at_fault[0]} (counted from 0): {quoted(text)}: {fault}; correct or remove it")
     return smiles
 
 
@@ -197,7 +221,7 @@ def encode(encoder: Any, forms: Sequence[str], *, bf16: bool = False) -> np.ndar
                 features[rows] = _batch(encoder, torch.from_numpy(tokens.padded(rows)).to(device))
             except torch.OutOfMemoryError:
                 if len(rows) == 1:
-                    raise InputError(f"not memory enough for {forms[rows[0]]}; use a CPU") from None
+                    raise InputError(f"not memory enough for {quoted(forms[rows[0]])}; use a CPU") from None
                 batches += np.array_split(rows, 2)
     return features
 

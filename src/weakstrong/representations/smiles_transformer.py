@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
 
-from weakstrong.errors import InputError
+from weakstrong.errors import InputError, quoted
 
 
 class SmilesTransformer(TransformerMixin, BaseEstimator):
@@ -148,7 +148,7 @@ def checked_smiles(given: Any) -> list[str]:
             molecule = Chem.MolFromSmiles(text) if len(text.split()) == 1 else None
             if molecule is None or not molecule.GetNumAtoms():
                 raise InputError(
-                    f"row {row} (counted from 0): {text!r} is no valid SMILES; correct or remove it"
+                    f"row {row} (counted from 0): {quoted(text)} is no valid SMILES; correct or remove it"
                 )
     return found
 
@@ -170,5 +170,5 @@ def texts(given: Any) -> list[str]:
         )
     for row, text in enumerate(array):
         if not isinstance(text, str):
-            raise InputError(f"row {row} (counted from 0): {text!r} is no text; correct or remove it")
+            raise InputError(f"row {row} (counted from 0): {quoted(text)} is no text; correct or remove it")
     return [text.strip() for text in array]

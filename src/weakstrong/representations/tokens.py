@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from weakstrong.errors import InputError
+from weakstrong.errors import InputError, quoted
 
 SPECIAL = ("[PAD]", "[CLS]", "[SEP]", "[MASK]")
 PAD, CLS, SEP, MASK = range(4)
@@ -91,7 +91,9 @@ def _block(smiles: Sequence[str], first: int) -> tuple[np.ndarray, np.ndarray]:
         text = np.frombuffer(("\n".join(smiles) + "\n").encode("ascii"), dtype=np.uint8)
     except UnicodeEncodeError as error:
         row = error.object[: error.start].count("\n")
-        raise InputError(f"row {first + row}: {smiles[row]!r} has a character that no SMILES has") from error
+        raise InputError(
+            f"row {first + row}: {quoted(smiles[row])} has a character that no SMILES has"
+        ) from error
     ids = _SINGLE[text]
     breaks = text == _BREAK
     kept = ~breaks
@@ -102,13 +104,12 @@ def _block(smiles: Sequence[str], first: int) -> tuple[np.ndarray, np.ndarray]:
     kept[found] = False
     if len(smiles) != np.count_nonzero(breaks):
         row = next(i for i, s in enumerate(smiles) if "\n" in s)
-        raise InputError(f"row {first + row}: {smiles[row]!r} holds a line break")
+        raise InputError(f"row {first + row}: {quoted(smiles[row])} holds a line break")
     unknown = np.flatnonzero((ids == _UNKNOWN) & kept)
     if unknown.size:
         row = int(np.count_nonzero(breaks[: unknown[0]]))
-        raise InputError(
-            f"row {first + row}: {smiles[row]} has {_symbol(text, unknown[0])!r}, outside the vocabulary"
-        )
+        symbol = _symbol(text, unknown[0])
+        raise InputError(f"row {first + row}: {quoted(smiles[row])} has {symbol!r}, outside the vocabulary")
     return ids[kept], np.diff(np.cumsum(kept)[breaks], prepend=0)
 
 
