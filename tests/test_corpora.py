@@ -79,7 +79,7 @@ def test_what_cannot_be_used_is_refused_by_row_and_text_or_dropped_and_counted(
         ("a.smi", b"bad\nworse\n", "row 0"),
         ("a.smi", b"SMILES name\nCCO ethanol\n", r"row 0 .*a header\? leave it out"),
         ("a.smi", b"CCO\n" + b"C" * 5000 + b"\n", r"row 1 .{0,130}5000 tokens"),
-        ("a.csv", gzip.compress(b"smiles\nCCO\n", mtime=0), r"named \.csv\.gz"),
+        ("a.csv", gzip.compress(b"smiles\nCCO\n", mtime=0), r"name it \.csv\.gz"),
     ],
 )
 def test_other_files_are_one_line(tmp_path: Path, name: str, content: bytes, message: str) -> None:

@@ -4,8 +4,9 @@ After Charikar, Pabbaraju and Shiragur, "Quantifying the Gain in Weak-to-Strong 
 (2024): what a strong model gains when it is trained on a weaker model's labels.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from weakstrong.lazy import lazy_names
 
 if TYPE_CHECKING:
     from weakstrong.errors import InputError as InputError
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Names are imported when first used: scikit-learn alone takes most of a second to load.
 _HOME = {
     "ConvexHull": "heads",
     "Gain": "gain",
@@ -43,13 +43,4 @@ _HOME = {
     "weak_to_strong": "estimator",
 }
 __all__ = sorted(_HOME)  # noqa: PLE0605
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(import_module(f"weakstrong.{_HOME[name]}"), name)
-    raise AttributeError(f"module 'weakstrong' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
+__getattr__, __dir__ = lazy_names(__name__, _HOME)

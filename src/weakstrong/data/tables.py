@@ -76,7 +76,9 @@ def read_table(
     except pd.errors.EmptyDataError as error:
         raise InputError(f"{path}: the table is empty; it needs a header line and rows") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not text in UTF-8; a gzipped table is to be named .csv.gz") from error
+        raise InputError(
+            f"{path}: not text in UTF-8; save it so, or name it .csv.gz if it is gzipped"
+        ) from error
     except (ValueError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: not a readable table ({_first_line(error)})") from error
     if len(frame) == 0:

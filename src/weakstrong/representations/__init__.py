@@ -1,7 +1,8 @@
 """Representations h: frozen maps from inputs to features."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from weakstrong.lazy import lazy_names
 
 if TYPE_CHECKING:
     from weakstrong.representations.smiles_encoder import SmilesEncoder as SmilesEncoder
@@ -15,12 +16,4 @@ _HOME = {
 }
 __all__ = sorted(_HOME)  # noqa: PLE0605
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazy_names(__name__, _HOME)
