@@ -174,9 +174,9 @@ def overview(record: Mapping[str, Any]) -> str:
     return (
         "# Models\n\nEncoders of SMILES, pretrained by `python models/make.py`: `weak-8` to `weak-96` "
         "(2 layers, the number is the width) and `strong`. Weights are float16 safetensors; each folder's "
-        "README is its card. The weak ones were trained two at a time, a thread each. \n\n"
-        "The corpus is 837,711 molecules of ChEMBL, ordered by the MD5 of their SMILES and made without those of "
-        "the three sets: `weakstrong leakage` finds none of their 1,128, 642 and 4,200 in it, at any of its "
+        "README is its card. The weak ones were trained two at a time, a thread each.\n\n"
+        "The corpus is 837,711 molecules of ChEMBL, ordered by the MD5 of their SMILES and made without those "
+        "of the three sets: `weakstrong leakage` finds none of their 1,128, 642 and 4,200 in it, at any of its "
         "levels. It is not in this repository; another (`guacamol`) makes other weights.\n\n"
         "Test RMSE of ridge probes on frozen features, mean over the splits 122, 123, 124; pooling (cls or "
         "mean+cls) and strength chosen on train and valid rows. Differences have 95% intervals from a paired "
