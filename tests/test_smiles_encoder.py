@@ -171,10 +171,13 @@ def test_seeds_out_of_range_are_one_line(command, folder: Path, tmp_path: Path, 
     assert ran.err.count("\n") == 1
 
 
-def test_ecfp_counts_are_rdkits(molecules: list[str]) -> None:
-    generator = AllChem.GetMorganGenerator(radius=2, fpSize=2048)
+@pytest.mark.parametrize("options", [{}, {"radius": 0}, {"radius": 3, "n_features": 100}], ids=str)
+def test_ecfp_counts_are_rdkits(molecules: list[str], options: dict[str, int]) -> None:
+    generator = AllChem.GetMorganGenerator(
+        radius=options.get("radius", 2), fpSize=options.get("n_features", 2048)
+    )
     expected = [list(generator.GetCountFingerprint(Chem.MolFromSmiles(s))) for s in molecules[::25]]
-    np.testing.assert_array_equal(ECFPCounts().transform(molecules[::25]), expected)
+    np.testing.assert_array_equal(ECFPCounts(**options).transform(molecules[::25]), expected)
     assert ECFPCounts(n_features=np.int64(9)).transform([]).shape == (0, 9)
 
 

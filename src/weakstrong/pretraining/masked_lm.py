@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -277,8 +278,9 @@ def _is_whole(checkpoint: Path) -> bool:
         json.loads((checkpoint / "trainer_state.json").read_text())  # the last that the first process writes
     except (OSError, ValueError):
         return False
-    return all(
-        (checkpoint / n).is_file() for n in ("model.safetensors", "optimizer.pt", "scheduler.pt", *states)
+    # Other processes write their states at their own pace; what torch saves is a zip, whose end comes last.
+    return (checkpoint / "model.safetensors").is_file() and all(
+        zipfile.is_zipfile(checkpoint / name) for name in ("optimizer.pt", "scheduler.pt", *states)
     )
 
 
