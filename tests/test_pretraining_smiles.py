@@ -122,6 +122,9 @@ def test_an_interrupted_run_ends_in_the_same_weights(
     whole = train(corpus, SHAPE, settings, tmp_path / "whole")
     assert whole.losses[-1]["masked_lm"] < 0.8 * whole.losses[0]["masked_lm"]
     assert whole.losses[-1]["descriptors"] < whole.losses[0]["descriptors"]
+    for entry in whole.losses:
+        weighted = entry["masked_lm"] + settings.descriptor_weight * entry["descriptors"]
+        assert entry["loss"] == pytest.approx(weighted, abs=1e-3)
 
     done = 0
 
