@@ -139,7 +139,7 @@ def initial_seed(folder: Path) -> int:
     return _number(folder, "pretraining", "settings", "seed")
 
 
-def longer_than_trained(folder: Path, smiles: Sequence[str]) -> tuple[int, int]:
+def longer_than_trained(folder: Path, smiles: list[str]) -> tuple[int, int]:
     """How many molecules are longer than any that a model was pretrained on, and how long those were.
 
     Returns
@@ -154,8 +154,7 @@ def longer_than_trained(folder: Path, smiles: Sequence[str]) -> tuple[int, int]:
     longest = _number(folder, "pretraining", "max_tokens")
     if not longest:
         return 0, 0
-    may_be = [s for s in smiles if 2 * len(s) > longest]  # Kekulé forms have more symbols, but not twice
-    return int(np.count_nonzero(fault_codes(may_be, longest, workers=1) == FAULTS.index("too long"))), longest
+    return int(np.count_nonzero(fault_codes(smiles, longest) == FAULTS.index("too long"))), longest
 
 
 def _number(folder: Path, *names: str) -> int:
