@@ -79,7 +79,8 @@ BENCHMARK = json.loads((ROOT / "benchmarks" / "results" / "heads.json").read_tex
 def test_tables_are_those_of_the_records() -> None:
     shown = script("results/study/run.py").front_tables() | script("results/synthetic/run.py").front_tables()
     shown["benchmark"] = script("benchmarks/heads.py").table(BENCHMARK)
-    for name in ("synthetic", "molecules"):
+    shown |= script("results/molecules/run.py").front_tables()
+    for name in ("synthetic", "molecules", "supervision"):
         record = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
         lines = script(f"benchmarks/{name}.py").table(record)
         shown[f"benchmark {name}"] = [line for line in lines if line]

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from weakstrong.commands.options import Count
+from weakstrong.errors import InputError
 
 
 def reproduce(
@@ -18,38 +19,54 @@ def reproduce(
     solver: Literal["exact", "gradient"] | None = None,
     changes: Annotated[tuple[str, ...], Parameter(name="--set", negative="", show_default=False)] = (),
     config: Path | None = None,
+    strong: str | None = None,
+    models: Path | None = None,
+    data: Path | None = None,
     workers: Count | None = None,
     catalogue: Annotated[bool, Parameter(name="--list", negative="", show_default=False)] = False,
 ) -> None:
     """Reproduce the paper's experiments: the six synthetic figures, or the targets named.
 
-    OUT gets a folder for every target, with config.toml, tasks.csv (a row for each seed and task),
-    summary.json, figure.png and, last, DONE; and a README.md with every figure and the paper's
-    claims beside what came out. A killed run resumes; a finished target is left as it is unless its
-    settings or the code changed. Most need the extra nn (torch).
+    OUT gets a folder for every target, with config.toml, tasks.csv (a row for each seed and task; on
+    molecules for each division and pair of models, and table.csv), summary.json, figure.png and, last, DONE;
+    and a README.md with every figure and the paper's claims beside what came out. A killed run resumes; a
+    finished target is left as it is unless its settings or the code changed. Most need the extra nn
+    (torch), those on molecules the extra molecules.
 
     Example: weakstrong reproduce
 
     Example: weakstrong reproduce fig2b fig3c --seeds 20 --set pretraining_rows=500 --out record
 
+    Example: weakstrong reproduce fig2d fig2e fig2f table1 table2 table3 --strong molbert --out molecules
+
     Parameters
     ----------
     targets
-        fig2a, fig2b, fig2c, fig3a, fig3b, fig3c (these if none is named), nonconvex-tanh,
+        fig2a, fig2b, fig2c, fig3a, fig3b, fig3c (these if none is named); on molecules fig2d (ESOL), fig2e
+        (FreeSolv), fig2f (Lipop), table1 (Lipop), table2 (ESOL), table3 (FreeSolv); nonconvex-tanh,
         nonconvex-relu, nonconvex-sigmoid, nonconvex-mlp, theorem2, figure1: --list describes them.
     out
         Folder of the records, and of what lets a run resume (.weakstrong-cache).
     seeds
-        How many seeds, each a world of its own. [default: 6; figure1: 1]
+        How many seeds, each a world of its own; on molecules a division of each split's training rows.
+        [default: 6; figure1: 1; on molecules: 20]
     seed
         The first of them. [default: 0]
     solver
         Heads by exact projection, or by Adam as in the paper. [default: exact; nonconvex-*: gradient]
     changes
-        Another setting as key=value, say tasks=50 or pretraining_rows=250; repeat it for several. Every
-        config.toml shows them all, `weakstrong.experiments.config` explains them.
+        Another setting as key=value, say tasks=50, pretraining_rows=250 or, on molecules, swap_roles=true,
+        pooling=mean+cls, true_labels=50; repeat it for several. `weakstrong.experiments.config` explains
+        them.
     config
         TOML file with settings, a record's config.toml for instance; flags override it.
+    strong
+        On molecules, the student's representation: a folder that convert or pretrain made (MolBERT's, say),
+        a model of the models folder, or a file of features in the set's order. [default: strong]
+    models
+        Folder of encoders. [default: models, here, then in the clone that this package is of]
+    data
+        ChemBench folder; the environment variable WEAKSTRONG_DATA names one too. [default: downloaded]
     workers
         Processes; numbers do not depend on it. [default: one a core]
     catalogue
@@ -63,11 +80,17 @@ def reproduce(
     if catalogue:
         show(targets_table([(n, t.default, t.needs, t.title, t.claim) for n, t in TARGETS.items()]))
         return
-    given = {k: v for k, v in {"seeds": seeds, "seed": seed, "solver": solver}.items() if v is not None}
+    settings = {"seeds": seeds, "seed": seed, "solver": solver, "strong": strong}
+    given = {k: v for k, v in settings.items() if v is not None}
     configs = resolve(targets, given, changes, config)
+    for flag, folder in (("--models", models), ("--data", data)):
+        if folder is not None and not any(config.extra == "molecules" for config in configs.values()):
+            raise InputError(f"{flag} {folder}: none of {', '.join(configs)} is on molecules; leave it out")
+    from weakstrong.experiments.molecules.inputs import Places
     from weakstrong.experiments.reproduce import reproduce as run_targets
     from weakstrong.report.progress import meter
 
-    outcomes = run_targets(configs, out, meter=meter, workers=workers)
+    places = Places(models, data)
+    outcomes = run_targets(configs, out, places=places, meter=meter, workers=workers)
     show(reproduced_table([(o.name, o.summary, ours(o.summary), o.recomputed) for o in outcomes]))
     print(f"written: {out} (README.md shows every figure)")

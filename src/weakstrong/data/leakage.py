@@ -39,17 +39,27 @@ def leakage(
         connectivity layer of the InChIKey, which is blind to stereo, isotopes and protonation too.
         Rows that RDKit cannot read occur nowhere.
     """
-    depends_on = ("data/leakage.py", RDKIT)
     sought, found = (
-        cached_rows(
-            identities, list(s), depends_on=depends_on, meter=meter, description=what, workers=workers
-        )
+        identities_of(s, meter, what, workers)
         for s, what in ((smiles, "molecules"), (reference, "reference"))
     )
     occurs = {
         level: np.isin(sought[:, i], found[:, i]) & (sought[:, i] != 0) for i, level in enumerate(LEVELS)
     }
     return pd.DataFrame({"smiles": list(smiles), **occurs})
+
+
+def identities_of(
+    smiles: Sequence[str],
+    meter: Meter | None = None,
+    description: str = "molecules",
+    workers: int | None = None,
+) -> np.ndarray:
+    """`identities`, from the cache where they were computed before."""
+    return cached_rows(
+        identities, list(smiles), depends_on=("data/leakage.py", RDKIT), meter=meter, description=description,
+        workers=workers,
+    )  # fmt: skip
 
 
 def identities(smiles: Sequence[str]) -> np.ndarray:

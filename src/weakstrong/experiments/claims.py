@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import Any
 
+from weakstrong.experiments.molecules.claims import molecule_verdict
 from weakstrong.experiments.targets import Target
+from weakstrong.experiments.verdicts import (
+    CLOSE,
+    FIT,
+    ROUGH_FIT,
+    ROUGH_SLOPE,
+    Verdict,
+    gain_is_misfit,
+    interval,
+)
 
-_CLOSE, _FIT = 0.1, 0.9
-_ROUGH_SLOPE, _ROUGH_FIT = 0.5, 0.5
 _MOST = 0.9
 _RATE_OF_N = -0.25
 _ROUNDING = 1e-9
 
 RULES = (
-    f"Rules: for gain = ± misfit, *yes* where over seeds the median slope is within {_CLOSE} of ±1 and the "
-    f"median R² of gain = ± misfit, nothing fitted, is at least {_FIT}; *partly* where the slope has the "
-    f"right sign and is more than {_ROUGH_SLOPE}, and R² is at least {_ROUGH_FIT}. A seed reverses where "
+    f"Rules: for gain = ± misfit, *yes* where over seeds the median slope is within {CLOSE} of ±1 and the "
+    f"median R² of gain = ± misfit, nothing fitted, is at least {FIT}; *partly* where the slope has the "
+    f"right sign and is more than {ROUGH_SLOPE}, and R² is at least {ROUGH_FIT}. A seed reverses where "
     f"mean gain and slope are negative: *yes* from {_MOST:.0%} of the seeds, *no* up to {1 - _MOST:.0%}. "
     "Theorem 2: law 4, the theorem with constants, never broken, and the shortfall falls with n at least as "
     "fast as n^-¼. Figure 1: a right angle for the subspace, no acute one for the ball, to rounding. In "
@@ -24,15 +32,11 @@ RULES = (
 )
 
 
-class Verdict(NamedTuple):
-    """What came out, in words, and whether that agrees with the claim: yes, partly or no."""
-
-    ours: str
-    agrees: str
-
-
 def verdict(target: Target, summary: dict[str, Any]) -> Verdict:
     """Compare a target's statistics with its claim."""
+    if "by_heads" in summary:
+        assert target.expects is not None
+        return molecule_verdict(summary, target.expects)
     if target.expects == "reversal":
         return _reversal(summary)
     if target.expects is not None:
@@ -44,17 +48,12 @@ def _line(summary: dict[str, Any], sign: int) -> Verdict:
     found = summary["over_seeds"]
     fit_name = "r2_misfit" if sign > 0 else "r2_minus_misfit"
     slope, fit = found["slope"]["median"] * sign, found[fit_name]["median"]
-    agrees = "no"
-    if slope > _ROUGH_SLOPE and fit >= _ROUGH_FIT:
-        agrees = "partly"
-    if abs(slope - 1) <= _CLOSE and fit >= _FIT:
-        agrees = "yes"
     relation = "misfit" if sign > 0 else "−misfit"
     said = f"slope {interval(found['slope'])}, R² of gain = {relation} {interval(found[fit_name])}"
     said += f"; ceiling error / misfit {interval(found['ceiling_over_misfit'])}"
     if "optimizer_gap" in summary:
         said += f"; the student's optimizer missed {summary['optimizer_gap']:.2%} of the labels' variance"
-    return Verdict(said, agrees)
+    return Verdict(said, gain_is_misfit(slope, fit))
 
 
 def _reversal(summary: dict[str, Any]) -> Verdict:
@@ -88,9 +87,3 @@ def _projection(summary: dict[str, Any]) -> Verdict:
 
 def _yes(holds: bool) -> str:
     return "yes" if holds else "no"
-
-
-def interval(found: dict[str, float]) -> str:
-    """Median with its interval, if there are seeds enough for one."""
-    bounds = f" [{found['low']:.2f}, {found['high']:.2f}]" if isfinite(found["low"]) else ""
-    return f"{found['median']:.2f}{bounds}"

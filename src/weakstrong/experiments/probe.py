@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from weakstrong.data.chembench import MoleculeSet
+from weakstrong.experiments.bootstrap import cluster_weights, interval
 
 _STRENGTHS = np.logspace(-2, 6, 33)
 
@@ -84,17 +85,9 @@ def difference(
     seed : int
     """
     tested = a.squared_errors.notna()
-    _, of_row = np.unique(clusters, return_inverse=True)
-    members = np.unique(of_row[tested.any(axis=1)])
-    counts = np.random.default_rng(seed).multinomial(
-        len(members), np.full(len(members), 1 / len(members)), size=resamples
-    )
-    weights = np.zeros((resamples, of_row.max() + 1))
-    weights[:, members] = counts
-    weights = weights[:, of_row]
+    weights = cluster_weights(clusters, tested.any(axis=1), resamples, seed)
     drawn = _rmse(a, tested, weights) - _rmse(b, tested, weights)
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return Difference(a.rmse - b.rmse, float(low), float(high))
+    return Difference(a.rmse - b.rmse, *interval(drawn))
 
 
 def _rmse(probe: Probe, tested: pd.DataFrame, weights: np.ndarray) -> np.ndarray:

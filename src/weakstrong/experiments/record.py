@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import singledispatch
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,23 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from weakstrong.experiments.claims import verdict
-from weakstrong.experiments.config import Figure1Config, TargetConfig, Theorem2Config, WeakToStrongConfig
+from weakstrong.experiments.config import (
+    Figure1Config,
+    MoleculesConfig,
+    TargetConfig,
+    Theorem2Config,
+    WeakToStrongConfig,
+)
 from weakstrong.experiments.figure1 import slices
+from weakstrong.experiments.molecules.claims import molecule_verdicts, strong_model
+from weakstrong.experiments.molecules.statistics import by_division, flat_table, summarize_molecules
 from weakstrong.experiments.rows import kept_rows
 from weakstrong.experiments.statistics import allowance, of_figure_1, of_theorem_2, over_seeds, shortfall
 from weakstrong.experiments.tables import summary_of_record
 from weakstrong.experiments.targets import TARGETS, Target
 from weakstrong.records import output_folder, provenance, to_json, to_toml, write_atomically
 from weakstrong.report.figures import png
+from weakstrong.report.molecule_figures import molecules_figure, ranking_figure
 from weakstrong.report.paper_figures import figure1_figure, tasks_figure, theorem2_figure
 from weakstrong.report.progress import Advance
 
@@ -31,12 +41,15 @@ class Run:
     name : str
     config : TargetConfig
     key : str
-        What the record follows from: settings, code and libraries.
+        What the record follows from: settings, code, libraries and the content of files.
+    content : dict
+        That content: `weakstrong.experiments.molecules.inputs.contents`.
     """
 
     name: str
     config: TargetConfig
     key: str
+    content: dict[str, Any] = field(default_factory=dict)
 
     @property
     def target(self) -> Target:
@@ -57,45 +70,96 @@ def write_record(run: Run, files: list[Path], out: Path, libraries: dict[str, st
     summary: dict[str, Any] = {
         "target": run.name,
         "title": run.target.title,
-        "note": run.target.note,
+        "note": strong_model(run.content["strong"], run.config.model_dump()["strong"])
+        if run.content
+        else run.target.note,
         "seeds": run.config.seeds,
         "changed": {key: value for key, value in used.items() if value != own[key]},
     }
     summary |= summarize(run.config, frame)
     found = verdict(run.target, summary)
     summary |= {"claim": run.target.claim, "ours": found.ours, "agrees": found.agrees}
+    if "by_heads" in summary and run.target.expects is not None:
+        of_heads = molecule_verdicts(summary, run.target.expects)
+        summary["verdicts"] = {heads: verdict._asdict() for heads, verdict in of_heads.items()}
     summary |= {"key": run.key, "provenance": {**provenance(), **libraries}}
     with output_folder(out / run.name, overwrite=True) as stage:
         settings = {"target": run.name, **run.config.model_dump()}
         write_atomically(stage / "config.toml", to_toml(settings).encode())
-        write_atomically(stage / "tasks.csv", frame.to_csv(index=False).encode())
-        write_atomically(stage / "figure.png", png(draw(run, frame, summary)))
+        for name, table in tables(run.config, frame, summary).items():
+            write_atomically(stage / name, table.encode())
+        write_atomically(stage / "figure.png", png(draw(run.config, run, frame, summary)))
         write_atomically(stage / "summary.json", to_json(summary).encode())
     advance(1)
 
 
+@singledispatch
 def summarize(config: TargetConfig, frame: pd.DataFrame) -> dict[str, Any]:
     """Statistics of a target's rows."""
-    if isinstance(config, WeakToStrongConfig):
-        found = over_seeds(frame)
-        if config.solver == "gradient":
-            found["optimizer_gap"] = found["over_seeds"]["mean_excess_loss"]["median"]
-        if config.heads != "linear":  # law 3 is of convex classes
-            del found["law_3"]
-        return found
-    if isinstance(config, Theorem2Config):
-        return of_theorem_2(frame, config.complexity)
+    raise TypeError(f"no such experiment: {type(config).__name__}")
+
+
+@summarize.register
+def _(config: WeakToStrongConfig, frame: pd.DataFrame) -> dict[str, Any]:
+    found = over_seeds(frame)
+    if config.solver == "gradient":
+        found["optimizer_gap"] = found["over_seeds"]["mean_excess_loss"]["median"]
+    if config.heads != "linear":  # law 3 is of convex classes
+        del found["law_3"]
+    return found
+
+
+@summarize.register
+def _(config: Theorem2Config, frame: pd.DataFrame) -> dict[str, Any]:
+    return of_theorem_2(frame, config.complexity)
+
+
+@summarize.register
+def _(config: Figure1Config, frame: pd.DataFrame) -> dict[str, Any]:
     return of_figure_1(frame)
 
 
-def draw(run: Run, frame: pd.DataFrame, summary: dict[str, Any]) -> Figure:
+summarize.register(MoleculesConfig, summarize_molecules)
+
+
+@singledispatch
+def draw(config: TargetConfig, run: Run, frame: pd.DataFrame, summary: dict[str, Any]) -> Figure:
     """The target's figure."""
-    config, title = run.config, run.target.title
-    if isinstance(config, WeakToStrongConfig):
-        convex = config.heads == "linear"
-        return tasks_figure(frame, title, mirrored=run.target.expects != "misfit", law_3=convex)
-    if isinstance(config, Theorem2Config):
-        short, allowed = shortfall(frame), allowance(frame)
-        return theorem2_figure(short, allowed, config.complexity, summary["delta_shown"], title)
-    assert isinstance(config, Figure1Config)
-    return figure1_figure(slices(config, config.seed), title)
+    raise TypeError(f"no such experiment: {type(config).__name__}")
+
+
+@draw.register
+def _(config: WeakToStrongConfig, run: Run, frame: pd.DataFrame, summary: dict[str, Any]) -> Figure:
+    mirrored, convex = run.target.expects != "misfit", config.heads == "linear"
+    return tasks_figure(frame, run.target.title, mirrored=mirrored, law_3=convex)
+
+
+@draw.register
+def _(config: Theorem2Config, run: Run, frame: pd.DataFrame, summary: dict[str, Any]) -> Figure:
+    short, allowed = shortfall(frame), allowance(frame)
+    return theorem2_figure(short, allowed, config.complexity, summary["delta_shown"], run.target.title)
+
+
+@draw.register
+def _(config: Figure1Config, run: Run, frame: pd.DataFrame, summary: dict[str, Any]) -> Figure:
+    return figure1_figure(slices(config, config.seed), run.target.title)
+
+
+@draw.register
+def _(config: MoleculesConfig, run: Run, frame: pd.DataFrame, summary: dict[str, Any]) -> Figure:
+    if run.target.expects == "ranking":
+        return ranking_figure(summary["by_heads"], run.target.title)
+    return molecules_figure(by_division(frame), config, run.target.title)
+
+
+@singledispatch
+def tables(config: TargetConfig, frame: pd.DataFrame, summary: dict[str, Any]) -> dict[str, str]:
+    """The record's tables, by file name: every row."""
+    return {"tasks.csv": frame.to_csv(index=False)}
+
+
+@tables.register
+def _(config: MoleculesConfig, frame: pd.DataFrame, summary: dict[str, Any]) -> dict[str, str]:
+    """A row a division, and the statistics of every weak model."""
+    found = {"tasks.csv": by_division(frame), "table.csv": flat_table(summary["by_heads"])}
+    return {name: table.to_csv(index=False, float_format="%.6g") for name, table in found.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from weakstrong.errors import InputError
-from weakstrong.experiments.config import TargetConfig, WeakToStrongConfig
+from weakstrong.experiments.config import Extra, MoleculesConfig, TargetConfig, WeakToStrongConfig
+from weakstrong.experiments.molecules.inputs import Places, contents, prepare
 from weakstrong.experiments.pretrained import batches, needed, train
 from weakstrong.experiments.record import Run, finished, write_record
 from weakstrong.experiments.rows import keep_rows
@@ -31,6 +32,11 @@ Meter = Callable[[int, str], AbstractContextManager[Advance]]
 
 CACHE = ".weakstrong-cache"
 _LIBRARIES = ("numpy", "scipy", "torch")
+_MODULES: dict[Extra, tuple[str, ...]] = {
+    "none": (),
+    "nn": ("torch",),
+    "molecules": ("torch", "transformers", "safetensors", "rdkit", "pooch"),
+}
 # What the rows follow from; statistics and figures can change without running anything again.
 ROWS_CODE = (
     "experiments/figure1.py",
@@ -40,6 +46,8 @@ ROWS_CODE = (
     "experiments/theorem2.py",
     "experiments/worlds.py",
     "descent.py",
+    "estimator.py",
+    "experiments/molecules/divisions.py",
     "gain.py",
     "heads.py",
     "moments.py",
@@ -48,6 +56,7 @@ ROWS_CODE = (
     "pretraining/training.py",
     "representations/mlp.py",
     "scaled_problem.py",
+    "selection.py",
     "solvers.py",
     "workers.py",
 )
@@ -74,6 +83,7 @@ def reproduce(
     configs: Mapping[str, TargetConfig],
     out: Path,
     *,
+    places: Places | None = None,
     cache: Path | None = None,
     meter: Meter | None = None,
     workers: int | None = None,
@@ -86,6 +96,8 @@ def reproduce(
     out : Path
         Folder of the records: ``out/<target>/`` with config.toml, tasks.csv, summary.json, figure.png
         and, last, DONE.
+    places : Places, optional
+        Where models and data of the experiments on molecules are.
     cache : Path, optional
         Folder of rows and networks already made; ``out/.weakstrong-cache`` unless given.
     meter : callable, optional
@@ -101,51 +113,76 @@ def reproduce(
     Raises
     ------
     InputError
-        If torch is needed and not installed, a folder cannot be written or is in use by another run,
-        or settings lead to numbers that cannot be computed with.
+        If an extra is needed and not installed, a folder cannot be written or is in use by another run,
+        models or data are missing, or settings lead to numbers that cannot be computed with.
     """
+    places = places or Places()
     for name, config in configs.items():
-        if config.needs_torch and find_spec("torch") is None:
+        for module in (m for m in _MODULES[config.extra] if find_spec(m) is None):
             raise InputError(
-                f'{name} needs torch, which comes with the extra nn: pip install "weakstrong[nn]"'
+                f"{name} needs {module}, which comes with the extra {config.extra}: "
+                f'pip install "weakstrong[{config.extra}]"'
             )
     if workers is not None and workers < 1:
         raise InputError(f"workers must be at least 1; got {workers}")
     for name in configs:
         check_output(out / name, overwrite=True)
     check_page(out)
-    libraries = {name: _version(name) for name in _LIBRARIES}
-    version_key = fingerprint(code_hash(*ROWS_CODE), libraries)
-    meter = meter or _silent
-    runs = [
-        Run(name, config, fingerprint(code_hash(), libraries, name, config.model_dump()))
-        for name, config in configs.items()
-    ]
+    libraries, meter = _libraries(), meter or _silent
+    runs = []
+    for name, config in configs.items():
+        content = _content(config, places)
+        key = fingerprint(code_hash(), libraries, name, config.model_dump(), content)
+        runs.append(Run(name, config, key, content))
     missing = [run for run in runs if finished(run, out) is None]
     if missing:
         cache = cache or out / CACHE
         with _alone_in(cache), Workers(workers) as pool:
-            kept = _of_this_version(cache, version_key[:16])
-            _compute(missing, kept, pool, meter)
+            files = _computed(missing, cache, places, pool, meter)
             with meter(len(missing), "figures") as advance:
-                pieces = [(run, _files(run, kept), out, libraries) for run in missing]
+                pieces = [(run, f, out, libraries) for run, f in zip(missing, files, strict=True)]
                 pool.run(write_record, pieces, advance)
     write_page(out)
     summaries = [(run, finished(run, out)) for run in runs]
     return [Outcome(run.name, found, run in missing) for run, found in summaries if found is not None]
 
 
-def _compute(runs: list[Run], cache: Path, pool: Workers, meter: Meter) -> None:
-    """Pretrain what is missing, then compute the rows that are missing."""
-    units = [
-        (run.config, seed, cache, file)
-        for run in runs
-        for seed, file in zip(run.config.all_seeds(), _files(run, cache), strict=True)
+def rows_of(
+    configs: Sequence[TargetConfig],
+    cache: Path,
+    *,
+    places: Places | None = None,
+    meter: Meter | None = None,
+    workers: int | None = None,
+) -> list[list[Path]]:
+    """Files with the rows of every seed, for each of the settings; parameters as of `reproduce`."""
+    places = places or Places()
+    runs = [Run("", config, "", _content(config, places)) for config in configs]
+    with _alone_in(cache), Workers(workers) as pool:
+        return _computed(runs, cache, places, pool, meter or _silent)
+
+
+def _libraries() -> dict[str, str]:
+    return {name: _version(name) for name in _LIBRARIES}
+
+
+def _content(config: TargetConfig, places: Places) -> dict[str, Any]:
+    return contents(config, places) if isinstance(config, MoleculesConfig) else {}
+
+
+def _computed(runs: list[Run], cache: Path, places: Places, pool: Workers, meter: Meter) -> list[list[Path]]:
+    """Pretrain or embed what is missing, then compute the rows that are missing: their files, by run."""
+    cache = _of_this_version(cache, fingerprint(code_hash(*ROWS_CODE), _libraries())[:16])
+    files = [_files(run, cache) for run in runs]
+    units = {
+        file: (run.config, seed, _source(run, cache), file)
+        for run, own in zip(runs, files, strict=True)
+        for seed, file in zip(run.config.all_seeds(), own, strict=True)
         if not file.exists()
-    ]
+    }
     jobs = {
         job.key: job
-        for config, seed, *_ in units
+        for config, seed, *_ in units.values()
         if isinstance(config, WeakToStrongConfig)
         for job in needed(config, seed).values()
     }
@@ -154,15 +191,27 @@ def _compute(runs: list[Run], cache: Path, pool: Workers, meter: Meter) -> None:
         steps = sum(lot[0].training.steps for lot in lots)
         with meter(steps, f"pretraining {sum(map(len, lots))} networks: steps") as advance:
             pool.run(train, [(lot, cache) for lot in lots], advance)
+    for config, _, source, _ in units.values():
+        if isinstance(config, MoleculesConfig) and not source.exists():
+            prepare(config, places, meter).save(source)
     if units:
         with meter(len(units), "targets and seeds") as advance:
-            pool.run(keep_rows, units, advance)
+            pool.run(keep_rows, list(units.values()), advance)
+    return files
 
 
 def _files(run: Run, cache: Path) -> list[Path]:
-    """Where the rows of every seed are kept, by what they follow from."""
-    folder = cache / f"{run.name}-{fingerprint(run.config.of_one_seed())[:16]}"
+    """Where the rows of every seed are kept, by what they follow from: targets may share them."""
+    kind = type(run.config).__name__
+    folder = cache / f"{kind}-{fingerprint(run.config.of_one_seed(), run.content)[:16]}"
     return [folder / f"seed-{seed}.parquet" for seed in run.config.all_seeds()]
+
+
+def _source(run: Run, cache: Path) -> Path:
+    """Where the networks of a run are, or on molecules its features: runs may share them."""
+    if not isinstance(run.config, MoleculesConfig):
+        return cache
+    return cache / f"inputs-{fingerprint(run.config.of_inputs(), run.content)[:16]}.npz"
 
 
 @contextmanager

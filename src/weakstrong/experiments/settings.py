@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from weakstrong.errors import InputError
-from weakstrong.experiments.config import TargetConfig, WeakToStrongConfig
+from weakstrong.experiments.config import MoleculesConfig, TargetConfig, WeakToStrongConfig
 from weakstrong.experiments.targets import TARGETS
 from weakstrong.studies.config import read_toml, validated
 
@@ -63,6 +63,8 @@ def resolve(
 def _settled(name: str, values: dict[str, Any], source: str) -> TargetConfig:
     settings = TARGETS[name].settings
     config = validated(type(settings), {**settings.model_dump(), **values}, f"{source}: {name}")
+    if isinstance(settings, MoleculesConfig) and values.get("dataset", settings.dataset) != settings.dataset:
+        raise InputError(f"{source}: {name} is on {settings.dataset}; leave dataset out")
     if isinstance(config, WeakToStrongConfig) and config.solver == "exact" and config.heads != "linear":
         raise InputError(
             f"{source}: {name}: heads={config.heads} are no convex class and have no exact solver; "

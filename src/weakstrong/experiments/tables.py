@@ -8,8 +8,10 @@ from typing import Any
 
 from weakstrong.errors import InputError
 from weakstrong.experiments.claims import RULES
+from weakstrong.experiments.molecules.claims import MOLECULE_RULES
 from weakstrong.experiments.targets import TARGETS
 from weakstrong.records import DONE, write_atomically
+from weakstrong.report.molecule_tables import molecule_page
 
 FILES = ("config.toml", "tasks.csv", "summary.json", "figure.png")
 _FIRST_LINE = "# Reproduced with weakstrong"
@@ -30,20 +32,33 @@ def check_page(out: Path) -> None:
 def write_page(out: Path) -> None:
     """Write ``out/README.md``: claims beside what came out, then every figure."""
     found = summaries(out)
-    lines = [_FIRST_LINE, "", *claims_table(found), "", RULES, ""]
+    lines = [_FIRST_LINE, "", *claims_table(found), "", *_rules(found)]
     for name, summary in found.items():
         lines += [f"## {summary['title']}", "", *_remarks(summary)]
         lines += [f"![{summary['title']}]({name}/figure.png)", ""]
+        if "by_heads" in summary:
+            lines += molecule_page(summary, ranking=TARGETS[name].expects == "ranking")
+        tables = f", [table]({name}/table.csv)" if "by_heads" in summary else ""
         lines.append(
-            f"[Settings]({name}/config.toml), [rows]({name}/tasks.csv), [statistics]({name}/summary.json)."
+            f"[Settings]({name}/config.toml), [rows]({name}/tasks.csv){tables}, "
+            f"[statistics]({name}/summary.json)."
         )
         lines.append("")
     write_atomically(out / "README.md", "\n".join(lines).encode())
 
 
+def _rules(found: dict[str, dict[str, Any]]) -> list[str]:
+    """The rules behind the verdicts that are there."""
+    of_molecules = ["by_heads" in summary for summary in found.values()]
+    rules = ([] if all(of_molecules) else [RULES]) + ([MOLECULE_RULES] if any(of_molecules) else [])
+    return [line for rule in rules for line in (rule, "")]
+
+
 def _remarks(summary: dict[str, Any]) -> list[str]:
     """What a reader of a figure must know."""
     said = [summary["note"][0].upper() + summary["note"][1:] + "."] if summary["note"] else []
+    if summary["changed"]:
+        said.append(f"Settings that are not the target's own: {_with_changes(summary, '').strip(': ')[5:]}.")
     if "law_3" in summary:
         law = summary["law_3"]
         said.append(
@@ -58,6 +73,8 @@ def _remarks(summary: dict[str, Any]) -> list[str]:
 def summary_of_record(folder: Path) -> dict[str, Any] | None:
     """The summary of a whole record; None if a file is missing or it cannot be read."""
     if not all((folder / name).is_file() for name in (*FILES, DONE)):
+        return None
+    if not all((folder / name).is_file() for name in (folder / DONE).read_text().splitlines()):
         return None
     try:
         summary = json.loads((folder / "summary.json").read_text())
@@ -77,12 +94,29 @@ def claims_table(found: dict[str, dict[str, Any]]) -> list[str]:
     """Markdown lines: paper's claim, ours, whether they agree."""
     lines = ["| target | the paper's claim | seeds | ours | agrees? |", "|---|---|---:|---|---|"]
     for name, summary in found.items():
-        cells = (name, summary["claim"], str(summary["seeds"]), ours(summary), summary["agrees"])
-        lines.append(f"| {' | '.join(cells)} |")
+        for target, said, agrees in _verdicts(name, summary):
+            cells = (target, summary["claim"], str(summary["seeds"]), said, agrees)
+            lines.append(f"| {' | '.join(cells)} |")
     return lines
+
+
+def _verdicts(name: str, summary: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Target, ours and agreement: one, or one for each class of heads."""
+    if "verdicts" not in summary:
+        return [(name, ours(summary), summary["agrees"])]
+    whose = summary["note"].partition(" (")[0]
+    return [
+        (f"{name}, {heads} heads", _with_changes(summary, found["ours"]), f"{found['agrees']}; {whose}")
+        for heads, found in summary["verdicts"].items()
+    ]
 
 
 def ours(summary: dict[str, Any]) -> str:
     """What came out, with the settings that are not the target's own."""
+    said = _with_changes(summary, summary["ours"])
+    return f"{summary['note'].partition(' (')[0]}: {said}" if "by_heads" in summary else said
+
+
+def _with_changes(summary: dict[str, Any], said: str) -> str:
     changed = ", ".join(f"{key} = {value}" for key, value in summary["changed"].items())
-    return f"with {changed}: {summary['ours']}" if changed else str(summary["ours"])
+    return f"with {changed}: {said}" if changed else said

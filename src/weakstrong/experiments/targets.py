@@ -7,13 +7,14 @@ from typing import Literal
 
 from weakstrong.experiments.config import (
     Figure1Config,
+    MoleculesConfig,
     TargetConfig,
     Theorem2Config,
     WeakToStrongConfig,
 )
 from weakstrong.neural_heads import HeadKind
 
-Expectation = Literal["misfit", "minus misfit", "reversal"]
+Expectation = Literal["misfit", "minus misfit", "reversal", "ranking"]
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Target:
         What the paper says of it.
     settings : TargetConfig
         Its own; the command line overrides them.
-    expects : {"misfit", "minus misfit", "reversal"}, optional
-        What the claim says of the gain.
+    expects : {"misfit", "minus misfit", "reversal", "ranking"}, optional
+        What the claim says of the gain, or of picking among students.
     default : bool
         Whether it is run when no target is named.
     note : str
@@ -46,7 +47,7 @@ class Target:
     @property
     def needs(self) -> str:
         """The extra that it needs, if any."""
-        return "nn" if self.settings.needs_torch else "none"
+        return self.settings.extra
 
 
 _SIX = {
@@ -94,6 +95,47 @@ _SIX = {
     ),
 }
 
+_CHARACTERIZED = "gain is accurately characterized by the misfit"
+_HEURISTIC = "of the students, that of least weak error − misfit has the least true error"
+_MOLECULES = {
+    "fig2d": Target(
+        "Figure 2d: encoders of SMILES on ESOL",
+        _CHARACTERIZED,
+        MoleculesConfig(dataset="ESOL"),
+        "misfit",
+    ),
+    "fig2e": Target(
+        "Figure 2e: encoders of SMILES on FreeSolv",
+        _CHARACTERIZED,
+        MoleculesConfig(dataset="FreeSolv"),
+        "misfit",
+    ),
+    "fig2f": Target(
+        "Figure 2f: encoders of SMILES on Lipop",
+        _CHARACTERIZED,
+        MoleculesConfig(dataset="Lipop"),
+        "misfit",
+    ),
+    "table1": Target(
+        "Table 1: choosing among supervisors on Lipop",
+        _HEURISTIC,
+        MoleculesConfig(dataset="Lipop"),
+        "ranking",
+    ),
+    "table2": Target(
+        "Table 2 (Appendix B): choosing among supervisors on ESOL",
+        _HEURISTIC,
+        MoleculesConfig(dataset="ESOL"),
+        "ranking",
+    ),
+    "table3": Target(
+        "Table 3 (Appendix B): choosing among supervisors on FreeSolv",
+        _HEURISTIC,
+        MoleculesConfig(dataset="FreeSolv"),
+        "ranking",
+    ),
+}
+
 _RECONSTRUCTED = (
     "Appendix C is not in the text at hand: tasks and both models' heads are of this class, "
     "representations are pretrained as in Figure 2b, heads are fitted by Adam from three starts"
@@ -117,6 +159,7 @@ _NON_CONVEX = {
 
 TARGETS: dict[str, Target] = {
     **_SIX,
+    **_MOLECULES,
     **_NON_CONVEX,
     "theorem2": Target(
         "Theorem 2: what falls short of the misfit, against n, ε and δ",

@@ -1,0 +1,393 @@
+"""Make the records of this folder: Figures 2d-f and Tables 1-3, variants of them, and label budgets.
+
+``python results/molecules/run.py --data DIR`` takes about an hour on two cores, resumes if it is killed, and
+makes again only what settings or code changed. DIR holds ``chembench/`` and, for the variants with other
+encoders, ``features/{SET}.lstm_chem_512.npy`` and ``features/{SET}.chemvae_zinc_196.npy``. ``--report``
+rewrites the tables of the READMEs and the figure of the budgets alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from scipy.stats import t as student_t
+
+from weakstrong.experiments.config import MoleculesConfig
+from weakstrong.experiments.molecules.claims import PAPER_TABLE_1
+from weakstrong.experiments.molecules.inputs import MODELS, Places
+from weakstrong.experiments.molecules.statistics import CROSSED, RULE, RULES, summarize_molecules
+from weakstrong.experiments.reproduce import CACHE, reproduce, rows_of
+from weakstrong.experiments.rows import kept_rows
+from weakstrong.experiments.settings import resolve
+from weakstrong.experiments.tables import claims_table, summaries
+from weakstrong.report.figures import blank_figure, png
+from weakstrong.report.progress import meter
+
+HERE = Path(__file__).parent
+RECORDS = HERE / "records"
+VARIANT_TABLE, TWINS_TABLE = HERE / "variants.csv", HERE / "twins.csv"
+BUDGET_TABLE, BUDGET_FIGURE = HERE / "budget.csv", HERE / "budget.png"
+FIGURES = {"ESOL": "fig2d", "FreeSolv": "fig2e", "Lipop": "fig2f"}
+TABLES = {"ESOL": "table2", "FreeSolv": "table3", "Lipop": "table1"}
+EIGHT = MoleculesConfig.model_fields["weak"].default
+LSTM, CHEMVAE = (f"features/{{dataset}}.{name}.npy" for name in ("lstm_chem_512", "chemvae_zinc_196"))
+
+# What is changed from the defaults.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "as the targets are": {},
+    "roles swapped": {"swap_roles": True},
+    "mean+cls features": {"pooling": "mean+cls"},
+    "twins removed": {"twins": "removed"},
+    "ChemVAE and LSTM supervise too": {"weak": (*EIGHT, CHEMVAE, LSTM)},
+    "LSTM is the student": {"strong": LSTM, "weak": (*EIGHT, CHEMVAE)},
+    "ChemVAE is the student": {"strong": CHEMVAE, "weak": (*EIGHT, LSTM)},
+}
+KEPT_FIGURES = {"roles swapped": "roles-swapped.png", "LSTM is the student": "lstm-student.png"}  # Lipop's
+STATISTICS = {
+    "gain_over_misfit": ("line", "gain_over_misfit"),
+    "cross_over_misfit": ("line", "cross_over_misfit"),
+    "slope": ("line", "slope"),
+    "correlation": ("line", "correlation"),
+    "r2_misfit": ("line", "r2_misfit"),
+    "ceiling_error": ("law_3", "ceiling_error"),
+    "least_class_over_quarter_misfit": ("law_3", "class_over_quarter_misfit", "least"),
+    "spearman": ("ranking", "all"),
+    "regret_rule": ("regret", RULE),
+    "regret_weak_error": ("regret", "weak error"),
+    "regret_at_random": ("regret", "at random"),
+    "rule_over_weak_error": ("regret", RULE, "over_weak_alone"),
+}
+
+TRUE = {
+    "ESOL": (12, 25, 50, 100, 200, 451),
+    "FreeSolv": (12, 25, 50, 100, 256),
+    "Lipop": (12, 25, 50, 100, 200, 400, 1680),
+}
+WEAK = {"ESOL": (25, 100, 400), "FreeSolv": (25, 100, 200), "Lipop": (25, 100, 400, 1600)}  # and all others
+BUDGET = {"heads": ("l2",), "untrained": 0, "seeds": 10}
+SHOWN = ("weak-8", "weak-32", "weak-64")  # in the figure
+
+
+def run_all(data: Path) -> None:
+    """Records, variants and budgets."""
+    places = Places(HERE.parents[1] / MODELS, data)
+    cache = HERE / CACHE
+    targets = (*FIGURES.values(), *TABLES.values())
+    reproduce(resolve(targets, {}), RECORDS, places=places, cache=cache, meter=meter)
+    rows = []
+    for variant, changes in VARIANTS.items():
+        print(variant, flush=True)
+        configs = resolve(tuple(FIGURES.values()), changes)
+        outcomes = reproduce(configs, folder_of(variant), places=places, cache=cache, meter=meter)
+        rows += [{"variant": variant, **row} for found in outcomes for row in variant_rows(found.summary)]
+    pd.DataFrame(rows).to_csv(VARIANT_TABLE, index=False, float_format="%.6g")
+    for variant, kept in KEPT_FIGURES.items():
+        shutil.copy(folder_of(variant) / FIGURES["Lipop"] / "figure.png", HERE / kept)
+    pd.DataFrame(twins_rows()).to_csv(TWINS_TABLE, index=False, float_format="%.6g")
+    budget(places)
+
+
+def folder_of(variant: str) -> Path:
+    """Where the records of a variant are made; they are not kept."""
+    return HERE / ".variants" / variant.replace(" ", "-")
+
+
+def twins_rows() -> Iterator[dict[str, Any]]:
+    """What removing twins changes in the students' errors, division by division, and the rows removed.
+
+    Means over splits and weak models, whose divisions are the same but for the molecules removed; t
+    intervals over divisions.
+    """
+    keys = ["seed", "split", "heads", "supervisor"]
+
+    def judged(folder: Path) -> pd.DataFrame:
+        rows = pd.read_csv(folder / "tasks.csv")
+        return rows[rows["evaluation"] == "valid+test"].set_index(keys)
+
+    for dataset, target in FIGURES.items():
+        kept, removed = (judged(folder / target) for folder in (RECORDS, folder_of("twins removed")))
+        change = (removed["strong_error"] - kept["strong_error"]).groupby(["heads", "seed"]).mean()
+        taught = [t["supervised_rows"] + t["student_rows"] for t in (kept, removed)]
+        gone = (taught[0] - taught[1]).groupby("split").first()
+        for heads, values in change.groupby("heads"):
+            error = values.std() / np.sqrt(len(values))
+            low, high = student_t.interval(0.95, len(values) - 1, values.mean(), error)
+            yield {
+                "dataset": dataset, "heads": heads, "fewest_removed": gone.min(), "most_removed": gone.max(),
+                "change": values.mean(), "change_low": low, "change_high": high,
+            }  # fmt: skip
+
+
+def variant_rows(summary: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """One line for each head class and evaluation."""
+    for heads, at in summary["by_heads"].items():
+        for evaluation in ("valid+test", "test"):
+            row: dict[str, Any] = {"dataset": summary["dataset"], "heads": heads, "evaluation": evaluation}
+            over = [found["gain_over_direct"]["all"]["low"] for found in at[evaluation]["table"]]
+            row |= {"students": len(over), "students_ahead_of_direct": sum(low > 0 for low in over)}
+            for name, path in STATISTICS.items():
+                found = at[evaluation]
+                for part in path:
+                    found = found[part]
+                row[name] = found["median"] if "median" in found else found["value"]
+                row |= {f"{name}_{end}": found[end] for end in ("low", "high")}
+            yield row
+
+
+def budget(places: Places) -> None:
+    """Errors for every number of true and of weak labels, with the intervals of `summarize_molecules`."""
+    configs = list(budgets())
+    files = rows_of(configs, HERE / CACHE, places=places, meter=meter)
+    rows = [row for c, f in zip(configs, files, strict=True) for row in budget_rows(c, kept_rows(f))]
+    pd.DataFrame(rows).to_csv(BUDGET_TABLE, index=False, float_format="%.6g")
+
+
+def budgets() -> Iterator[MoleculesConfig]:
+    """Every number of true labels with every number of weak ones that is left."""
+    rows = {"ESOL": 902, "FreeSolv": 513, "Lipop": 3360}
+    for dataset, counts in TRUE.items():
+        for true in counts:
+            rest = rows[dataset] - true
+            for weak in (*(n for n in WEAK[dataset] if n < rest), None):
+                yield MoleculesConfig(dataset=dataset, true_labels=true, weak_labels=weak, **BUDGET)
+
+
+def budget_rows(config: MoleculesConfig, frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """One line a weak model."""
+    for row in summarize_molecules(config, frame)["by_heads"]["l2"]["valid+test"]["table"]:
+        line = {
+            "dataset": config.dataset,
+            "true_labels": config.true_labels,
+            "weak_labels": config.weak_labels,
+        }
+        line["weak"] = row["weak"]
+        for name in ("weak_error", "strong_error", "direct_error", "mean_error", "misfit", "gain"):
+            line[name] = row[name]["all"]["value"]
+        for name in ("gain", "gain_over_direct"):
+            line |= {f"{name}_{end}": row[name]["all"][end] for end in ("low", "high")}
+        line["gain_over_direct"] = row["gain_over_direct"]["all"]["value"]
+        yield line
+
+
+def budget_figure(table: pd.DataFrame) -> Figure:
+    """Errors against true labels, all others weakly labelled; and against weak labels."""
+    figure = blank_figure((14.0, 8.4))
+    figure.suptitle(
+        "Label budgets: l2 heads, valid and test rows, means over 3 splits and 10 divisions", fontsize=12
+    )
+    grid = figure.subplots(2, 3)
+    for (above, below), dataset in zip(grid.T, TRUE, strict=True):
+        own = table[table["dataset"] == dataset]
+        whole = own[own["weak_labels"].isna()]
+        for place, weak in enumerate(SHOWN):
+            line = whole[whole["weak"] == weak]
+            above.plot(line["true_labels"], line["strong_error"], "o-", color=f"C{place}", markersize=3,
+                       label=f"student of {weak}")  # fmt: skip
+            above.plot(line["true_labels"], line["weak_error"], ":", color=f"C{place}", linewidth=1)
+        direct = whole.drop_duplicates("true_labels")
+        above.plot(direct["true_labels"], direct["direct_error"], "k-", linewidth=2, label="direct")
+        above.plot(direct["true_labels"], direct["mean_error"], color="0.6", linestyle="--", label="mean")
+        above.set_title(f"{dataset}; dotted: the supervisor", fontsize=10)
+        above.set_xlabel("true labels (all other training rows weakly labelled)")
+        few = own[own["weak"] == SHOWN[-1]].dropna(subset="weak_labels")
+        counts = sorted({25, 100, max(TRUE[dataset])})
+        for place, true in enumerate(counts):
+            line = few[few["true_labels"] == true]
+            below.plot(line["weak_labels"], line["strong_error"], "o-", color=f"C{place}", markersize=3,
+                       label=f"{true} true labels")  # fmt: skip
+            below.axhline(line["direct_error"].iloc[0], color=f"C{place}", linewidth=1, linestyle="--")
+        below.set_title(f"{dataset}: student of {SHOWN[-1]}; dashed: direct", fontsize=10)
+        below.set_xlabel("weakly labelled rows")
+        for axes, ticks in ((above, TRUE[dataset]), (below, WEAK[dataset])):
+            axes.set_xscale("log")
+            axes.set_xticks(ticks, [str(n) for n in ticks])
+            axes.minorticks_off()
+            axes.set_ylabel("mean squared error")
+            axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def blocks() -> dict[str, list[str]]:
+    """Tables of the README of this folder."""
+    variants, labels = pd.read_csv(VARIANT_TABLE), pd.read_csv(BUDGET_TABLE)
+    return {
+        "claims": claims_table(summaries(RECORDS)),
+        "regret": regret_table(),
+        "variants": variants_table(variants),
+        "twins": twins_table(),
+        "true labels": true_labels_table(labels),
+        "weak labels": weak_labels_table(labels),
+    }
+
+
+def front_tables() -> dict[str, list[str]]:
+    """Block of the project's README."""
+    return {"molecule experiments": claims_table(summaries(RECORDS))}
+
+
+def variants_table(table: pd.DataFrame) -> list[str]:
+    """Gain against misfit, ranking and regret of every variant, on valid and test rows."""
+    lines = [
+        "| variant | set | heads | gain / misfit | slope | ceiling error | students ahead of direct | "
+        "Spearman | regret: the rule | weak error alone | at random |",
+        "|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for _, row in table[table["evaluation"] == "valid+test"].iterrows():
+        cells = [_bracketed(row, name) for name in ("gain_over_misfit", "slope")]
+        cells += [f"{row['ceiling_error']:.3g}", f"{row['students_ahead_of_direct']} of {row['students']}"]
+        cells += [_bracketed(row, "spearman")]
+        cells += [f"{row[f'regret_{rule}']:.3g}" for rule in ("rule", "weak_error", "at_random")]
+        lines.append(f"| {row['variant']} | {row['dataset']} | {row['heads']} | {' | '.join(cells)} |")
+    return lines
+
+
+def twins_table() -> list[str]:
+    """What removing twins changes."""
+    lines = [
+        "| set | heads | training rows removed, by split | change of the students' error |",
+        "|---|---|---:|---:|",
+    ]
+    for _, row in pd.read_csv(TWINS_TABLE).iterrows():
+        change = f"{row['change']:.3g} [{row['change_low']:.3g}, {row['change_high']:.3g}]"
+        rows = f"{row['fewest_removed']} to {row['most_removed']}"
+        lines.append(f"| {row['dataset']} | {row['heads']} | {rows} | {change} |")
+    return lines
+
+
+def _bracketed(row: pd.Series, name: str) -> str:
+    value, low, high = (row[f"{name}{end}"] for end in ("", "_low", "_high"))
+    if pd.isna(value):
+        return "–"
+    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def true_labels_table(table: pd.DataFrame) -> list[str]:
+    """The best student against training directly, by true labels; all other rows weakly labelled."""
+    lines = [
+        "| set | true labels | direct | best student | of | its supervisor | gain over direct | mean | "
+        "training directly beats it |",
+        "|---|---:|---:|---:|---|---:|---:|---:|---|",
+    ]
+    whole = table[table["weak_labels"].isna()]
+    for (dataset, true), rows in whole.groupby(["dataset", "true_labels"], sort=True):
+        best = rows.loc[rows["strong_error"].idxmin()]
+        over = _bracketed(best, "gain_over_direct")
+        errors = (best["direct_error"], best["strong_error"], best["weak_error"], best["mean_error"])
+        direct, student, weak, mean = (f"{error:.3g}" for error in errors)
+        lines.append(
+            f"| {dataset} | {true} | {direct} | {student} | {best['weak']} | {weak} | {over} | {mean} | "
+            f"{_beaten(best, whole[whole['dataset'] == dataset])} |"
+        )
+    return lines
+
+
+def _beaten(student: pd.Series, whole: pd.DataFrame) -> str:
+    """How many true labels the student's class needs to have less error than the student."""
+    direct = whole.drop_duplicates("true_labels").sort_values("true_labels").set_index("true_labels")
+    better = direct.index[direct["direct_error"] < student["strong_error"]]
+    if better.empty:
+        return f"with more than {direct.index.max()}"
+    fewer = direct.index[direct.index < better.min()]
+    return f"with at most {better.min()}" if fewer.empty else f"with between {fewer.max()} and {better.min()}"
+
+
+def weak_labels_table(table: pd.DataFrame) -> list[str]:
+    """The best student's error by weakly labelled rows."""
+    counts = sorted({n for values in WEAK.values() for n in values})
+    lines = [
+        f"| set | true labels | direct | {' | '.join(f'{n} weak labels' for n in counts)} | all others |",
+        "|---|---:|---:|" + "---:|" * (len(counts) + 1),
+    ]
+    for (dataset, true), rows in table.groupby(["dataset", "true_labels"], sort=True):
+        best = rows.groupby(rows["weak_labels"].fillna(np.inf))["strong_error"].min()
+        cells = [f"{best[n]:.3g}" if n in best.index else "" for n in (*counts, np.inf)]
+        lines.append(f"| {dataset} | {true} | {rows['direct_error'].iloc[0]:.3g} | {' | '.join(cells)} |")
+    return lines
+
+
+def regret_table() -> list[str]:
+    """Regret of every rule, of all targets, scored and judged on the same rows and on others."""
+    lines = [
+        f"| set | heads | judged | {' | '.join(RULES)} | the rule minus weak error alone |",
+        "|---|---|---|" + "---:|" * (len(RULES) + 1),
+    ]
+    shown = {"valid+test": "on the same rows", CROSSED: "on other rows"}
+    for dataset, target in TABLES.items():
+        for heads, at in record(target)["by_heads"].items():
+            for evaluation, said in shown.items():
+                found = at[evaluation]["regret"]
+                cells = [f"{found[rule]['value']:.3g}" for rule in RULES]
+                over = found[RULE]["over_weak_alone"]
+                cells.append(f"{over['value']:.3g} [{over['low']:.3g}, {over['high']:.3g}]")
+                lines.append(f"| {dataset} | {heads} | {said} | {' | '.join(cells)} |")
+    return lines
+
+
+def filled(text: str) -> str:
+    """A page with every marked number as the records have it, to the digits that it shows."""
+
+    def shown(match: re.Match[str], value: float) -> str:
+        digits = len(match[1].partition(".")[2])
+        return f"{value:.{digits}f}{match[0][len(match[1]) :]}"
+
+    def of_record(match: re.Match[str]) -> str:
+        found: Any = record(match[2])["by_heads"][match[3]]["valid+test"]
+        for part in match[4].split("/"):
+            found = next(r for r in found if r["weak"] == part) if isinstance(found, list) else found[part]
+        return shown(match, abs(found) if match[5] else found)
+
+    variants = pd.read_csv(VARIANT_TABLE)
+    variants = variants[variants["evaluation"] == "valid+test"].set_index(["variant", "dataset", "heads"])
+
+    def of_variant(match: re.Match[str]) -> str:
+        value = variants.loc[(match[2], match[3], match[4]), match[5]]
+        return shown(match, abs(value) if match[6] else value)
+
+    cross = [rule - true for (rule, _), (true, _) in PAPER_TABLE_1.values()]
+
+    def of_paper(match: re.Match[str]) -> str:
+        return shown(match, min(cross) if match[2] == "most" else max(cross))
+
+    number = r"(-?[\d.]+)"
+    text = re.sub(number + r"<!-- (fig2\w|table\d) (\w+) ([^>]+?)( abs)? -->", of_record, text)
+    text = re.sub(number + r"<!-- variant: ([^>]+?) / (\w+) / (\w+) / (\w+)( abs)? -->", of_variant, text)
+    return re.sub(number + r"<!-- paper (most|least) -->", of_paper, text)
+
+
+def report() -> None:
+    """Rewrite the blocks and numbers of the READMEs, and the figure of the budgets."""
+    BUDGET_FIGURE.write_bytes(png(budget_figure(pd.read_csv(BUDGET_TABLE))))
+    for page, found in ((HERE / "README.md", blocks()), (HERE.parents[1] / "README.md", front_tables())):
+        text = filled(page.read_text())
+        for name, lines in found.items():
+            begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+            before, rest = text.split(begin)
+            text = "\n".join([before + begin, "", *lines, "", end + rest.split(end)[1]])
+        page.write_text(text)
+
+
+def record(target: str) -> dict[str, Any]:
+    """Statistics of a target's record."""
+    found: dict[str, Any] = json.loads((RECORDS / target / "summary.json").read_text())
+    return found
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--report", action="store_true")
+    arguments = parser.parse_args()
+    if not arguments.report:
+        if arguments.data is None:
+            parser.error("--data DIR is needed, or --report")
+        run_all(arguments.data)
+    report()

@@ -1,0 +1,36 @@
+"""Percentile bootstrap over clusters of rows."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+
+def cluster_weights(clusters: ArrayLike, counted: ArrayLike, resamples: int, seed: int = 0) -> Array:
+    """How often each row is drawn when clusters are drawn with replacement, shape (resamples, n).
+
+    Parameters
+    ----------
+    clusters : array of shape (n,)
+        Rows that are drawn together have equal values.
+    counted : bool array of shape (n,)
+        Clusters with a row that counts are drawn, as many as there are; rows of others weigh nothing.
+    resamples : int
+    seed : int
+    """
+    _, of_row = np.unique(clusters, return_inverse=True)
+    members = np.unique(of_row[np.asarray(counted)])
+    counts = np.random.default_rng(seed).multinomial(
+        len(members), np.full(len(members), 1 / len(members)), size=resamples
+    )
+    weights = np.zeros((resamples, of_row.max() + 1))
+    weights[:, members] = counts
+    return weights[:, of_row]
+
+
+def interval(draws: Array) -> tuple[float, float]:
+    """95% percentile interval."""
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return float(low), float(high)
