@@ -97,43 +97,24 @@ _SIX = {
 
 _CHARACTERIZED = "gain is accurately characterized by the misfit"
 _HEURISTIC = "of the students, that of least weak error − misfit has the least true error"
+_PLACES: dict[str, tuple[Literal["misfit", "ranking"], str, Literal["ESOL", "FreeSolv", "Lipop"]]] = {
+    "fig2d": ("misfit", "Figure 2d", "ESOL"),
+    "fig2e": ("misfit", "Figure 2e", "FreeSolv"),
+    "fig2f": ("misfit", "Figure 2f", "Lipop"),
+    "table1": ("ranking", "Table 1", "Lipop"),
+    "table2": ("ranking", "Table 2 (Appendix B)", "ESOL"),
+    "table3": ("ranking", "Table 3 (Appendix B)", "FreeSolv"),
+}
 _MOLECULES = {
-    "fig2d": Target(
-        "Figure 2d: encoders of SMILES on ESOL",
-        _CHARACTERIZED,
-        MoleculesConfig(dataset="ESOL"),
-        "misfit",
-    ),
-    "fig2e": Target(
-        "Figure 2e: encoders of SMILES on FreeSolv",
-        _CHARACTERIZED,
-        MoleculesConfig(dataset="FreeSolv"),
-        "misfit",
-    ),
-    "fig2f": Target(
-        "Figure 2f: encoders of SMILES on Lipop",
-        _CHARACTERIZED,
-        MoleculesConfig(dataset="Lipop"),
-        "misfit",
-    ),
-    "table1": Target(
-        "Table 1: choosing among supervisors on Lipop",
-        _HEURISTIC,
-        MoleculesConfig(dataset="Lipop"),
-        "ranking",
-    ),
-    "table2": Target(
-        "Table 2 (Appendix B): choosing among supervisors on ESOL",
-        _HEURISTIC,
-        MoleculesConfig(dataset="ESOL"),
-        "ranking",
-    ),
-    "table3": Target(
-        "Table 3 (Appendix B): choosing among supervisors on FreeSolv",
-        _HEURISTIC,
-        MoleculesConfig(dataset="FreeSolv"),
-        "ranking",
-    ),
+    name: Target(
+        f"{place}: encoders of SMILES on {dataset}"
+        if expects == "misfit"
+        else f"{place}: choosing among supervisors on {dataset}",
+        _CHARACTERIZED if expects == "misfit" else _HEURISTIC,
+        MoleculesConfig(dataset=dataset),
+        expects,
+    )
+    for name, (expects, place, dataset) in _PLACES.items()
 }
 
 _RECONSTRUCTED = (
