@@ -128,7 +128,12 @@ def test_a_converted_checkpoint_features_of_a_file_and_swapped_roles(
     assert set(rows["supervisor"]) == {"strong"}
     control = rows.groupby("student")["untrained_error"].apply(lambda e: e.isna().all())
     assert control.to_dict() == {"small": False, f"{tmp_path}/{{dataset}}.mine.npy": True}
-    assert "–" in (tmp_path / "s" / "README.md").read_text()
+    page = (tmp_path / "s" / "README.md").read_text()
+    assert "–" in page
+    assert "Settings that are not the target's own: strong" not in page
+    assert "swap_roles = True" in page.partition("own: ")[2].partition(".\n")[0]
+    assert "not claimed; not a replication: different h_s |" in page
+    assert "| student | supervisor |" in page
 
 
 def test_killed_and_started_again_it_ends_in_the_same_files(

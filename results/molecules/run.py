@@ -1,9 +1,10 @@
 """Make the records of this folder: Figures 2d-f and Tables 1-3, variants of them, and label budgets.
 
-``python results/molecules/run.py --data DIR`` takes about an hour on two cores, resumes if it is killed, and
-makes again only what settings or code changed. DIR holds ``chembench/`` and, for the variants with other
-encoders, ``features/{SET}.lstm_chem_512.npy`` and ``features/{SET}.chemvae_zinc_196.npy``. ``--report``
-rewrites the tables of the READMEs and the figure of the budgets alone.
+``python results/molecules/run.py --data DIR`` takes twenty minutes on two cores once molecules are embedded
+(some minutes more), resumes if it is killed, and makes again only what settings or code changed. DIR holds
+``chembench/`` and, for the variants with other encoders, ``features/{SET}.lstm_chem_512.npy`` and
+``features/{SET}.chemvae_zinc_196.npy``. ``--report`` rewrites the tables of the READMEs and the figure of the
+budgets alone.
 """
 
 from __future__ import annotations

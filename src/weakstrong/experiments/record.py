@@ -19,7 +19,7 @@ from weakstrong.experiments.config import (
     WeakToStrongConfig,
 )
 from weakstrong.experiments.figure1 import slices
-from weakstrong.experiments.molecules.claims import molecule_verdicts, strong_model
+from weakstrong.experiments.molecules.claims import strong_model
 from weakstrong.experiments.molecules.statistics import by_division, flat_table, summarize_molecules
 from weakstrong.experiments.rows import kept_rows
 from weakstrong.experiments.statistics import allowance, of_figure_1, of_theorem_2, over_seeds, shortfall
@@ -30,6 +30,8 @@ from weakstrong.report.figures import png
 from weakstrong.report.molecule_figures import molecules_figure, ranking_figure
 from weakstrong.report.paper_figures import figure1_figure, tasks_figure, theorem2_figure
 from weakstrong.report.progress import Advance
+
+_DIGITS: dict[type[TargetConfig], str] = {MoleculesConfig: "%.6g"}  # of tables; all of them unless given
 
 
 @dataclass(frozen=True)
@@ -70,25 +72,27 @@ def write_record(run: Run, files: list[Path], out: Path, libraries: dict[str, st
     summary: dict[str, Any] = {
         "target": run.name,
         "title": run.target.title,
-        "note": strong_model(run.content["strong"], run.config.model_dump()["strong"])
-        if run.content
-        else run.target.note,
+        "note": note(run.config, run),
         "seeds": run.config.seeds,
         "changed": {key: value for key, value in used.items() if value != own[key]},
     }
     summary |= summarize(run.config, frame)
     found = verdict(run.target, summary)
     summary |= {"claim": run.target.claim, "ours": found.ours, "agrees": found.agrees}
-    if "by_heads" in summary and run.target.expects is not None:
-        of_heads = molecule_verdicts(summary, run.target.expects)
-        summary["verdicts"] = {heads: verdict._asdict() for heads, verdict in of_heads.items()}
+    if found.of_heads is not None:
+        summary["verdicts"] = {
+            heads: {"ours": of.ours, "agrees": of.agrees} for heads, of in found.of_heads.items()
+        }
     summary |= {"key": run.key, "provenance": {**provenance(), **libraries}}
     with output_folder(out / run.name, overwrite=True) as stage:
         settings = {"target": run.name, **run.config.model_dump()}
         write_atomically(stage / "config.toml", to_toml(settings).encode())
-        for name, table in tables(run.config, frame, summary).items():
-            write_atomically(stage / name, table.encode())
-        write_atomically(stage / "figure.png", png(draw(run.config, run, frame, summary)))
+        found_tables = tables(run.config, frame, summary)
+        for name, table in found_tables.items():
+            text = table.to_csv(index=False, float_format=_DIGITS.get(type(run.config)))
+            write_atomically(stage / name, text.encode())
+        figure = draw(run.config, run, found_tables["tasks.csv"], summary)
+        write_atomically(stage / "figure.png", png(figure))
         write_atomically(stage / "summary.json", to_json(summary).encode())
     advance(1)
 
@@ -124,7 +128,7 @@ summarize.register(MoleculesConfig, summarize_molecules)
 
 @singledispatch
 def draw(config: TargetConfig, run: Run, frame: pd.DataFrame, summary: dict[str, Any]) -> Figure:
-    """The target's figure."""
+    """The target's figure, from the rows of tasks.csv."""
     raise TypeError(f"no such experiment: {type(config).__name__}")
 
 
@@ -149,17 +153,27 @@ def _(config: Figure1Config, run: Run, frame: pd.DataFrame, summary: dict[str, A
 def _(config: MoleculesConfig, run: Run, frame: pd.DataFrame, summary: dict[str, Any]) -> Figure:
     if run.target.expects == "ranking":
         return ranking_figure(summary["by_heads"], run.target.title)
-    return molecules_figure(by_division(frame), config, run.target.title)
+    return molecules_figure(frame, config, run.target.title)
 
 
 @singledispatch
-def tables(config: TargetConfig, frame: pd.DataFrame, summary: dict[str, Any]) -> dict[str, str]:
+def tables(config: TargetConfig, frame: pd.DataFrame, summary: dict[str, Any]) -> dict[str, pd.DataFrame]:
     """The record's tables, by file name: every row."""
-    return {"tasks.csv": frame.to_csv(index=False)}
+    return {"tasks.csv": frame}
 
 
 @tables.register
-def _(config: MoleculesConfig, frame: pd.DataFrame, summary: dict[str, Any]) -> dict[str, str]:
+def _(config: MoleculesConfig, frame: pd.DataFrame, summary: dict[str, Any]) -> dict[str, pd.DataFrame]:
     """A row a division, and the statistics of every weak model."""
-    found = {"tasks.csv": by_division(frame), "table.csv": flat_table(summary["by_heads"])}
-    return {name: table.to_csv(index=False, float_format="%.6g") for name, table in found.items()}
+    return {"tasks.csv": by_division(frame), "table.csv": flat_table(summary["by_heads"])}
+
+
+@singledispatch
+def note(config: TargetConfig, run: Run) -> str:
+    """What a reader must know."""
+    return run.target.note
+
+
+@note.register
+def _(config: MoleculesConfig, run: Run) -> str:
+    return strong_model(run.content["strong"], config.strong)

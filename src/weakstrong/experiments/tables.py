@@ -58,7 +58,7 @@ def _remarks(summary: dict[str, Any]) -> list[str]:
     """What a reader of a figure must know."""
     said = [summary["note"][0].upper() + summary["note"][1:] + "."] if summary["note"] else []
     if summary["changed"]:
-        said.append(f"Settings that are not the target's own: {_with_changes(summary, '').strip(': ')[5:]}.")
+        said.append(f"Settings that are not the target's own: {_changes(summary)}.")
     if "law_3" in summary:
         law = summary["law_3"]
         said.append(
@@ -118,5 +118,8 @@ def ours(summary: dict[str, Any]) -> str:
 
 
 def _with_changes(summary: dict[str, Any], said: str) -> str:
-    changed = ", ".join(f"{key} = {value}" for key, value in summary["changed"].items())
-    return f"with {changed}: {said}" if changed else said
+    return f"with {_changes(summary)}: {said}" if summary["changed"] else said
+
+
+def _changes(summary: dict[str, Any]) -> str:
+    return ", ".join(f"{key} = {value}" for key, value in summary["changed"].items())

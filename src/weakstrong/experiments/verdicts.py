@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import isfinite
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ class Verdict(NamedTuple):
 
     ours: str
     agrees: str
+    of_heads: Mapping[str, Verdict] | None = None  # those of its head classes, where it is made of several
 
 
 def gain_is_misfit(slope: float, fit: float) -> str:

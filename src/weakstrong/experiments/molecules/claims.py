@@ -41,23 +41,17 @@ MOLECULE_RULES = (
 )
 
 
-def molecule_verdicts(summary: dict[str, Any], expects: str) -> dict[str, Verdict]:
+def molecule_verdict(summary: dict[str, Any], expects: str) -> Verdict:
     """What came out for each head class, in words, and whether it agrees."""
     judge = _ranking if expects == "ranking" else _line
     found = {heads: judge(at[_SHOWN]) for heads, at in summary["by_heads"].items()}
     if summary["swap_roles"]:
-        return {heads: verdict._replace(agrees="not claimed") for heads, verdict in found.items()}
-    return found
-
-
-def molecule_verdict(summary: dict[str, Any], expects: str) -> Verdict:
-    """The same in one."""
-    found = molecule_verdicts(summary, expects)
+        found = {heads: verdict._replace(agrees="not claimed") for heads, verdict in found.items()}
     said = "; ".join(f"{heads}: {verdict.ours}" for heads, verdict in found.items())
-    answers = {verdict.agrees for verdict in found.values()}
-    if len(answers) == 1:
-        return Verdict(said, answers.pop())
-    return Verdict(said, ", ".join(f"{verdict.agrees} ({heads})" for heads, verdict in found.items()))
+    answers = list(dict.fromkeys(verdict.agrees for verdict in found.values()))
+    if len(answers) > 1:
+        answers = [f"{verdict.agrees} ({heads})" for heads, verdict in found.items()]
+    return Verdict(said, ", ".join(answers), found)
 
 
 def _line(found: dict[str, Any]) -> Verdict:

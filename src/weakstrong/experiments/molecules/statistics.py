@@ -29,10 +29,10 @@ def by_division(frame: pd.DataFrame) -> pd.DataFrame:
     for name, roles in EVALUATIONS.items():
         judged = frame[frame["role"].isin(roles)]
         groups = judged.groupby(list(KEYS), sort=False)
-        means = groups[[*SQUARES, *OF_DIVISION]].mean()
-        means.insert(0, "rows", groups.size())
-        means.insert(4, "gain", means["weak_error"] - means["strong_error"])
-        parts.append(means.reset_index().assign(evaluation=name))
+        part = groups[[*SQUARES, *OF_DIVISION]].mean()
+        part.insert(0, "rows", groups.size())
+        part.insert(4, "gain", part["weak_error"] - part["strong_error"])
+        parts.append(part.reset_index().assign(evaluation=name))
     rows = pd.concat(parts, ignore_index=True)
     rows.insert(3, "evaluation", rows.pop("evaluation"))
     return rows
@@ -121,9 +121,20 @@ def ranking(of: Means) -> dict[str, Any]:
 
 def spearman(a: Array, b: Array) -> Array:
     """Spearman's correlation along the last axis; NaN where all are equal."""
-    ranks = [rankdata(values, axis=-1) for values in (a, b)]
-    x, y = (r - r.mean(axis=-1, keepdims=True) for r in ranks)
+    return _correlation(rankdata(a, axis=-1), rankdata(b, axis=-1))
+
+
+def _correlation(a: Array, b: Array) -> Array:
+    """Pearson's correlation along the last axis; NaN where all are equal."""
+    x, y = (v - v.mean(axis=-1, keepdims=True) for v in (a, b))
     size = np.sqrt((x**2).sum(-1) * (y**2).sum(-1))
+    return np.divide((x * y).sum(-1), size, out=np.full(size.shape, np.nan), where=size > 0)
+
+
+def _slope(a: Array, b: Array) -> Array:
+    """Slope of the least squares line of b on a along the last axis; NaN where all are equal."""
+    x, y = (v - v.mean(axis=-1, keepdims=True) for v in (a, b))
+    size = (x**2).sum(-1)
     return np.divide((x * y).sum(-1), size, out=np.full(size.shape, np.nan), where=size > 0)
 
 
@@ -175,15 +186,11 @@ def line(of: Means) -> dict[str, Any]:
     molecules add to the spread that R² divides by.)
     """
     misfit, gain, cross = (of[name].reshape(len(of.rule), -1) for name in ("misfit", "gain", "cross_term"))
-    x, y = (v - v.mean(axis=1, keepdims=True) for v in (misfit, gain))
     total = misfit.mean(axis=1)
-    u, v = (of[name].mean(axis=(1, 2)) for name in ("misfit", "gain"))
-    u, v = (m - m.mean(axis=1, keepdims=True) for m in (u, v))
-    between = np.divide((u * v).sum(1), (u**2).sum(1), out=np.full(len(u), np.nan), where=(u**2).sum(1) > 0)
     return {
-        "slope": estimate((x * y).sum(1) / (x**2).sum(1)),
-        "slope_of_means": estimate(between),
-        "correlation": estimate((x * y).sum(1) / np.sqrt((x**2).sum(1) * (y**2).sum(1))),
+        "slope": estimate(_slope(misfit, gain)),
+        "slope_of_means": estimate(_slope(of["misfit"].mean(axis=(1, 2)), of["gain"].mean(axis=(1, 2)))),
+        "correlation": estimate(_correlation(misfit, gain)),
         "r2_misfit": summary_of(_fit(of["misfit"][0], of["gain"][0])),
         "cross_over_misfit": estimate(cross.mean(axis=1) / total),
         "gain_over_misfit": estimate(gain.mean(axis=1) / total),
