@@ -25,16 +25,16 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from weakstrong.data.chembench import load_chembench
-from weakstrong.data.corpora import read_corpus
 from weakstrong.data.row_cache import cached_rows
-from weakstrong.data.smiles import random_form, standard
-from weakstrong.pretraining.masked_lm import MaskedLM, train
-from weakstrong.pretraining.smiles_corpus import PretrainingCorpus, normalised
-from weakstrong.representations.descriptors import SOURCES, descriptors
-from weakstrong.representations.smiles_bert import EncoderConfig, PretrainingModel, random_model
-from weakstrong.representations.smiles_encoder import encode
-from weakstrong.representations.tokens import CLS, MASK, PAD, SEP, VOCABULARY, tokenize
+from weakstrong.molecules.chembench import load_chembench
+from weakstrong.molecules.corpora import read_corpus
+from weakstrong.molecules.descriptors import descriptors
+from weakstrong.molecules.masked_lm import MaskedLM, train
+from weakstrong.molecules.pretraining_corpus import PretrainingCorpus, normalised
+from weakstrong.molecules.smiles import random_form, standard
+from weakstrong.molecules.smiles_bert import EncoderConfig, PretrainingModel, random_model
+from weakstrong.molecules.smiles_encoder import encode
+from weakstrong.molecules.tokens import CLS, MASK, PAD, SEP, VOCABULARY, tokenize
 
 PADDED, BATCH = 128, 64
 STRONG, SMALL = EncoderConfig(256, 4, 4, 1024), EncoderConfig(32, 2, 2, 128)
@@ -171,7 +171,7 @@ def described_in(smiles: list[str], workers: int) -> float:
     """Seconds of descriptors from an empty cache."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        cached_rows(descriptors, smiles, depends_on=SOURCES, cache=Path(folder), workers=workers)
+        cached_rows(descriptors, smiles, cache=Path(folder), workers=workers)
         return time.perf_counter() - start
 
 

@@ -31,10 +31,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from weakstrong.data.chembench import SETS
-from weakstrong.experiments.config import MoleculesConfig
-from weakstrong.experiments.molecules.divisions import MoleculeInputs, division, run_division
-from weakstrong.experiments.molecules.inputs import MODELS, Places, prepare
+from weakstrong.molecules.chembench import SETS
+from weakstrong.paper.config import MoleculesConfig
+from weakstrong.paper.molecule_divisions import MoleculeInputs, division, run_division
+from weakstrong.paper.molecule_inputs import MODELS, Places, prepare
 
 TARGETS = ("fig2d", "fig2e", "fig2f", "table1", "table2", "table3")
 STRENGTHS = np.logspace(-4, 7, 35)

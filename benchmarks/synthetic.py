@@ -25,11 +25,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from weakstrong.experiments.pretrained import PretrainingJob, load, needed, sample_of
-from weakstrong.experiments.reproduce import CACHE
-from weakstrong.experiments.settings import resolve
-from weakstrong.experiments.tasks import representations_of
-from weakstrong.experiments.worlds import inputs, random_tasks, stream, truth
+from weakstrong.paper.networks import PretrainingJob, load, needed, sample_of
+from weakstrong.paper.reproduction import CACHE
+from weakstrong.paper.resolving import resolve
+from weakstrong.paper.tasks import representations_of
+from weakstrong.paper.worlds import inputs, random_tasks, stream, truth
 
 ADAM_STEPS, ADAM_RATE = 2000, 0.01
 SEED = 0
@@ -79,7 +79,7 @@ def run(out: Path) -> dict[str, Any]:
 
     configs = resolve((), {"seeds": 1})
     ours = {"one_seed": command(1, out / "one")}
-    [cache] = (p for p in (out / "one" / CACHE).iterdir() if p.is_dir())
+    [cache] = (out / "one" / CACHE).glob("networks-*")
     jobs = {j.key: j for c in configs.values() for j in needed(c, SEED).values()}
     names = {k: f"{j.depth} layers, T = {j.tasks}, N_r = {j.rows}" for k, j in jobs.items()}
     networks = {}

@@ -19,18 +19,18 @@ from typing import Any
 
 import numpy as np
 
-from weakstrong.data.chembench import SETS, MoleculeSet, load_chembench
-from weakstrong.data.corpora import read_corpus
-from weakstrong.data.leakage import identities
-from weakstrong.experiments.probe import Probe, difference, probe
-from weakstrong.pretraining.masked_lm import MaskedLM
-from weakstrong.pretraining.pretrain import pretrain
-from weakstrong.records import DONE, to_json
-from weakstrong.report.model_card import model_card
-from weakstrong.report.progress import meter
-from weakstrong.representations.smiles_bert import EncoderConfig, read_config
-from weakstrong.representations.smiles_encoder import SmilesEncoder
-from weakstrong.representations.smiles_transformer import ECFPCounts, RDKitDescriptors
+from weakstrong.molecules.chembench import SETS, MoleculeSet, load_chembench
+from weakstrong.molecules.corpora import read_corpus
+from weakstrong.molecules.leakage import identities
+from weakstrong.molecules.masked_lm import MaskedLM
+from weakstrong.molecules.model_card import model_card
+from weakstrong.molecules.pretraining import pretrain
+from weakstrong.molecules.probe import Probe, difference, probe
+from weakstrong.molecules.smiles_bert import EncoderConfig, read_config
+from weakstrong.molecules.smiles_encoder import SmilesEncoder
+from weakstrong.molecules.smiles_transformer import ECFPCounts, RDKitDescriptors
+from weakstrong.progress import meter
+from weakstrong.storage import DONE, to_json
 
 HERE = Path(__file__).parent
 CORPUS = "chembl.smi.gz"  # as cards name it

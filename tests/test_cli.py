@@ -8,8 +8,8 @@ import sys
 import pytest
 
 import weakstrong
-from weakstrong import representations
-from weakstrong.data import corpora
+from weakstrong import molecules
+from weakstrong.molecules import corpora
 
 
 @pytest.mark.parametrize(
@@ -49,10 +49,10 @@ def test_names_are_still_the_same_after_their_modules_are_loaded() -> None:
 
 @pytest.mark.parametrize("name", ["ECFPCounts", "RDKitDescriptors", "SmilesEncoder"])
 def test_transformers_are_where_they_are_looked_for(name: str) -> None:
-    assert name in dir(representations)
-    assert getattr(representations, name).__doc__
+    assert name in dir(molecules)
+    assert getattr(molecules, name).__doc__
     with pytest.raises(AttributeError, match="no attribute 'Frobnicator'"):
-        _ = representations.Frobnicator
+        _ = molecules.Frobnicator
 
 
 def test_an_interruption_says_what_goes_on(command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,12 +12,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from weakstrong.data import chembench, corpora
-from weakstrong.data.chembench import SETS, load_chembench
-from weakstrong.data.corpora import read_corpus, read_smiles
 from weakstrong.data.downloads import Published
-from weakstrong.data.leakage import leakage
 from weakstrong.errors import InputError
+from weakstrong.molecules import chembench, corpora
+from weakstrong.molecules.chembench import SETS, load_chembench
+from weakstrong.molecules.corpora import read_corpus, read_smiles
+from weakstrong.molecules.leakage import leakage
 
 SMILES = ["CCO", "c1ccccc1", "C[C@H](N)C(=O)O"]
 

@@ -7,9 +7,9 @@ import pytest
 from rdkit import Chem
 from rdkit.ML.Descriptors.MoleculeDescriptors import MolecularDescriptorCalculator
 
-from weakstrong.pretraining.smiles_corpus import fit_quantiles, normalised
-from weakstrong.representations import descriptors as module
-from weakstrong.representations.descriptors import NAMES, descriptors
+from weakstrong.molecules import descriptors as module
+from weakstrong.molecules.descriptors import NAMES, descriptors
+from weakstrong.molecules.pretraining_corpus import fit_quantiles, normalised
 
 
 def test_there_are_200_in_sorted_order() -> None:

@@ -14,7 +14,7 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from weakstrong import HeadProjection, L2Ball, LinearHeads, Moments, project, weak_to_strong
-from weakstrong.selection import FoldAssigner, cross_validate
+from weakstrong.cross_validation import FoldAssigner, cross_validate
 
 REPEATED_ROWS = "with an open radius, a row given twice falls into two folds and a row of weight 2 into one"
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from weakstrong import InputError
-from weakstrong.experiments.config import Figure1Config
-from weakstrong.experiments.figure1 import Slice, run_slices, slices
-from weakstrong.experiments.statistics import of_figure_1
+from weakstrong.paper.config import Figure1Config
+from weakstrong.paper.figure1 import Slice, run_slices, slices
+from weakstrong.paper.statistics import of_figure_1
 
 CONFIG = Figure1Config(rows=300)
 

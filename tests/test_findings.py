@@ -12,7 +12,7 @@ from rich.console import Console
 from weakstrong import measure, study
 from weakstrong.gain import Estimate
 from weakstrong.report.figures import gain_against_misfit
-from weakstrong.report.tables import study_table
+from weakstrong.report.terminal import study_table
 from weakstrong.studies.findings import conclusions
 from weakstrong.studies.run import StudyResult
 

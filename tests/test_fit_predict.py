@@ -13,7 +13,7 @@ from sklearn.linear_model import LinearRegression
 
 from tests.conftest import World
 from weakstrong import HeadProjection
-from weakstrong.student import Student
+from weakstrong.saved_model import Student
 
 
 def test_fit_then_predict_agrees_with_least_squares(world: World, command) -> None:

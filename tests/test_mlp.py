@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from weakstrong.representations.mlp import MLP, random_mlp
+from weakstrong.neural.mlp import MLP, random_mlp
 
 WIDTHS = (8, 16, 16, 5)
 

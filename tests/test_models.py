@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
-from weakstrong.data.chembench import SETS, load_chembench
-from weakstrong.experiments.probe import probe
-from weakstrong.representations.smiles_encoder import SmilesEncoder
+from weakstrong.molecules.chembench import SETS, load_chembench
+from weakstrong.molecules.probe import probe
+from weakstrong.molecules.smiles_encoder import SmilesEncoder
 
 from .test_readme import README, ROOT, script
 

@@ -15,10 +15,10 @@ from scipy.special import softmax
 from scipy.stats import norm
 
 from weakstrong.errors import InputError
-from weakstrong.representations.molbert_checkpoint import convert
-from weakstrong.representations.smiles_bert import load_model
-from weakstrong.representations.smiles_encoder import SmilesEncoder
-from weakstrong.representations.tokens import CLS, SEP, VOCABULARY
+from weakstrong.molecules.molbert_checkpoint import convert
+from weakstrong.molecules.smiles_bert import load_model
+from weakstrong.molecules.smiles_encoder import SmilesEncoder
+from weakstrong.molecules.tokens import CLS, SEP, VOCABULARY
 
 HIDDEN, LAYERS, INNER = 16, 2, 32
 

@@ -20,13 +20,13 @@ from tests.test_models import MODELS
 from tests.test_molbert_checkpoint import released_state, write
 from tests.test_readme import ROOT, script
 from weakstrong.errors import InputError
-from weakstrong.experiments import reproduce as module
-from weakstrong.experiments.config import MoleculesConfig
-from weakstrong.experiments.molecules.divisions import run_division
-from weakstrong.experiments.molecules.inputs import Places, clusters, prepare, representation
-from weakstrong.experiments.molecules.statistics import by_division
-from weakstrong.representations.molbert_checkpoint import convert
-from weakstrong.representations.smiles_bert import EncoderConfig, random_model, save_model
+from weakstrong.molecules.molbert_checkpoint import convert
+from weakstrong.molecules.smiles_bert import EncoderConfig, random_model, save_model
+from weakstrong.paper import reproduction as module
+from weakstrong.paper.config import MoleculesConfig
+from weakstrong.paper.molecule_divisions import run_division
+from weakstrong.paper.molecule_inputs import Places, clusters, prepare, representation
+from weakstrong.paper.molecule_statistics import by_division
 
 TINY = ["--seeds", 2, "--set", 'weak=["small", "smaller"]', "--set", "resamples=100", "--set", "untrained=1"]
 FILES = {"config.toml", "tasks.csv", "table.csv", "summary.json", "figure.png", "DONE"}

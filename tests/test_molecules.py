@@ -11,14 +11,15 @@ import pytest
 from scipy.stats import spearmanr
 from sklearn.linear_model import LinearRegression
 
+from weakstrong.bootstrap import cluster_weights, interval
 from weakstrong.errors import InputError
 from weakstrong.estimator import HeadProjection
-from weakstrong.experiments.bootstrap import cluster_weights, interval
-from weakstrong.experiments.config import MoleculesConfig
-from weakstrong.experiments.molecules.claims import PAPER_TABLE_1, molecule_verdict, strong_model
-from weakstrong.experiments.molecules.divisions import KEYS, SQUARES, MoleculeInputs, division, run_division
-from weakstrong.experiments.molecules.resampling import Means, means, resample_weights
-from weakstrong.experiments.molecules.statistics import (
+from weakstrong.paper.config import MoleculesConfig
+from weakstrong.paper.molecule_claims import PAPER_TABLE_1, molecule_verdict, strong_model
+from weakstrong.paper.molecule_divisions import KEYS, SQUARES, MoleculeInputs, division, run_division
+from weakstrong.paper.molecule_figures import ranking_figure
+from weakstrong.paper.molecule_resampling import Means, means, resample_weights
+from weakstrong.paper.molecule_statistics import (
     CROSSED,
     RULES,
     by_division,
@@ -30,9 +31,8 @@ from weakstrong.experiments.molecules.statistics import (
     summarize_molecules,
     table,
 )
-from weakstrong.records import to_json
-from weakstrong.report.molecule_figures import ranking_figure
-from weakstrong.report.molecule_tables import molecule_page, paper_table
+from weakstrong.paper.molecule_tables import molecule_page, paper_table
+from weakstrong.storage import to_json
 
 WEAK = ("a", "b", "c")
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from tests.test_mlp import same_in_torch
-from weakstrong.neural_heads import random_heads
-from weakstrong.pretraining.multitask import (
+from weakstrong.neural.mlp import MLP, random_mlp
+from weakstrong.neural.multitask import (
     MultitaskSample,
     _gradient,
     _orthogonalized,
@@ -17,8 +17,8 @@ from weakstrong.pretraining.multitask import (
     pretrain,
     relative_loss,
 )
-from weakstrong.pretraining.training import Training
-from weakstrong.representations.mlp import MLP, random_mlp
+from weakstrong.neural.neural_heads import random_heads
+from weakstrong.neural.training import Training
 
 KINDS = ["linear", "tanh", "relu", "sigmoid", "mlp"]
 

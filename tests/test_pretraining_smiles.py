@@ -18,16 +18,16 @@ import torch
 from safetensors import SafetensorError
 
 from weakstrong.errors import InputError
-from weakstrong.pretraining import masked_lm, pretrain
-from weakstrong.pretraining.masked_lm import Batches, Diverged, MaskedLM, last_checkpoint, train
-from weakstrong.pretraining.smiles_corpus import (
+from weakstrong.molecules import masked_lm, pretraining
+from weakstrong.molecules.masked_lm import Batches, Diverged, MaskedLM, last_checkpoint, train
+from weakstrong.molecules.pretraining_corpus import (
     PretrainingCorpus,
     epoch_batches,
     mask_symbols,
     random_tokens,
 )
-from weakstrong.representations.smiles_bert import EncoderConfig
-from weakstrong.representations.tokens import MASK, PAD, tokenize
+from weakstrong.molecules.smiles_bert import EncoderConfig
+from weakstrong.molecules.tokens import MASK, PAD, tokenize
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_parts_of_a_step_are_the_step(corpus: PretrainingCorpus) -> None:
 def test_targets_belong_to_the_molecules_of_their_rows(corpus: PretrainingCorpus) -> None:
     tokens = corpus.tokens(0)
     heavy = np.array([sum(c.isalpha() and c != "H" for c in s) for s in corpus.smiles])
-    from weakstrong.representations.descriptors import NAMES
+    from weakstrong.molecules.descriptors import NAMES
 
     weight = corpus.targets[:, NAMES.index("HeavyAtomCount")].astype(float)
     assert np.corrcoef(tokens.lengths, weight)[0, 1] > 0.8
@@ -226,7 +226,7 @@ def test_two_equal_runs_at_once_are_refused_and_a_diverged_one_leaves_nothing(
         assert "another run is making it" in ran.err
         raise Diverged("the loss is no number")
 
-    monkeypatch.setattr(pretrain, "train", second_run)
+    monkeypatch.setattr(pretraining, "train", second_run)
     ran = command(*given)
     assert ran.code == 2
     assert "the loss is no number" in ran.err

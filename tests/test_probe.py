@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from weakstrong.data.chembench import MoleculeSet
-from weakstrong.experiments.probe import difference, probe
+from weakstrong.molecules.chembench import MoleculeSet
+from weakstrong.molecules.probe import difference, probe
 
 
 def world(seed: int, n: int = 400) -> tuple[MoleculeSet, np.ndarray]:

@@ -18,13 +18,12 @@ import pytest
 
 from tests.conftest import Ran
 from weakstrong import InputError
-from weakstrong.experiments import reproduce as module
-from weakstrong.experiments.claims import verdict
-from weakstrong.experiments.molecules.inputs import INPUTS_CODE
-from weakstrong.experiments.reproduce import CACHE, ROWS_CODE
-from weakstrong.experiments.settings import resolve
-from weakstrong.experiments.statistics import summary_of
-from weakstrong.experiments.targets import TARGETS
+from weakstrong.paper import reproduction as module
+from weakstrong.paper.claims import verdict
+from weakstrong.paper.reproduction import CACHE
+from weakstrong.paper.resolving import resolve
+from weakstrong.paper.statistics import summary_of
+from weakstrong.paper.targets import TARGETS
 
 TINY = [f"pretraining_{k}" for k in ("steps=40", "rows=60", "tasks=3")] + ["tasks=5", "rows=80"]
 SETS = [part for pair in TINY for part in ("--set", pair)]
@@ -176,7 +175,7 @@ def test_changed_code_computes_again_and_drops_only_its_own_old_results(
     out = tmp_path / "r"
     run = ["reproduce", "fig2c", "--seeds", 1, "--out", out, *SETS]
     assert command(*run).code == 0
-    [old] = [p for p in (out / CACHE).iterdir() if p.is_dir()]
+    [old] = (out / CACHE).glob("WeakToStrongConfig-*")
     (out / CACHE / "mine").mkdir()
     monkeypatch.setattr(module, "code_hash", lambda *modules: "another")
     ran = command(*run)
@@ -296,29 +295,6 @@ def test_settings_come_from_the_target_then_the_file_then_the_command_line(tmp_p
     assert list(resolve(("fig2a", "fig2a"), {})) == ["fig2a"]
     with pytest.raises(InputError, match="is no target"):
         resolve(("fig9",), {})
-
-
-def loaded_by(*modules: str) -> set[str]:
-    """Modules of the package that are there after these are imported, as paths."""
-    script = (
-        f"import sys, {', '.join(modules)}; print(*[m for m in sys.modules if m.startswith('weakstrong.')])"
-    )
-    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
-    return {m.removeprefix("weakstrong.").replace(".", "/") for m in found.split()}
-
-
-def test_cached_rows_follow_from_all_the_code_that_makes_them() -> None:
-    """Modules that making rows loads, but for those that only carry, count or show things."""
-    parts = ("experiments.rows", "pretraining.multitask", "descent", "estimator")
-    paths = loaded_by(*(f"weakstrong.{part}" for part in parts))
-    neutral = {"errors", "lazy", "records", "report", "report/progress", "experiments", "experiments/config",
-               "experiments/molecules", "pretraining", "representations"}  # fmt: skip
-    assert {p.removesuffix(".py") for p in ROWS_CODE} == paths - neutral | {"workers"}
-    parts = ("experiments.molecules.inputs", "data.leakage", "representations.smiles_encoder",
-             "representations.smiles_bert")  # fmt: skip
-    more = loaded_by(*(f"weakstrong.{part}" for part in parts)) - paths
-    neutral = {"data", "data/downloads", "data/row_cache", "representations/descriptors"}  # keyed themselves
-    assert {p.removesuffix(".py") for p in INPUTS_CODE} == more - neutral - {"workers"}
 
 
 def line(slope: float, fit: float) -> dict[str, object]:

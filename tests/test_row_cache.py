@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from weakstrong.data import row_cache
 from weakstrong.data.row_cache import CHUNK, cached_rows
 from weakstrong.errors import InputError
 
@@ -25,7 +26,7 @@ STRINGS = ["x" * (i % 17) for i in range(3 * CHUNK + 5)]
 
 
 def of(strings: list[str], cache: Path, factor: int = 2, **options: object) -> np.ndarray:
-    return cached_rows(lengths, strings, factor, depends_on=("errors.py",), cache=cache, **options)
+    return cached_rows(lengths, strings, factor, cache=cache, **options)
 
 
 def test_processes_and_this_one_give_the_same_rows(tmp_path: Path) -> None:
@@ -63,14 +64,20 @@ def test_what_was_computed_is_read_and_a_longer_list_shares_its_beginning(tmp_pa
     assert len(CALLS) == 2 + 4  # another argument is another key
 
 
-def test_another_source_or_version_is_another_key(tmp_path: Path) -> None:
+def test_another_library_is_another_key(tmp_path: Path) -> None:
     CALLS.clear()
-    for depends_on in (("errors.py",), ("errors.py", "rdkit 1"), ("errors.py", "rdkit 2"), ("records.py",)):
+    for libraries in ((), ("rdkit 1",), ("rdkit 2",)):
         for _ in range(2):
-            cached_rows(lengths, STRINGS[:3], 2, depends_on=depends_on, cache=tmp_path, workers=1)
-    assert CALLS == [3] * 4
-    with pytest.raises(FileNotFoundError):
-        cached_rows(lengths, STRINGS[:3], 2, depends_on=("gone.py",), cache=tmp_path, workers=1)
+            cached_rows(lengths, STRINGS[:3], 2, libraries=libraries, cache=tmp_path, workers=1)
+    assert CALLS == [3] * 3
+
+
+def test_other_code_is_another_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    CALLS.clear()
+    for code in ("a", "b", "b"):
+        monkeypatch.setattr(row_cache, "code_hash", lambda module, code=code: code + module)
+        cached_rows(lengths, STRINGS[:3], 2, cache=tmp_path, workers=1)
+    assert CALLS == [3] * 2
 
 
 def test_no_strings_are_no_rows(tmp_path: Path) -> None:

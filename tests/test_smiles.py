@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from rdkit import Chem
 
-from weakstrong.data.smiles import FAULTS, problem, problems, random_form, standard
+from weakstrong.molecules.smiles import FAULTS, problem, problems, random_form, standard
 
 
 def canonical(smiles: str) -> str:

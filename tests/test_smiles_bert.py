@@ -13,14 +13,14 @@ from safetensors.torch import load_file, save_file
 from scipy.special import erf
 
 from weakstrong.errors import InputError
-from weakstrong.representations.smiles_bert import (
+from weakstrong.molecules.smiles_bert import (
     EncoderConfig,
     PretrainingModel,
     load_model,
     random_model,
     save_model,
 )
-from weakstrong.representations.tokens import VOCABULARY
+from weakstrong.molecules.tokens import VOCABULARY
 
 SHAPE = EncoderConfig(12, 2, 2, 20)
 

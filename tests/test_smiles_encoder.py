@@ -14,17 +14,17 @@ from sklearn.base import clone
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 
-from weakstrong.data.smiles import standard
 from weakstrong.errors import InputError
-from weakstrong.representations import smiles_encoder
-from weakstrong.representations.descriptors import descriptors
-from weakstrong.representations.smiles_bert import EncoderConfig, random_model, save_model
-from weakstrong.representations.smiles_encoder import (
+from weakstrong.molecules import smiles_encoder
+from weakstrong.molecules.descriptors import descriptors
+from weakstrong.molecules.smiles import standard
+from weakstrong.molecules.smiles_bert import EncoderConfig, random_model, save_model
+from weakstrong.molecules.smiles_encoder import (
     SmilesEncoder,
     encode,
     length_batches,
 )
-from weakstrong.representations.smiles_transformer import ECFPCounts, RDKitDescriptors
+from weakstrong.molecules.smiles_transformer import ECFPCounts, RDKitDescriptors
 
 HIDDEN = 32
 

@@ -20,10 +20,10 @@ from sklearn.linear_model import LinearRegression
 
 from tests.conftest import World
 from weakstrong import HeadProjection, InputError, study
-from weakstrong.report.tables import study_table
-from weakstrong.studies.config import StudyOptions
+from weakstrong.report.terminal import study_table
 from weakstrong.studies.inputs import Split, StudyInputs, divisions
 from weakstrong.studies.run import run
+from weakstrong.studies.settings import StudyOptions
 
 RECORDS = Path(__file__).parents[1] / "results" / "study"
 COLUMNS = {"split", "repeat", "supervisor", "weak_error", "strong_error", "misfit", "gain", "cross_term"}
@@ -390,7 +390,7 @@ def test_a_run_goes_on_only_from_the_very_same_inputs(
     with pytest.raises(Interrupted):
         run(first, StudyOptions(repeats=3), out=out, track=two_then_stop)
     if changed == "code":
-        monkeypatch.setattr("weakstrong.studies.run.code_hash", lambda: "another version")
+        monkeypatch.setattr("weakstrong.studies.run.code_hash", lambda module: "another version")
     resumed = run(second, options, out=out, track=counted)
     fresh = run(second, options, out=tmp_path / "fresh")
     assert fitted == [changed == "nothing"]

@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 from scipy.stats import binom, kstest, linregress
 
-from weakstrong.experiments.config import WeakToStrongConfig, WorldConfig
-from weakstrong.experiments.pretrained import batches, first_weights, needed, sample_of
-from weakstrong.experiments.statistics import of_seed, over_seeds, share_of, summary_of
-from weakstrong.experiments.targets import TARGETS
-from weakstrong.experiments.tasks import representations_of, rows_of, run_tasks
-from weakstrong.experiments.worlds import inputs, random_tasks, stream, truth
+from weakstrong.paper.config import WeakToStrongConfig, WorldConfig
+from weakstrong.paper.networks import batches, first_weights, needed, sample_of
+from weakstrong.paper.statistics import of_seed, over_seeds, share_of, summary_of
+from weakstrong.paper.targets import TARGETS
+from weakstrong.paper.tasks import representations_of, rows_of, run_tasks
+from weakstrong.paper.worlds import inputs, random_tasks, stream, truth
 
 PERTURBED = WeakToStrongConfig(representations="perturbation", tasks=12, rows=400)
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weakstrong.data.smiles import standard
 from weakstrong.errors import InputError
-from weakstrong.representations.tokens import CLS, PAD, SEP, VOCABULARY, tokenize
+from weakstrong.molecules.smiles import standard
+from weakstrong.molecules.tokens import CLS, PAD, SEP, VOCABULARY, tokenize
 
 SYMBOLS = VOCABULARY[4:]
 PATTERN = re.compile("|".join(re.escape(s) for s in sorted(SYMBOLS, key=len, reverse=True)))

@@ -22,16 +22,16 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy.stats import t as student_t
 
-from weakstrong.experiments.config import MoleculesConfig
-from weakstrong.experiments.molecules.claims import PAPER_TABLE_1
-from weakstrong.experiments.molecules.inputs import MODELS, Places
-from weakstrong.experiments.molecules.statistics import CROSSED, RULE, RULES, summarize_molecules
-from weakstrong.experiments.reproduce import CACHE, reproduce, rows_of
-from weakstrong.experiments.rows import kept_rows
-from weakstrong.experiments.settings import resolve
-from weakstrong.experiments.tables import claims_table, summaries
+from weakstrong.paper.config import MoleculesConfig
+from weakstrong.paper.molecule_claims import PAPER_TABLE_1
+from weakstrong.paper.molecule_inputs import MODELS, Places
+from weakstrong.paper.molecule_statistics import CROSSED, RULE, RULES, summarize_molecules
+from weakstrong.paper.pages import claims_table, summaries
+from weakstrong.paper.reproduction import CACHE, reproduce, rows_of
+from weakstrong.paper.resolving import resolve
+from weakstrong.paper.rows import kept_rows
+from weakstrong.progress import meter
 from weakstrong.report.figures import blank_figure, png
-from weakstrong.report.progress import meter
 
 HERE = Path(__file__).parent
 RECORDS = HERE / "records"

@@ -21,11 +21,11 @@ from sklearn.ensemble import RandomTreesEmbedding
 from sklearn.kernel_approximation import RBFSampler
 from sklearn.preprocessing import StandardScaler
 
-from weakstrong.data.chembench import SETS, load_chembench
-from weakstrong.report.progress import track
-from weakstrong.studies.config import StudyOptions
+from weakstrong.molecules.chembench import SETS, load_chembench
+from weakstrong.progress import track
 from weakstrong.studies.inputs import Split, StudyInputs
 from weakstrong.studies.run import run
+from weakstrong.studies.settings import StudyOptions
 
 HERE = Path(__file__).parent
 LSTM, CHEMVAE = "lstm_chem_512", "chemvae_zinc_196"

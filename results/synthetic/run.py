@@ -12,10 +12,10 @@ from typing import Any
 
 import pandas as pd
 
-from weakstrong.experiments.reproduce import CACHE, reproduce
-from weakstrong.experiments.settings import resolve
-from weakstrong.experiments.tables import claims_table, summaries
-from weakstrong.report.progress import meter
+from weakstrong.paper.pages import claims_table, summaries
+from weakstrong.paper.reproduction import CACHE, reproduce
+from weakstrong.paper.resolving import resolve
+from weakstrong.progress import meter
 
 HERE = Path(__file__).parent
 TABLE = HERE / "sensitivity.csv"

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from weakstrong.heads import L2Ball as L2Ball
     from weakstrong.heads import LinearHeads as LinearHeads
     from weakstrong.moments import Moments as Moments
-    from weakstrong.solvers import Projection as Projection
-    from weakstrong.solvers import project as project
+    from weakstrong.projection import Projection as Projection
+    from weakstrong.projection import project as project
     from weakstrong.studies.run import StudyResult as StudyResult
     from weakstrong.studies.run import study as study
 
@@ -35,10 +35,10 @@ _HOME = {
     "L2Ball": "heads",
     "LinearHeads": "heads",
     "Moments": "moments",
-    "Projection": "solvers",
+    "Projection": "projection",
     "StudyResult": "studies.run",
     "measure": "gain",
-    "project": "solvers",
+    "project": "projection",
     "study": "studies.run",
     "weak_to_strong": "estimator",
 }

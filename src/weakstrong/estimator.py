@@ -15,10 +15,10 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from weakstrong.cross_validation import FoldAssigner, cross_validate
 from weakstrong.heads import HeadClass, L2Ball, head_class
 from weakstrong.moments import Moments
-from weakstrong.selection import FoldAssigner, cross_validate
-from weakstrong.solvers import project
+from weakstrong.projection import project
 
 Array = NDArray[np.float64]
 

@@ -92,11 +92,11 @@ def pretrain(
         Replace a finished model in OUT.
     """
     require("molecules", "torch", "transformers", "accelerate", "safetensors", "rdkit", "pooch")
-    from weakstrong.data.corpora import read_corpus
-    from weakstrong.pretraining.masked_lm import MaskedLM
-    from weakstrong.pretraining.pretrain import pretrain as run
-    from weakstrong.report.progress import meter
-    from weakstrong.representations.smiles_bert import EncoderConfig
+    from weakstrong.molecules.corpora import read_corpus
+    from weakstrong.molecules.masked_lm import MaskedLM
+    from weakstrong.molecules.pretraining import pretrain as run
+    from weakstrong.molecules.smiles_bert import EncoderConfig
+    from weakstrong.progress import meter
 
     encoder = EncoderConfig(hidden, layers, heads, 4 * hidden, dropout)
     settings = MaskedLM(epochs, batch, rate, weight_decay, descriptor_weight, seed, bf16)
@@ -140,8 +140,8 @@ def convert(checkpoint: Path, out: Path, *, heads: Count | None = None, overwrit
         Replace what an earlier conversion made.
     """
     require("molecules", "torch", "transformers", "safetensors", "rdkit")
-    from weakstrong.records import check_output
-    from weakstrong.representations.molbert_checkpoint import convert as run
+    from weakstrong.molecules.molbert_checkpoint import convert as run
+    from weakstrong.storage import check_output
 
     check_output(out, overwrite)
     config = run(checkpoint, out, heads=heads, overwrite=overwrite)
@@ -196,11 +196,11 @@ def embed(
     require("molecules", "torch", "transformers", "safetensors", "rdkit")
     import pandas as pd
 
-    from weakstrong.data.corpora import read_smiles, usable_rows
     from weakstrong.data.tables import write_array, write_table
-    from weakstrong.report.progress import meter
-    from weakstrong.representations.smiles_bert import MAX_LENGTH, read_config
-    from weakstrong.representations.smiles_encoder import SmilesEncoder, longer_than_trained
+    from weakstrong.molecules.corpora import read_smiles, usable_rows
+    from weakstrong.molecules.smiles_bert import MAX_LENGTH, read_config
+    from weakstrong.molecules.smiles_encoder import SmilesEncoder, longer_than_trained
+    from weakstrong.progress import meter
 
     check_file(out, overwrite, ".npy")
     check_file(table := out.with_suffix(".rows.csv"), overwrite)
@@ -259,11 +259,11 @@ def leakage(
         Replace OUT if it is there.
     """
     require("molecules", "rdkit", "pooch")
-    from weakstrong.data.corpora import read_corpus
-    from weakstrong.data.leakage import LEVELS
-    from weakstrong.data.leakage import leakage as report
     from weakstrong.data.tables import write_table
-    from weakstrong.report.progress import meter
+    from weakstrong.molecules.corpora import read_corpus
+    from weakstrong.molecules.leakage import LEVELS
+    from weakstrong.molecules.leakage import leakage as report
+    from weakstrong.progress import meter
 
     check_file(out, overwrite, ".csv", ".csv.gz", ".parquet")
     molecules, corpus = (

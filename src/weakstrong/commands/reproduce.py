@@ -56,7 +56,7 @@ def reproduce(
         Heads by exact projection, or by Adam as in the paper. [default: exact; nonconvex-*: gradient]
     changes
         Another setting as key=value, say tasks=50, pretraining_rows=250 or, on molecules, swap_roles=true,
-        pooling=mean+cls, true_labels=50; repeat it for several. `weakstrong.experiments.config` explains
+        pooling=mean+cls, true_labels=50; repeat it for several. `weakstrong.paper.config` explains
         them.
     config
         TOML file with settings, a record's config.toml for instance; flags override it.
@@ -72,10 +72,10 @@ def reproduce(
     catalogue
         Show the targets with what they need, and stop.
     """
-    from weakstrong.experiments.settings import resolve
-    from weakstrong.experiments.tables import ours
-    from weakstrong.experiments.targets import TARGETS
-    from weakstrong.report.tables import reproduced_table, show, targets_table
+    from weakstrong.paper.pages import ours
+    from weakstrong.paper.resolving import resolve
+    from weakstrong.paper.targets import TARGETS
+    from weakstrong.report.terminal import reproduced_table, show, targets_table
 
     if catalogue:
         show(targets_table([(n, t.default, t.needs, t.title, t.claim) for n, t in TARGETS.items()]))
@@ -86,9 +86,9 @@ def reproduce(
     for flag, folder in (("--models", models), ("--data", data)):
         if folder is not None and not any(config.extra == "molecules" for config in configs.values()):
             raise InputError(f"{flag} {folder}: none of {', '.join(configs)} is on molecules; leave it out")
-    from weakstrong.experiments.molecules.inputs import Places
-    from weakstrong.experiments.reproduce import reproduce as run_targets
-    from weakstrong.report.progress import meter
+    from weakstrong.paper.molecule_inputs import Places
+    from weakstrong.paper.reproduction import reproduce as run_targets
+    from weakstrong.progress import meter
 
     places = Places(models, data)
     outcomes = run_targets(configs, out, places=places, meter=meter, workers=workers)

@@ -55,9 +55,9 @@ def fit(
     overwrite
         Replace a finished run in OUT.
     """
-    from weakstrong.records import check_output, output_folder, write_atomically
-    from weakstrong.report.tables import show, student_table
-    from weakstrong.student import fit_files
+    from weakstrong.report.terminal import show, student_table
+    from weakstrong.saved_model import fit_files
+    from weakstrong.storage import check_output, output_folder, write_atomically
 
     if cv < 2:
         raise InputError(f"--cv {cv}: at least 2 folds are needed")
@@ -94,7 +94,7 @@ def predict(
         Replace OUT if it is there.
     """
     from weakstrong.data.tables import read_features, write_table
-    from weakstrong.student import Student
+    from weakstrong.saved_model import Student
 
     check_file(out, overwrite)
     matrix = read_features(features, id)

@@ -79,13 +79,13 @@ def study(
     overwrite
         Replace a finished run in OUT.
     """
-    from weakstrong.records import check_output
-    from weakstrong.report.progress import track
-    from weakstrong.report.tables import show, study_table
-    from weakstrong.studies.config import ExampleConfig, load_config
+    from weakstrong.progress import track
+    from weakstrong.report.terminal import show, study_table
+    from weakstrong.storage import check_output
     from weakstrong.studies.examples import load_example
     from weakstrong.studies.files import read_inputs
     from weakstrong.studies.run import run
+    from weakstrong.studies.settings import ExampleConfig, load_config
 
     options = {
         "test_size": test_size, "repeats": repeats, "supervised_fraction": supervised_fraction,

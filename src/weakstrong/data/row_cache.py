@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from weakstrong.errors import InputError
-from weakstrong.records import code_hash, fingerprint, write_atomically
-from weakstrong.report.progress import Advance
-from weakstrong.workers import Workers, cores
+from weakstrong.identity import code_hash, fingerprint
+from weakstrong.parallel import Workers, cores
+from weakstrong.progress import Advance
+from weakstrong.storage import write_atomically
 
 CHUNK = 1000
 _SMALL = 2 * CHUNK  # fewer rows than this are not worth starting processes for
@@ -41,7 +42,7 @@ def cached_rows(
     rows: Rows,
     strings: Sequence[str],
     *arguments: Any,
-    depends_on: Sequence[str],
+    libraries: Sequence[str] = (),
     cache: Path | None = None,
     meter: Meter | None = None,
     description: str = "rows",
@@ -50,22 +51,23 @@ def cached_rows(
 ) -> np.ndarray:
     """``rows(strings, *arguments)`` computed in chunks, from the cache where it was computed before.
 
-    A chunk's key is its strings, the arguments, the sources in `depends_on` and the versions there
+    A chunk's key is its strings, the arguments, the code of `rows` and the versions of libraries that are
     named, so a longer corpus shares the chunks of its beginning, and a killed run goes on.
 
     Parameters
     ----------
     rows : callable
         Importable by name; takes a list of strings and the arguments, returns an array with a row a string.
+        Its module, with all that this imports, is the code that the rows follow from.
     strings : sequence of str
     *arguments
         Plain values.
-    depends_on : sequence of str
-        Source files of this package and versions of others that decide the rows.
+    libraries : sequence of str
+        Libraries that decide the rows, with their versions: ``rdkit 2026.9.1``.
     cache : Path, optional
         Another folder than `cache_folder()`.
     meter : callable, optional
-        Shows progress, as `weakstrong.report.progress.meter`.
+        Shows progress, as `weakstrong.progress.meter`.
     description : str
     workers : int, optional
         Processes; one a core unless given. With 1 `rows` may be any callable. Rows do not depend on it.
@@ -73,8 +75,7 @@ def cached_rows(
         Rows computed and kept together.
     """
     folder = (cache or cache_folder()) / rows.__name__
-    sources = [name for name in depends_on if name.endswith(".py")]
-    version = fingerprint(code_hash(*sources), list(depends_on), arguments)
+    version = fingerprint(code_hash(rows.__module__), list(libraries), arguments)
     chunks = [list(strings[i : i + chunk]) for i in range(0, len(strings), chunk)]
     paths = [folder / f"{fingerprint(version, part)[:32]}.npy" for part in chunks]
     missing = {path: part for part, path in zip(chunks, paths, strict=True) if not path.exists()}

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from weakstrong.data.chembench import published_split
 from weakstrong.data.columns import group_names, real_valued, target_names
 from weakstrong.data.ids import Features, by_position, checked_ids, refuse_shared_columns, rows_of
+from weakstrong.data.index_files import published_split
 from weakstrong.data.tables import read_features, read_table
 from weakstrong.errors import InputError
-from weakstrong.studies.config import StudyConfig
 from weakstrong.studies.inputs import Split, StudyInputs
+from weakstrong.studies.settings import StudyConfig
 
 
 def read_inputs(config: StudyConfig) -> StudyInputs:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weakstrong.errors import InputError
-from weakstrong.studies.config import StudyOptions
+from weakstrong.studies.settings import StudyOptions
 
 Array = NDArray[np.float64]
 

@@ -15,18 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from weakstrong.errors import InputError
 from weakstrong.estimator import HeadProjection
-from weakstrong.records import (
-    code_hash,
-    fingerprint,
-    output_folder,
-    provenance,
-    to_json,
-    to_toml,
-    write_atomically,
-)
-from weakstrong.studies.config import StudyOptions, validated
+from weakstrong.identity import code_hash, fingerprint
+from weakstrong.storage import output_folder, provenance, to_json, to_toml, write_atomically
 from weakstrong.studies.findings import by_division, summarize
 from weakstrong.studies.inputs import Split, StudyInputs, Unit, check_inputs, divisions
+from weakstrong.studies.settings import StudyOptions, validated
 
 Array = NDArray[np.float64]
 
@@ -150,7 +143,7 @@ def run(
     """
     check_inputs(inputs)
     units = divisions(inputs, options)
-    key = fingerprint(code_hash(), inputs, options.model_dump())
+    key = fingerprint(code_hash(__name__), inputs, options.model_dump())
     folder = nullcontext(None) if out is None else output_folder(out, key, overwrite=overwrite)
     with folder as stage:
         done = 0 if stage is None else len(list(stage.glob(".fits-*.parquet")))

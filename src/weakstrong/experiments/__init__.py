@@ -1,1 +1,0 @@
-"""The paper's experiments, each with a configuration, a record and a figure."""

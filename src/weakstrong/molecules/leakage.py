@@ -1,0 +1,100 @@
+"""Which molecules of a set occur in another: exactly, without stereo, or with the same connectivity."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from rdkit import Chem, rdBase
+
+from weakstrong.data.row_cache import Meter, cached_rows
+from weakstrong.molecules.smiles import RDKIT
+
+LEVELS = ("exact", "stereo_free", "inchikey14")
+
+
+def leakage(
+    smiles: Sequence[str], reference: Sequence[str], *, meter: Meter | None = None, workers: int | None = None
+) -> pd.DataFrame:
+    """Which molecules occur in the reference, at three levels of likeness.
+
+    Parameters
+    ----------
+    smiles : sequence of str, length n
+        Molecules to evaluate on.
+    reference : sequence of str
+        A pretraining corpus, or training rows.
+    meter : callable, optional
+        Shows progress.
+    workers : int, optional
+        Processes; one a core unless given.
+
+    Returns
+    -------
+    DataFrame with n rows
+        ``smiles``, then for each level whether it occurs: ``exact``, the same canonical SMILES;
+        ``stereo_free``, the same one without stereo marks and isotopes; ``inchikey14``, the same
+        connectivity layer of the InChIKey, which is blind to stereo, isotopes and protonation too.
+        Rows that RDKit cannot read occur nowhere.
+    """
+    sought, found = (
+        identities_of(s, meter, what, workers)
+        for s, what in ((smiles, "molecules"), (reference, "reference"))
+    )
+    occurs = {
+        level: np.isin(sought[:, i], found[:, i]) & (sought[:, i] != 0) for i, level in enumerate(LEVELS)
+    }
+    return pd.DataFrame({"smiles": list(smiles), **occurs})
+
+
+def identities_of(
+    smiles: Sequence[str],
+    meter: Meter | None = None,
+    description: str = "molecules",
+    workers: int | None = None,
+) -> np.ndarray:
+    """`identities`, from the cache where they were computed before."""
+    return cached_rows(
+        identities, list(smiles), libraries=(RDKIT,), meter=meter, description=description,
+        workers=workers,
+    )  # fmt: skip
+
+
+def identities(smiles: Sequence[str]) -> np.ndarray:
+    """Hashes of what identifies each molecule at each of `LEVELS`.
+
+    Returns
+    -------
+    ndarray of uint64, shape (n, 3)
+        0 where a SMILES is not valid or has no InChI.
+    """
+    hashes = np.zeros((len(smiles), len(LEVELS)), dtype=np.uint64)
+    with rdBase.BlockLogs():
+        for row, text in enumerate(smiles):
+            molecule = Chem.MolFromSmiles(text) if len(text.split()) == 1 else None
+            if molecule is None:
+                continue
+            names = (
+                Chem.MolToSmiles(molecule),
+                Chem.MolToSmiles(_without_isotopes(molecule), isomericSmiles=False),
+                Chem.MolToInchiKey(molecule)[:14],
+            )
+            hashes[row] = [_hash(name) for name in names]
+    return hashes
+
+
+def _without_isotopes(molecule: Chem.Mol) -> Chem.Mol:
+    """The molecule of ordinary atoms: deuterium becomes a hydrogen that is not written."""
+    if not any(atom.GetIsotope() for atom in molecule.GetAtoms()):
+        return molecule
+    plain = Chem.Mol(molecule)
+    for atom in plain.GetAtoms():
+        atom.SetIsotope(0)
+    return Chem.RemoveHs(plain)
+
+
+def _hash(name: str) -> int:
+    digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") if name else 0

@@ -1,0 +1,184 @@
+"""The public MolBERT release's checkpoint, converted to safetensors and JSON without running anything in it.
+
+Format: PyTorch Lightning 0.8, a pickled dict with ``state_dict`` and hyper-parameters as a Namespace, and
+``hparams.yaml`` two folders above (github.com/BenevolentAI/MolBERT, MIT).
+"""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from weakstrong.errors import InputError
+from weakstrong.identity import file_hash
+from weakstrong.molecules.smiles_bert import (
+    EncoderConfig,
+    SinusoidalPositions,
+    check_keys,
+    random_model,
+    save_model,
+)
+from weakstrong.storage import output_folder
+
+_INVERSE = "model.bert.embeddings.position_embeddings.inv_freq"
+_LM_BIAS = "model.tasks.0.masked_lm_head.bias"  # the decoder's, stored once more
+_DECODER_BIAS = "model.tasks.0.masked_lm_head.decoder.bias"
+_PREFIXES = {
+    "model.bert.": "encoder.bert.",
+    "model.tasks.0.masked_lm_head.": "masked_lm_head.",
+    "model.tasks.1.physchem_head.physchem_clf.": "descriptor_head.",
+}
+_WORDS = "model.bert.embeddings.word_embeddings.weight"
+_INTERMEDIATE = "model.bert.encoder.layer.0.intermediate.dense.weight"
+_HEADS_OF_WIDTH = {768: 12}
+_REMEDY = "give the MolBERT release's .ckpt file"
+_STARTS = (b"PK", b"\x80")  # of what torch.save writes, as a zip and before
+
+
+def convert(
+    checkpoint: Path, out: Path, *, heads: int | None = None, overwrite: bool = False
+) -> EncoderConfig:
+    """Convert a MolBERT checkpoint to a folder that `SmilesEncoder` reads.
+
+    Parameters
+    ----------
+    checkpoint : Path
+        The ``.ckpt`` file, zip or legacy serialisation.
+    out : Path
+        Gets model.safetensors, config.json and, last, DONE.
+    heads : int, optional
+        Attention heads, which weights do not show: from the hyper-parameters, or 12 at width 768, unless
+        given.
+    overwrite : bool
+        Replace what an earlier conversion made.
+
+    Raises
+    ------
+    InputError
+        If the file asks for anything but tensors and plain values, a key is missing or unexpected, or
+        the number of heads is not known.
+    """
+    checkpoint = Path(checkpoint)
+    content = _read(checkpoint)
+    hyper = {**_hparams_file(checkpoint), **_plain(content.get("hyper_parameters", content.get("hparams")))}
+    state = content.get("state_dict")
+    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
+        raise InputError(f"{checkpoint}: holds no state_dict of tensors; {_REMEDY}")
+    config = _shape(state, hyper, heads, checkpoint)
+    weights = _renamed(state, config, checkpoint)
+    model = random_model(config, 0)
+    model.load_state_dict(weights)
+    details = {"converted_from": {"name": checkpoint.name, "sha256": file_hash(checkpoint), "hparams": hyper}}
+    with output_folder(out, overwrite=overwrite) as folder:
+        save_model(folder, model, None, details, half=False)
+    return config
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The checkpoint's dict, from an unpickler that builds tensors, plain values and Namespaces only."""
+    try:
+        with path.open("rb") as file:
+            if not file.read(2).startswith(_STARTS):
+                raise InputError(f"{path}: not a file that torch.save wrote; {_REMEDY}")
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on protocols that torch reads all the same
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except pickle.UnpicklingError as error:
+        raise InputError(f"{path}: refused: {_asked_for(error)}") from error
+    except InputError:
+        raise
+    except Exception as error:  # a damaged file can fail in any way
+        raise InputError(
+            f"{path}: not a readable checkpoint ({type(error).__name__}); get it again"
+        ) from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds no dict with a state_dict; {_REMEDY}")
+    return content
+
+
+def _asked_for(error: Exception) -> str:
+    """What the pickle asked for, from torch's advice of several lines."""
+    text = " ".join(str(error).split())
+    for mark in ("Unsupported global: GLOBAL ", "GLOBAL "):
+        if mark in text:
+            return (
+                f"it asks for {text.split(mark)[1].split()[0]}, which weights need not; nothing of it was run"
+            )
+    return "it holds more than tensors and plain values, or is damaged; nothing of it was run; get it again"
+
+
+def _hparams_file(checkpoint: Path) -> dict[str, Any]:
+    path = checkpoint.absolute().parent.parent / "hparams.yaml"
+    if not path.is_file():
+        return {}
+    try:
+        found = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path}: not plain YAML ({str(error).splitlines()[0]}); move it away and pass --heads"
+        ) from error
+    return _plain(found)
+
+
+def _plain(hyper: Any) -> dict[str, Any]:
+    """Hyper-parameters that are plain values."""
+    found = vars(hyper) if isinstance(hyper, argparse.Namespace) else hyper
+    if not isinstance(found, Mapping):
+        return {}
+    return {str(k): v for k, v in found.items() if isinstance(v, str | int | float | bool)}
+
+
+def _shape(
+    state: Mapping[str, torch.Tensor], hyper: Mapping[str, Any], heads: int | None, path: Path
+) -> EncoderConfig:
+    for name in (_WORDS, _INTERMEDIATE):
+        if name not in state:
+            raise InputError(f"{path}: key {name} is missing; {_REMEDY}")
+        if state[name].ndim != 2:
+            shape = tuple(state[name].shape)
+            raise InputError(f"{path}: key {name} has shape {shape}, not two dimensions; {_REMEDY}")
+    hidden = state[_WORDS].shape[1]
+    layers = {name.split(".")[4] for name in state if name.startswith("model.bert.encoder.layer.")}
+    known = hyper.get("num_attention_heads", 2 if hyper.get("tiny") else _HEADS_OF_WIDTH.get(hidden))
+    chosen = heads if heads is not None else known
+    if chosen is None:
+        raise InputError(
+            f"{path}: does not say how many attention heads it has (width {hidden}); pass --heads"
+        )
+    dropout = hyper.get("hidden_dropout_prob", 0.1)
+    if isinstance(chosen, int) and chosen > 0 and hidden % chosen:
+        said = f"--heads {chosen}" if heads is not None else f"{chosen} attention heads, as it says,"
+        raise InputError(f"{path}: {said} cannot share a width of {hidden}; pass another --heads")
+    try:
+        return EncoderConfig(hidden, len(layers), chosen, state[_INTERMEDIATE].shape[0], dropout)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _renamed(state: Mapping[str, torch.Tensor], config: EncoderConfig, path: Path) -> dict[str, torch.Tensor]:
+    """The weights under this package's names, after every key of the release is accounted for."""
+    ours = random_model(config, 0).state_dict()
+    expected = {_released(name): tensor for name, tensor in ours.items()}
+    expected[_INVERSE] = SinusoidalPositions(config.hidden).inverse
+    expected[_LM_BIAS] = ours["masked_lm_head.decoder.bias"]
+    check_keys(state, expected, path, _REMEDY)
+    if not torch.allclose(state[_INVERSE].float(), expected[_INVERSE], rtol=1e-4):
+        raise InputError(f"{path}: key {_INVERSE} holds other frequencies than 10000^(-2i/{config.hidden})")
+    if not torch.equal(state[_LM_BIAS], state[_DECODER_BIAS]):
+        raise InputError(f"{path}: keys {_LM_BIAS} and {_DECODER_BIAS} differ, which are one weight")
+    return {name: state[_released(name)].float() for name in ours}
+
+
+def _released(name: str) -> str:
+    """The release's name of one of our weights."""
+    prefix = next(old for old, new in _PREFIXES.items() if name.startswith(new))
+    return prefix + name.removeprefix(_PREFIXES[prefix])

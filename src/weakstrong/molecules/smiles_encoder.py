@@ -1,0 +1,251 @@
+"""Features from a pretrained encoder of SMILES, a molecule's own whatever it is computed beside."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from weakstrong.data.row_cache import Meter, cached_rows
+from weakstrong.errors import InputError, quoted
+from weakstrong.molecules.smiles_transformer import SmilesTransformer, texts
+
+POOLINGS = ("cls", "mean", "mean+cls")
+_TOKENS_ON_CPU, _TOKENS_ON_GPU = 2048, 65536  # of a batch: on a CPU its states should stay in the cache
+_BLOCK = 2048  # molecules sorted by length and cached together
+
+
+class SmilesEncoder(SmilesTransformer):
+    """A pretrained encoder of SMILES as a frozen representation.
+
+    ``cls`` is the pooled state of ``[CLS]``, ``mean`` the mean of the last layer's states over the
+    molecule's tokens, ``[CLS]`` and ``[SEP]`` among them, padding not, ``mean+cls`` both, in that order.
+    Computed features are kept in the cache (``WEAKSTRONG_CACHE``) under the content of weights and
+    molecules.
+
+    Parameters
+    ----------
+    model : str or Path
+        Folder with the weights: made by ``weakstrong pretrain`` or ``weakstrong convert``.
+    pooling : {'cls', 'mean', 'mean+cls'}, default 'cls'
+    bf16 : bool, default False
+        Compute in bfloat16 where that is safe: faster, and features differ in the third digit.
+    random_init : bool, default False
+        Take random weights of the same shape instead: the untrained control.
+    seed : int, optional
+        Of those. Unless given the one that pretraining started from, so that the control is the very
+        model before training; 0 where the folder does not say.
+
+    Notes
+    -----
+    Runs on a GPU if there is one.
+    """
+
+    def __init__(
+        self,
+        model: str | Path,
+        pooling: str = "cls",
+        bf16: bool = False,
+        random_init: bool = False,
+        seed: int | None = None,
+    ) -> None:
+        self.model = model
+        self.pooling = pooling
+        self.bf16 = bf16
+        self.random_init = random_init
+        self.seed = seed
+
+    def transform(self, X: Sequence[str], *, meter: Meter | None = None) -> np.ndarray:
+        """Features of each molecule.
+
+        Parameters
+        ----------
+        X : sequence of str, length n
+        meter : callable, optional
+            Shows progress.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, hidden), or (n, 2 hidden) for ``mean+cls``
+
+        Raises
+        ------
+        InputError
+            If the folder holds no model, a SMILES is not valid or has an element outside the vocabulary
+            (named with its row, from 0), or the features are not finite.
+        """
+        self._check()
+        return self.features(usable_smiles(X, meter=meter), meter=meter)
+
+    def features(self, smiles: list[str], *, meter: Meter | None = None) -> np.ndarray:
+        """`transform` of SMILES that are known to be usable: without looking at each first."""
+        import torch
+
+        from weakstrong.identity import file_hash
+        from weakstrong.molecules.smiles import RDKIT, standard
+        from weakstrong.molecules.smiles_bert import WEIGHTS, load_model, random_model, read_config
+
+        self._check()
+        folder = Path(self.model)
+        config = read_config(folder)
+        seed = initial_seed(folder) if self.seed is None else self.seed
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        model = random_model(config, seed).eval() if self.random_init else load_model(folder)
+        encoder = model.encoder.to(device)
+        identity = seed if self.random_init else file_hash(folder / WEIGHTS)
+
+        def smiles_features(block: list[str], *_: Any) -> np.ndarray:
+            found = encode(encoder, [standard(s) for s in block], bf16=self.bf16)
+            finite = np.isfinite(found).all(axis=1)
+            if not finite.all():
+                text = block[int(np.argmin(finite))]
+                raise InputError(f"{folder}: its weights give {quoted(text)} features that are not finite")
+            return found
+
+        both = cached_rows(
+            smiles_features, smiles, repr(config), identity, self.bf16, device,
+            libraries=(RDKIT, _libraries()), meter=meter, description="molecules", workers=1,
+            chunk=_BLOCK,
+        )  # fmt: skip
+        kept = {"mean": slice(0, config.hidden), "cls": slice(config.hidden, None), "mean+cls": slice(None)}
+        return np.ascontiguousarray(both[:, kept[self.pooling]])
+
+    def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
+        """``mean0`` … and ``cls0`` …, as the pooling has them."""
+        from weakstrong.molecules.smiles_bert import read_config
+
+        hidden = read_config(Path(self.model)).hidden
+        names = [f"{part}{i}" for part in self.pooling.split("+") for i in range(hidden)]
+        return np.array(names, dtype=object)
+
+    def _check(self) -> None:
+        if self.pooling not in POOLINGS:
+            raise InputError(f"pooling = {self.pooling!r}: must be one of {', '.join(POOLINGS)}")
+        if self.seed is not None and not 0 <= self.seed < 2**32:
+            raise InputError(f"seed = {self.seed}: must be from 0 to 2**32 - 1")
+
+
+def initial_seed(folder: Path) -> int:
+    """Seed that the pretraining of a model started from; 0 where the folder does not say."""
+    return _number(folder, "pretraining", "settings", "seed")
+
+
+def longer_than_trained(folder: Path, smiles: list[str]) -> tuple[int, int]:
+    """How many molecules are longer than any that a model was pretrained on, and how long those were.
+
+    Returns
+    -------
+    longer : int
+    longest : int
+        In symbols; 0, with 0 molecules, where the folder does not say.
+    """
+    from weakstrong.molecules.corpora import fault_codes
+    from weakstrong.molecules.smiles import FAULTS
+
+    longest = _number(folder, "pretraining", "max_tokens")
+    if not longest:
+        return 0, 0
+    return int(np.count_nonzero(fault_codes(smiles, longest) == FAULTS.index("too long"))), longest
+
+
+def _number(folder: Path, *names: str) -> int:
+    """A whole number of a model's configuration; 0 where it is not there."""
+    from weakstrong.molecules.smiles_bert import CONFIG
+
+    found = json.loads((folder / CONFIG).read_text())
+    for name in names:
+        found = found.get(name) if isinstance(found, dict) else None
+    return found if isinstance(found, int) and 0 <= found < 2**32 else 0
+
+
+def usable_smiles(given: Any, *, meter: Meter | None = None) -> list[str]:
+    """SMILES as a list of text without white space around, each of which the encoder can read.
+
+    Raises
+    ------
+    InputError
+        On the first that is not valid, has an element outside the vocabulary or is too long.
+    """
+    from weakstrong.molecules.corpora import fault_codes
+    from weakstrong.molecules.smiles import problem
+    from weakstrong.molecules.smiles_bert import MAX_LENGTH
+
+    smiles = texts(given)
+    at_fault = np.flatnonzero(fault_codes(smiles, MAX_LENGTH - 2, meter=meter, workers=1))
+    if at_fault.size:
+        text = smiles[at_fault[0]]
+        fault = problem(text, MAX_LENGTH - 2)[1]
+        raise InputError(f"row {at_fault[0]} (counted from 0): {quoted(text)}: {fault}; correct or remove it")
+    return smiles
+
+
+def encode(encoder: Any, forms: Sequence[str], *, bf16: bool = False) -> np.ndarray:
+    """Mean and pooled features, batches of about one length each, so that little is spent on padding.
+
+    Parameters
+    ----------
+    encoder : SmilesBert
+        In evaluation mode.
+    forms : sequence of str, length n
+        In Kekulé form.
+    bf16 : bool
+
+    Returns
+    -------
+    ndarray of float32, shape (n, 2 hidden)
+        Mean over tokens, then the pooled state.
+    """
+    import torch
+
+    from weakstrong.molecules.tokens import tokenize
+
+    tokens = tokenize(forms)
+    features = np.empty((len(forms), 2 * encoder.config.hidden), dtype=np.float32)
+    device = next(encoder.parameters()).device
+    budget = _TOKENS_ON_CPU if device.type == "cpu" else _TOKENS_ON_GPU
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        batches = length_batches(tokens.lengths, budget)
+        while batches:
+            rows = batches.pop()  # the longest first: what does not fit is halved before much is done
+            try:
+                features[rows] = _batch(encoder, torch.from_numpy(tokens.padded(rows)).to(device))
+            except torch.OutOfMemoryError:
+                if len(rows) == 1:
+                    raise InputError(f"not memory enough for {quoted(forms[rows[0]])}; use a CPU") from None
+                batches += np.array_split(rows, 2)
+    return features
+
+
+def _batch(encoder: Any, ids: Any) -> np.ndarray:
+    import torch
+
+    from weakstrong.molecules.tokens import PAD
+
+    mask = ids != PAD
+    states, pooled = encoder(ids, None if bool(mask.all()) else mask)
+    weights = mask[..., None].float()
+    mean = (states.float() * weights).sum(dim=1) / weights.sum(dim=1)
+    return torch.cat([mean, pooled.float()], dim=1).cpu().numpy()
+
+
+def length_batches(lengths: np.ndarray, tokens: int) -> list[np.ndarray]:
+    """Rows in batches of alike lengths, each of at most so many tokens, padding included, or of one row."""
+    order = np.argsort(lengths, kind="stable")
+    batches, start = [], 0
+    while start < len(order):
+        stop = start + 1
+        while stop < len(order) and (stop + 1 - start) * (lengths[order[stop]] + 2) <= tokens:
+            stop += 1
+        batches.append(order[start:stop])
+        start = stop
+    return batches
+
+
+def _libraries() -> str:
+    import torch
+    import transformers
+
+    return f"torch {torch.__version__}, transformers {transformers.__version__}"

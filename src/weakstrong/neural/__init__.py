@@ -1,0 +1,1 @@
+"""Networks: representations that are pretrained by equation (9), and heads that form no convex class."""

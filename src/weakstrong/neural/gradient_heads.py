@@ -1,0 +1,125 @@
+"""Heads fitted by gradient descent (torch), as the paper fits them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from weakstrong.neural.neural_heads import HeadKind, NeuralHead, random_heads
+
+Array = NDArray[np.float64]
+
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "linear": lambda z: z,
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+    "sigmoid": torch.sigmoid,
+    "mlp": torch.relu,
+}
+
+
+_PARTS = ("coef", "bias", "outer")
+
+
+@dataclass(frozen=True)
+class Descent:
+    """Adam on minibatches with one setting for every head; the rate falls linearly to zero.
+
+    Parameters
+    ----------
+    steps : int
+    batch : int
+        Rows a step, about: the rows are dealt out in parts of equal size.
+    rate : float
+        First rate, for features scaled to root mean square one, and labels too where the class has
+        no scale of its own (``linear``, ``relu``).
+    starts : int
+        Random first weights for each head; the end with the least training loss is kept.
+    """
+
+    steps: int
+    batch: int
+    rate: float
+    starts: int
+
+
+def fit_heads(
+    kind: HeadKind, features: Array, labels: Array, descent: Descent, rng: np.random.Generator
+) -> NeuralHead:
+    """``argmin_f 1/n Σ_j (f(z_j) − y_j)²`` by gradient descent, for M tasks as one batch.
+
+    Parameters
+    ----------
+    kind : str
+    features : array of shape (M, n, d)
+    labels : array of shape (M, n)
+    descent : Descent
+    rng : Generator
+        Of the first weights and the order of the rows.
+
+    Returns
+    -------
+    NeuralHead
+        Where the descent ended: for the kinds that are not convex, near a local solution at best.
+    """
+    n_heads, n_rows, width = features.shape
+    size = _positive(np.sqrt((features**2).mean(1)))
+    first = random_heads(kind, descent.starts * n_heads, width, 1 / np.sqrt(width), rng)
+    unit = _positive(np.sqrt((labels**2).mean(1))) if first.homogeneous else np.ones(n_heads)
+    order = rng.permutation(n_rows)
+    z, y = (features / size[:, None])[:, order], (labels / unit[:, None])[:, order]
+    heads = _descend(first, z, y, descent)
+    ends = [
+        NeuralHead(kind, coef / size[..., None] * unit[:, None, None], bias, outer)
+        for coef, bias, outer in zip(*(np.split(p, descent.starts) for p in heads), strict=True)
+    ]
+    loss = np.stack([((end(features) - labels) ** 2).mean(1) for end in ends])
+    best = loss.argmin(0)
+    return NeuralHead(
+        kind,
+        *(np.stack([getattr(e, part) for e in ends])[best, np.arange(n_heads)] for part in _PARTS),
+    )
+
+
+def _descend(first: NeuralHead, features: Array, labels: Array, descent: Descent) -> list[Array]:
+    """Coefficients, biases and outer weights where the descents end; several starts side by side."""
+    parts = [torch.from_numpy(getattr(first, p)).float().requires_grad_() for p in _PARTS]
+    coef, bias, outer = parts
+    free = parts if first.kind == "mlp" else parts[:1]
+    optimizer = torch.optim.Adam(free, lr=descent.rate, fused=True)
+    decay = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, descent.steps)
+    count = max(features.shape[1] // descent.batch, 1)
+    lots = [
+        tuple(torch.from_numpy(a).float().repeat(descent.starts, *[1] * (a.ndim - 1)) for a in lot)
+        for lot in zip(np.array_split(features, count, 1), np.array_split(labels, count, 1), strict=True)
+    ]
+    for step in range(descent.steps):
+        z, y = lots[step % count]
+        optimizer.zero_grad()
+        said = (_ACTIVATIONS[first.kind](torch.baddbmm(bias[:, None], z, coef)) * outer[:, None]).sum(-1)
+        (said - y).square().mean(-1).sum().backward()
+        optimizer.step()
+        decay.step()
+    return [p.detach().double().numpy() for p in parts]
+
+
+def apply_by_row(kind: HeadKind, z: Tensor, heads: tuple[Tensor, Tensor, Tensor], which: Tensor) -> Tensor:
+    """Predictions (...) where every row (..., d) has a head of its own.
+
+    `heads` are coef (T, d, k), bias and outer (T, k); `which` (...) names the head of each row.
+    """
+    coef, bias, outer = heads
+    if coef.shape[-1] == 1:  # one unit: its bias is zero and its weight one
+        return _ACTIVATIONS[kind]((z * coef[..., 0][which]).sum(-1))
+    inside = (z[..., None] * coef[which]).sum(-2) + bias[which]
+    return (_ACTIVATIONS[kind](inside) * outer[which]).sum(-1)
+
+
+def _positive(sizes: Array) -> Array:
+    """Sizes to divide by; nothing has size zero."""
+    return np.where(sizes > 0, sizes, 1.0)

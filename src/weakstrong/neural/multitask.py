@@ -1,0 +1,216 @@
+"""Representations learnt from several known tasks, equation (9) of the paper (torch)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from weakstrong.neural.gradient_heads import apply_by_row
+from weakstrong.neural.mlp import MLP
+from weakstrong.neural.neural_heads import HeadKind, NeuralHead
+from weakstrong.neural.training import Training
+
+Array = NDArray[np.float64]
+
+_INDEX_STEPS = 250  # steps whose rows are drawn at once
+_NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # coefficients of Jordan's quintic iteration
+
+
+@dataclass(frozen=True, eq=False)
+class MultitaskSample:
+    """Rows of T tasks that are known: the data of equation (9).
+
+    Parameters
+    ----------
+    inputs : array of shape (T, n, d)
+        x_j^(t).
+    labels : array of shape (T, n)
+        y_j^(t) = f^(t)∘h*(x_j^(t)).
+    heads : NeuralHead
+        The tasks f^(1), …, f^(T), frozen.
+    """
+
+    inputs: Array
+    labels: Array
+    heads: NeuralHead
+
+
+def pretrain(
+    samples: Sequence[MultitaskSample],
+    initial: Sequence[MLP],
+    generators: Sequence[np.random.Generator],
+    training: Training,
+    advance: Callable[[int], None] = lambda _: None,
+) -> list[MLP]:
+    """``argmin_h 1/(T n) Σ_t Σ_j (f^(t)∘h(x_j^(t)) − y_j^(t))²`` over networks, by gradient descent.
+
+    Several networks of one shape are trained side by side as one batch, each on a sample of its own;
+    none depends on the others. Steps are Muon's [1]_: the momentum of each layer's weights (biases
+    as one more row), looking ahead as Nesterov's, with its singular values set to about one.
+
+    Parameters
+    ----------
+    samples, initial, generators : sequences of equal length
+        Data, first weights and order of the rows of each network.
+    training : Training
+    advance : callable
+        Told how many steps were made since it was last called.
+
+    Returns
+    -------
+    list of MLP
+
+    References
+    ----------
+    .. [1] Jordan et al., "Muon: an optimizer for hidden layers in neural networks" (2024).
+    """
+    data = _Stacked.of(samples)
+    shape = _Shape.of(initial[0])
+    weights = shape.stacked(initial)
+    momentum = torch.zeros_like(weights)
+    for start in range(0, training.steps, _INDEX_STEPS):
+        steps = range(start, min(start + _INDEX_STEPS, training.steps))
+        drawn = data.draw(generators, len(steps), training.batch)
+        for step, rows in zip(steps, drawn, strict=True):
+            gradient = _gradient(weights, shape, data, rows)
+            rate = training.rate_at(step)
+            momentum.lerp_(gradient, 1 - training.momentum)
+            ahead = torch.lerp(momentum, gradient, 1 - training.momentum)
+            weights.mul_(1 - rate * training.weight_decay).sub_(_orthogonalized(ahead), alpha=rate)
+        advance(len(steps))
+    return [data.unscaled(shape.network(weights[:, i]), i) for i in range(len(samples))]
+
+
+def relative_loss(representation: MLP, sample: MultitaskSample) -> float:
+    """Objective of equation (9) at a representation, relative to the labels' variance in their task."""
+    missed = sample.heads(representation.transform(sample.inputs)) - sample.labels
+    return float((missed**2).mean() / sample.labels.var(axis=1).mean())
+
+
+@dataclass(frozen=True, eq=False)
+class _Stacked:
+    """Samples of several networks in one set of rows, in units in which all sizes are about one."""
+
+    inputs: Tensor  # (rows of all samples, d)
+    labels: Tensor  # (rows,)
+    task: Tensor  # (rows,), counted over all samples
+    heads: tuple[Tensor, Tensor, Tensor]  # coef, bias, outer of all tasks
+    kind: HeadKind
+    starts: list[int]  # first row of each sample
+    sizes: list[int]
+    input_size: list[float]
+    feature_size: list[float]
+
+    @classmethod
+    def of(cls, samples: Sequence[MultitaskSample]) -> _Stacked:
+        inputs, labels, task, heads, input_size, feature_size = [], [], [], [], [], []
+        n_tasks = 0
+        for sample in samples:
+            tasks, rows = sample.labels.shape
+            input_size.append(_size(sample.inputs))
+            label_size = _size(sample.labels) if sample.heads.homogeneous else 1.0
+            # Features of about this size give labels of theirs: a head of one unit has coefficients of
+            # norm label / feature; of several, that of their sum is as good a guess.
+            feature_size.append(label_size / _size(sample.heads.coef.sum(-1), axes=1))
+            inputs.append(sample.inputs.reshape(tasks * rows, -1) / input_size[-1])
+            labels.append(sample.labels.ravel() / label_size)
+            task.append(n_tasks + np.repeat(np.arange(tasks), rows))
+            coef = sample.heads.coef * feature_size[-1] / label_size
+            heads.append((coef, sample.heads.bias, sample.heads.outer))
+            n_tasks += tasks
+        sizes = [len(y) for y in labels]
+        stacked = (torch.from_numpy(np.concatenate(parts)).float() for parts in zip(*heads, strict=True))
+        coef_, bias, outer = stacked
+        return cls(
+            torch.from_numpy(np.concatenate(inputs)).float(),
+            torch.from_numpy(np.concatenate(labels)).float(),
+            torch.from_numpy(np.concatenate(task)),
+            (coef_, bias, outer),
+            samples[0].heads.kind,
+            [sum(sizes[:i]) for i in range(len(sizes))],
+            sizes,
+            input_size,
+            feature_size,
+        )
+
+    def draw(self, generators: Sequence[np.random.Generator], steps: int, batch: int) -> Tensor:
+        """Rows for a number of steps, shape (steps, networks, batch), each by its own generator."""
+        drawn = [
+            start + rng.integers(size, size=(steps, batch))
+            for rng, start, size in zip(generators, self.starts, self.sizes, strict=True)
+        ]
+        return torch.from_numpy(np.stack(drawn, axis=1))
+
+    def unscaled(self, network: MLP, index: int) -> MLP:
+        """A network in the units of its own sample."""
+        return network.scaled(1 / self.input_size[index], self.feature_size[index])
+
+
+def _size(values: Array, axes: int | None = None) -> float:
+    """Root mean square, or of the norms along an axis."""
+    squares = values**2 if axes is None else (values**2).sum(axes)
+    return float(np.sqrt(squares.mean())) or 1.0
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """Layers of all networks as one tensor (layers, networks, 1 + fan-in, fan-out), padded with zeros.
+
+    The first row is the bias. Padding stays zero: its gradients are.
+    """
+
+    widths: tuple[int, ...]
+    output_relu: bool
+
+    @classmethod
+    def of(cls, network: MLP) -> _Shape:
+        widths = (network.weights[0].shape[0], *(w.shape[1] for w in network.weights))
+        return cls(widths, network.output_relu)
+
+    def stacked(self, networks: Sequence[MLP]) -> Tensor:
+        layers, rows, columns = len(self.widths) - 1, 1 + max(self.widths[:-1]), max(self.widths[1:])
+        out = np.zeros((layers, len(networks), rows, columns), dtype=np.float32)
+        for place, network in enumerate(networks):
+            for layer, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
+                out[layer, place, 0, : len(bias)] = bias
+                out[layer, place, 1 : 1 + len(weight), : len(bias)] = weight
+        return torch.from_numpy(out)
+
+    def network(self, layers: Tensor) -> MLP:
+        arrays = layers.double().numpy()
+        fans = list(zip(arrays, self.widths, self.widths[1:], strict=False))
+        weights = tuple(a[1 : 1 + fan_in, :fan_out].copy() for a, fan_in, fan_out in fans)
+        return MLP(weights, tuple(a[0, :fan_out].copy() for a, _, fan_out in fans), self.output_relu)
+
+
+def _gradient(weights: Tensor, shape: _Shape, data: _Stacked, rows: Tensor) -> Tensor:
+    """Gradient of the loss on the rows, the mean over rows and the sum over networks."""
+    leaves = [w.detach().requires_grad_() for w in weights.unbind()]
+    z = data.inputs[rows]
+    for layer, (leaf, fan_in, fan_out) in enumerate(
+        zip(leaves, shape.widths, shape.widths[1:], strict=False)
+    ):
+        if layer:
+            z = torch.relu(z)
+        z = torch.baddbmm(leaf[:, :1, :fan_out], z, leaf[:, 1 : 1 + fan_in, :fan_out])
+    if shape.output_relu:
+        z = torch.relu(z)
+    said = apply_by_row(data.kind, z, data.heads, data.task[rows])
+    loss = (said - data.labels[rows]).square().mean(-1).sum()
+    return torch.stack(torch.autograd.grad(loss, leaves))
+
+
+def _orthogonalized(matrices: Tensor) -> Tensor:
+    """Matrices with their singular values moved to about one, by Newton-Schulz iterations."""
+    a, b, c = _NEWTON_SCHULZ
+    x = matrices.flatten(0, 1).mT
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-12)
+    for _ in range(5):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.mT.view_as(matrices)

@@ -1,0 +1,1 @@
+"""The experiments of the paper, with its claims beside what came out."""

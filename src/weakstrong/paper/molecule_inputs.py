@@ -1,0 +1,230 @@
+"""What the experiments on molecules look at: a ChemBench set and the frozen features of its molecules."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import weakstrong
+from weakstrong.data.index_files import SHA256
+from weakstrong.data.row_cache import Meter
+from weakstrong.data.tables import read_features
+from weakstrong.errors import InputError
+from weakstrong.identity import code_hash, file_hash
+from weakstrong.molecules.chembench import load_chembench
+from weakstrong.paper.config import MoleculesConfig
+from weakstrong.paper.molecule_divisions import MoleculeInputs, label_counts
+
+MODELS = "models"
+# The libraries that the inputs follow from, beside files and code.
+_LIBRARIES = ("rdkit", "scikit-learn", "transformers")
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where models and data are.
+
+    Parameters
+    ----------
+    models : Path, optional
+        Folder of encoders; ``models`` in the working folder, then in the clone that the package is of.
+    data : Path, optional
+        ChemBench folder, as of `load_chembench`, else what WEAKSTRONG_DATA names; feature files are looked
+        for there too.
+    """
+
+    models: Path | None = None
+    data: Path | None = None
+
+
+@dataclass(frozen=True)
+class Representation:
+    """Where features come from: an encoder's folder or a file of features.
+
+    Parameters
+    ----------
+    name : str
+        As the settings have it.
+    path : Path
+    is_file : bool
+    """
+
+    name: str
+    path: Path
+    is_file: bool
+
+    @property
+    def label(self) -> str:
+        """A short name for tables and figures."""
+        return self.path.stem if self.is_file else self.path.name
+
+    def content(self) -> dict[str, Any]:
+        """What identifies it, and what a reader wants to know of it.
+
+        Raises
+        ------
+        InputError
+            If it holds no model.
+        """
+        if self.is_file:
+            return {"kind": "features", "sha256": file_hash(self.path)}
+        from weakstrong.molecules.smiles_bert import CONFIG, WEIGHTS, read_config
+
+        shape = read_config(self.path)
+        weights = self.path / WEIGHTS
+        if not weights.is_file():
+            raise InputError(f"{weights}: is not there; name a model made by pretrain or convert")
+        converted = json.loads((self.path / CONFIG).read_text()).get("converted_from")
+        known = isinstance(converted, dict) and "sha256" in converted
+        return {
+            "kind": "converted checkpoint" if known else "encoder",
+            "layers": shape.layers,
+            "hidden": shape.hidden,
+            "heads": shape.heads,
+            "sha256": file_hash(weights),
+            **({"checkpoint_sha256": converted["sha256"]} if known else {}),
+        }
+
+
+def representation(name: str, config: MoleculesConfig, places: Places) -> Representation:
+    """The representation that a name of the settings stands for.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    text = name.replace("{dataset}", config.dataset)
+    data = places.data or os.environ.get("WEAKSTRONG_DATA")
+    tried = [folder / text for folder in _models(places)] if Path(text).name == text else []
+    tried += [Path(text), *([Path(data) / text] if data else [])]
+    for path in tried:
+        if path.exists():
+            return Representation(name, path, path.is_file())
+    raise InputError(
+        f"{text}: no such model or file of features (looked for {', '.join(map(str, tried))}); name the "
+        "folder of models with --models, that of files with --data"
+    )
+
+
+def _models(places: Places) -> list[Path]:
+    """Folders in which a model of a plain name is looked for."""
+    if places.models is None:
+        return [Path(MODELS), Path(weakstrong.__file__).parents[2] / MODELS]
+    if not places.models.is_dir():
+        raise InputError(f"{places.models}: no such folder of models")
+    return [places.models]
+
+
+def contents(config: MoleculesConfig, places: Places) -> dict[str, Any]:
+    """What the inputs of a run follow from, files by their content. All must be there.
+
+    Raises
+    ------
+    InputError
+        If a model, a feature file or the set is missing or not what it should be.
+    """
+    import torch
+
+    molecules = load_chembench(config.dataset, places.data)
+    for split, roles in molecules.splits.items():
+        label_counts(config, int((roles == "train").sum()), str(split))
+    named = {name: representation(name, config, places) for name in (config.strong, *config.weak)}
+    for source in (s for s in named.values() if s.is_file):
+        _read(source, config, len(molecules.y))
+    return {
+        "device": "cuda" if torch.cuda.is_available() else "cpu",
+        "code": code_hash(__name__),
+        "versions": {name: version(name) for name in _LIBRARIES},
+        "data": {name: sha for name, sha in SHA256.items() if name.startswith(f"{config.dataset}.")},
+        "strong": named[config.strong].content(),
+        "weak": {name: named[name].content() for name in config.weak},
+    }
+
+
+def prepare(config: MoleculesConfig, places: Places, meter: Meter | None = None) -> MoleculeInputs:
+    """Load the set and embed its molecules with every representation.
+
+    Raises
+    ------
+    InputError
+        If something is missing, or features have not a row for each molecule.
+    """
+    from weakstrong.molecules.smiles_encoder import usable_smiles
+
+    molecules = load_chembench(config.dataset, places.data)
+    smiles = usable_smiles(molecules.smiles)
+    named = [representation(name, config, places) for name in (config.strong, *config.weak)]
+    features = {r.name: _features(r, config, smiles, meter) for r in named}
+    students = named[1:] if config.swap_roles else named[:1]
+    untrained = {r.name: _untrained(r, config, smiles, meter) for r in students if not r.is_file}
+    return MoleculeInputs(
+        molecules.y.to_numpy(),
+        molecules.splits.to_numpy(dtype=np.str_),
+        tuple(map(str, molecules.splits.columns)),
+        clusters(smiles, meter),
+        features,
+        untrained,
+    )
+
+
+def clusters(smiles: Sequence[str], meter: Meter | None = None) -> NDArray[np.uint64]:
+    """A number for each molecule's connectivity; molecules without an InChI have one each."""
+    from weakstrong.molecules.leakage import LEVELS, identities_of
+
+    found = identities_of(smiles, meter, "connectivities")[:, LEVELS.index("inchikey14")]
+    return np.where(found == 0, np.arange(len(found), dtype=np.uint64) + np.uint64(1), found)
+
+
+def _features(
+    source: Representation, config: MoleculesConfig, smiles: list[str], meter: Meter | None
+) -> NDArray[Any]:
+    return _read(source, config, len(smiles)) if source.is_file else _embedded(source, config, smiles, meter)
+
+
+def _read(source: Representation, config: MoleculesConfig, rows: int) -> NDArray[Any]:
+    """Features of a file, which are in the order of the set's own."""
+    found = read_features(source.path)
+    if found.ids is not None:
+        raise InputError(
+            f"{source.path}: has ids, and {config.dataset} has none to join them by; give features alone, a "
+            "row a molecule in the order of its file"
+        )
+    if len(found.values) != rows:
+        raise InputError(
+            f"{source.path}: {len(found.values)} rows, but {config.dataset} has {rows} molecules; give a row "
+            "for each, in the order of its file"
+        )
+    return np.asarray(found.values)
+
+
+def _untrained(
+    source: Representation, config: MoleculesConfig, smiles: list[str], meter: Meter | None
+) -> NDArray[Any]:
+    draws = [_embedded(source, config, smiles, meter, draw) for draw in range(config.untrained)]
+    return np.stack(draws) if draws else np.empty((0, len(smiles), 0))
+
+
+def _embedded(
+    source: Representation,
+    config: MoleculesConfig,
+    smiles: list[str],
+    meter: Meter | None,
+    draw: int | None = None,
+) -> NDArray[Any]:
+    """Features from an encoder, or from one of its shape at a random initialisation."""
+    from weakstrong.molecules.smiles_encoder import SmilesEncoder
+
+    which = source.label if draw is None else f"{source.label}, untrained {draw + 1}"
+    said = f"embedding {config.dataset} with {which}"
+    encoder = SmilesEncoder(source.path, config.pooling, random_init=draw is not None, seed=draw)
+    shown = None if meter is None else lambda total, _: meter(total, said)
+    return encoder.features(smiles, meter=shown)

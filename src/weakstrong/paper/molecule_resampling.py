@@ -1,0 +1,96 @@
+"""Means over the molecules judged, under every resample of molecules and divisions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from weakstrong.bootstrap import cluster_weights, interval
+from weakstrong.paper.config import MoleculesConfig
+from weakstrong.paper.molecule_divisions import SQUARES
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Means:
+    """Means over the molecules judged, of the sample and of every resample of it.
+
+    Parameters
+    ----------
+    pairs : tuple of str
+        The weak models.
+    first : dict of str to array of shape (1 + resamples, splits, pairs)
+        Of the first division. The sample comes first. Names are those of `SQUARES` and ``gain``.
+    values : dict of str to array of shape (1 + resamples, splits, divisions, pairs)
+        Of all divisions, which the resamples draw with replacement too.
+    """
+
+    pairs: tuple[str, ...]
+    first: dict[str, Array]
+    values: dict[str, Array]
+
+    @classmethod
+    def of(cls, pairs: tuple[str, ...], values: dict[str, Array], seed: int = 0) -> Means:
+        """From the means of every division under every resample of the molecules."""
+        resamples, _, divisions, _ = next(iter(values.values())).shape
+        drawn = np.random.default_rng([seed, 1]).integers(divisions, size=(resamples, divisions))
+        drawn[0] = np.arange(divisions)
+        values = {**values, "gain": values["weak_error"] - values["strong_error"]}
+        first = {name: v[:, :, 0] for name, v in values.items()}
+        every = {n: np.take_along_axis(v, drawn[:, None, :, None], axis=2) for n, v in values.items()}
+        return cls(pairs, first, every)
+
+    def __getitem__(self, name: str) -> Array:
+        return self.values[name]
+
+    @property
+    def rule(self) -> Array:
+        """Weak error − misfit, of all divisions."""
+        return self["weak_error"] - self["misfit"]
+
+
+def means(frame: pd.DataFrame, roles: tuple[str, ...], weights: Array, config: MoleculesConfig) -> Means:
+    """Means over the molecules of some roles, under each row of weights.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Rows of one head class.
+    roles : tuple of str
+    weights : array of shape (1 + resamples, molecules of the set)
+    config : MoleculesConfig
+    """
+    judged = frame[frame["role"].isin(roles)]
+    order = {name: place for place, name in enumerate(config.weak)}
+    weak = judged["student" if config.swap_roles else "supervisor"].map(order)
+    judged = judged.assign(weak=weak).sort_values(["split", "seed", "weak", "row"])
+    seeds, pairs = judged["seed"].nunique(), len(config.weak)
+    found: dict[str, list[Array]] = {name: [] for name in SQUARES}
+    for _, part in judged.groupby("split", sort=True):
+        rows = part["row"].to_numpy()[: len(part) // (seeds * pairs)]
+        drawn = weights[:, rows]
+        total = np.maximum(drawn.sum(1), 1.0)[:, None, None]
+        for name, lists in found.items():
+            values = part[name].to_numpy().reshape(seeds * pairs, len(rows))
+            lists.append((drawn @ values.T).reshape(-1, seeds, pairs) / total)
+    return Means.of(config.weak, {name: np.stack(lists, axis=1) for name, lists in found.items()})
+
+
+def resample_weights(config: MoleculesConfig, frame: pd.DataFrame) -> Array:
+    """Weights of the sample, then of each resample, by row of the set."""
+    judged = frame.drop_duplicates("row")[["row", "cluster"]].sort_values("row")
+    drawn = cluster_weights(judged["cluster"], np.ones(len(judged), dtype=bool), config.resamples)
+    weights = np.zeros((1 + config.resamples, int(judged["row"].max()) + 1))
+    weights[0, judged["row"]] = 1.0
+    weights[1:, judged["row"]] = drawn
+    return weights
+
+
+def estimate(draws: Array) -> dict[str, float]:
+    """A value, the first of `draws`, with the percentile interval of the others."""
+    low, high = interval(draws[1:]) if np.isfinite(draws).all() else (np.nan, np.nan)
+    return {"value": float(draws[0]), "low": low, "high": high}

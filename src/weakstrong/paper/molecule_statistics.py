@@ -1,0 +1,248 @@
+"""What the divisions of a molecule set come to: tables, ranking, regret, gain against misfit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from weakstrong.paper.config import MoleculesConfig
+from weakstrong.paper.molecule_divisions import KEYS, OF_DIVISION, SQUARES
+from weakstrong.paper.molecule_resampling import Means, estimate, means, resample_weights
+from weakstrong.paper.statistics import summary_of
+
+Array = NDArray[np.float64]
+
+EVALUATIONS = {"valid+test": ("valid", "test"), "test": ("test",)}
+CROSSED = "chosen on valid, judged on test"
+RULE, WEAK_ALONE = "weak error − misfit", "weak error"
+RULES = (RULE, WEAK_ALONE, "most misfit", "least misfit", "at random")
+_TIED = 1e-9  # of the scores' size
+
+
+def by_division(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row for each division, head class, pair and evaluation: means over the molecules judged."""
+    parts = []
+    for name, roles in EVALUATIONS.items():
+        judged = frame[frame["role"].isin(roles)]
+        groups = judged.groupby(list(KEYS), sort=False)
+        part = groups[[*SQUARES, *OF_DIVISION]].mean()
+        part.insert(0, "rows", groups.size())
+        part.insert(4, "gain", part["weak_error"] - part["strong_error"])
+        parts.append(part.reset_index().assign(evaluation=name))
+    rows = pd.concat(parts, ignore_index=True)
+    rows.insert(3, "evaluation", rows.pop("evaluation"))
+    return rows
+
+
+def summarize_molecules(config: MoleculesConfig, frame: pd.DataFrame) -> dict[str, Any]:
+    """Everything that is reported of a set, for each head class and evaluation.
+
+    Intervals are percentiles of a bootstrap over molecules, connectivities as clusters, and over divisions,
+    given the splits; of a single division they are over molecules, given its fitted heads.
+
+    Parameters
+    ----------
+    config : MoleculesConfig
+    frame : DataFrame
+        Of `run_division`, of all seeds.
+    """
+    weights = resample_weights(config, frame)
+    found: dict[str, Any] = {}
+    for heads in config.heads:
+        own = frame[frame["heads"] == heads]
+        at = {name: means(own, roles, weights, config) for name, roles in EVALUATIONS.items()}
+        valid = means(own, ("valid",), weights, config)
+        found[heads] = {
+            name: {
+                "table": table(of),
+                "ranking": ranking(of),
+                "line": line(of),
+                "law_3": law_3(of),
+                "regret": regret(of, of),
+            }
+            for name, of in at.items()
+        }
+        found[heads][CROSSED] = {"regret": regret(valid, at["test"], by_split=True)}
+    gap = float(frame["optimality_gap"].max())
+    settings = config.model_dump(include={"dataset", "swap_roles"})
+    return {**settings, "optimality_gap": gap, "by_heads": found}
+
+
+def table(of: Means) -> list[dict[str, Any]]:
+    """A row a weak model, sorted by weak error − misfit over all divisions.
+
+    ``first``: mean and standard deviation (n − 1) over the splits, of one division of each, as the paper's
+    Table 1. ``all``: mean over splits and divisions with its interval. ``std_over_splits`` of the mean over
+    divisions; ``std_over_divisions`` of the mean over splits.
+    """
+    rows = []
+    first, every = _columns(of.first), _columns(of.values)
+    for pair, name in enumerate(of.pairs):
+        row: dict[str, Any] = {"weak": name}
+        for column, values in every.items():
+            mine = values[..., pair]
+            row[column] = {
+                "first": _spread(first[column][0, :, pair]),
+                "all": estimate(mine.mean(axis=(1, 2))),
+                "std_over_splits": _spread(mine[0].mean(axis=1))["std"],
+                "std_over_divisions": _spread(mine[0].mean(axis=0))["std"],
+            }
+        rows.append(row)
+    return sorted(rows, key=lambda row: row["weak_error_minus_misfit"]["all"]["value"])
+
+
+def _columns(values: dict[str, Array]) -> dict[str, Array]:
+    return {
+        "weak_error_minus_misfit": values["weak_error"] - values["misfit"],
+        **values,
+        "gain_over_direct": values["direct_error"] - values["strong_error"],
+        "gain_over_untrained": values["untrained_error"] - values["strong_error"],
+    }
+
+
+def ranking(of: Means) -> dict[str, Any]:
+    """Spearman's correlation, over weak models, of weak error − misfit and the student's true error.
+
+    Of the means over splits: in one division, over all, and its spread over the divisions.
+    """
+    rule, true = of.rule.mean(axis=1), of["strong_error"].mean(axis=1)
+    first = of.first["weak_error"] - of.first["misfit"]
+    each = spearman(rule[0], true[0])
+    return {
+        "first": estimate(spearman(first.mean(axis=1), of.first["strong_error"].mean(axis=1))),
+        "all": estimate(spearman(rule.mean(axis=1), true.mean(axis=1))),
+        "over_divisions": {"median": float(np.median(each)), "min": each.min(), "max": each.max()},
+    }
+
+
+def spearman(a: Array, b: Array) -> Array:
+    """Spearman's correlation along the last axis; NaN where all are equal."""
+    return _correlation(rankdata(a, axis=-1), rankdata(b, axis=-1))
+
+
+def _correlation(a: Array, b: Array) -> Array:
+    """Pearson's correlation along the last axis; NaN where all are equal."""
+    x, y = (v - v.mean(axis=-1, keepdims=True) for v in (a, b))
+    size = np.sqrt((x**2).sum(-1) * (y**2).sum(-1))
+    return np.divide((x * y).sum(-1), size, out=np.full(size.shape, np.nan), where=size > 0)
+
+
+def _slope(a: Array, b: Array) -> Array:
+    """Slope of the least squares line of b on a along the last axis; NaN where all are equal."""
+    x, y = (v - v.mean(axis=-1, keepdims=True) for v in (a, b))
+    size = (x**2).sum(-1)
+    return np.divide((x * y).sum(-1), size, out=np.full(size.shape, np.nan), where=size > 0)
+
+
+def regret(chosen_on: Means, judged_on: Means, *, by_split: bool = False) -> dict[str, Any]:
+    """True error of the student that each rule picks, less the best one's, mean over decisions.
+
+    Every division is a decision, on scores and errors that are means over its splits, or every split of
+    every division. Of tied picks the mean counts. ``over_weak_alone`` is the difference from picking by
+    least weak error; intervals hold the picks of every resample.
+
+    Parameters
+    ----------
+    chosen_on, judged_on : Means
+        Molecules that rules are scored on, and that true errors are of.
+    by_split : bool
+        Decide in every split, so that none of its molecules is both scored on and judged on.
+    """
+
+    def decisions(values: Array) -> Array:
+        return values.reshape(len(values), -1, values.shape[-1]) if by_split else values.mean(axis=1)
+
+    rule, weak, misfit = map(decisions, (chosen_on.rule, chosen_on["weak_error"], chosen_on["misfit"]))
+    true = decisions(judged_on["strong_error"])
+    scores = {RULE: rule, WEAK_ALONE: weak, "most misfit": -misfit, "least misfit": misfit}
+    picked = {name: _of_least(score, true) for name, score in scores.items()}
+    picked["at random"] = true.mean(-1)
+    return {
+        name: {
+            **estimate((values - true.min(-1)).mean(axis=1)),
+            "over_weak_alone": estimate((values - picked[WEAK_ALONE]).mean(axis=1)),
+        }
+        for name, values in picked.items()
+    }
+
+
+def _of_least(score: Array, true: Array) -> Array:
+    """Errors at the least score, along the last axis; their mean where several are least."""
+    room = _TIED * np.abs(score).max(-1, keepdims=True)
+    least = score <= score.min(-1, keepdims=True) + room
+    return np.asarray((true * least).sum(-1) / least.sum(-1))
+
+
+def line(of: Means) -> dict[str, Any]:
+    """Gain against misfit over the points of the figure: weak models, splits and divisions.
+
+    ``slope`` of the least squares line, ``slope_of_means`` of that over the means of the weak models;
+    ``cross_over_misfit`` and ``gain_over_misfit``, ratios of means; ``r2_misfit`` of gain = misfit, nothing
+    fitted, of the points of one division: its median over divisions and the median's interval. (Resampled
+    molecules add to the spread that R² divides by.)
+    """
+    misfit, gain, cross = (of[name].reshape(len(of.rule), -1) for name in ("misfit", "gain", "cross_term"))
+    total = misfit.mean(axis=1)
+    return {
+        "slope": estimate(_slope(misfit, gain)),
+        "slope_of_means": estimate(_slope(of["misfit"].mean(axis=(1, 2)), of["gain"].mean(axis=(1, 2)))),
+        "correlation": estimate(_correlation(misfit, gain)),
+        "r2_misfit": summary_of(_fit(of["misfit"][0], of["gain"][0])),
+        "cross_over_misfit": estimate(cross.mean(axis=1) / total),
+        "gain_over_misfit": estimate(gain.mean(axis=1) / total),
+        "points": misfit.shape[1],
+    }
+
+
+def _fit(misfit: Array, gain: Array) -> Array:
+    """R² of gain = misfit in every division, from (splits, divisions, pairs)."""
+    spread = ((gain - gain.mean(axis=(0, 2), keepdims=True)) ** 2).sum(axis=(0, 2))
+    return np.asarray(1 - ((gain - misfit) ** 2).sum(axis=(0, 2)) / spread)
+
+
+def law_3(of: Means) -> dict[str, Any]:
+    """What law 3, ``gain ≥ B − 2√(εB)``, leaves of the misfit.
+
+    For ε stands the class error: of the head in the student's own class (a ball of the student's radius)
+    that is fitted to the truth of its rows. It is above ε on average, as no head of the class errs less than
+    the best. ``promise`` is the bound of each pair's means; it is positive where ε < B/4.
+    """
+    misfit, best = (of[name].mean(axis=(1, 2)) for name in ("misfit", "class_error"))
+    promise = misfit - 2 * np.sqrt(best * misfit)
+    b, e, gain = (of[name][0] for name in ("misfit", "class_error", "gain"))
+    promised, below = b > 4 * e, gain < b - 2 * np.sqrt(e * b)
+    return {
+        "ceiling_error": estimate(of["ceiling_error"].mean(axis=(1, 2, 3))),
+        "class_error": estimate(best.mean(axis=1)),
+        "class_over_quarter_misfit": {
+            "least": estimate((4 * best / misfit).min(axis=1)),
+            "most": estimate((4 * best / misfit).max(axis=1)),
+        },
+        "promise": {"least": estimate(promise.min(axis=1)), "most": estimate(promise.max(axis=1))},
+        "points": b.size,
+        "points_with_a_promise": int(promised.sum()),
+        "points_below": int(below.sum()),
+        "points_with_a_broken_promise": int((below & promised).sum()),
+    }
+
+
+def _spread(values: Array) -> dict[str, float]:
+    return {
+        "mean": float(values.mean()),
+        "std": float(values.std(ddof=1)) if len(values) > 1 else float("nan"),
+    }
+
+
+def flat_table(by_heads: dict[str, Any]) -> pd.DataFrame:
+    """Tables of `summarize_molecules` as one: a row a head class, evaluation and weak model."""
+    parts = [
+        pd.json_normalize(at[name]["table"]).assign(heads=heads, evaluation=name)
+        for heads, at in by_heads.items()
+        for name in EVALUATIONS
+    ]
+    whole = pd.concat(parts, ignore_index=True)
+    return whole[["heads", "evaluation", *whole.columns.drop(["heads", "evaluation"])]]

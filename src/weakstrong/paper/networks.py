@@ -1,0 +1,150 @@
+"""Pretrained representations: which ones experiments need, learnt side by side, kept on disk."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from weakstrong.identity import fingerprint
+from weakstrong.neural.mlp import MLP, Initialization, random_mlp
+from weakstrong.neural.training import Training
+from weakstrong.paper.config import TargetConfig, WeakToStrongConfig, WorldConfig
+from weakstrong.paper.worlds import inputs, random_tasks, stream, truth
+from weakstrong.progress import Advance
+from weakstrong.storage import write_atomically
+
+if TYPE_CHECKING:
+    from weakstrong.neural.multitask import MultitaskSample
+
+_OF_WORLD = [name for name in WorldConfig.model_fields if name not in TargetConfig.model_fields]
+_SIDE_BY_SIDE = 6  # networks in a batch: more gain little speed and lose more to an interruption
+
+
+@dataclass(frozen=True)
+class PretrainingJob:
+    """One network to learn by equation (9). Experiments that need the same network have equal jobs.
+
+    Parameters
+    ----------
+    world : WorldConfig
+    seed : int
+        Of the world.
+    depth, copy : int
+        Layers; and which of several networks of that depth.
+    tasks, rows : int
+        T and N_r.
+    init : str
+        Law of the first weights.
+    training : Training
+    """
+
+    world: WorldConfig
+    seed: int
+    depth: int
+    copy: int
+    tasks: int
+    rows: int
+    init: Initialization
+    training: Training
+
+    @property
+    def key(self) -> str:
+        """What identifies the network, for one version of the code."""
+        settings = {k: v for k, v in vars(self).items() if k != "world"}
+        return fingerprint("pretraining", self.world.of_one_seed(), settings)[:24]
+
+    def file(self, folder: Path) -> Path:
+        """Where the network is kept."""
+        return folder / f"{self.depth}-layers-seed-{self.seed}-{self.key}.npz"
+
+    @property
+    def together(self) -> tuple[Any, ...]:
+        """Jobs that agree in this can be trained as one batch."""
+        world = self.world
+        return (self.depth, world.input_dim, world.width, world.output_relu, world.heads, self.training)
+
+
+def needed(config: WeakToStrongConfig, seed: int) -> dict[str, PretrainingJob]:
+    """The networks that an experiment has to learn for a seed, by role before any swap."""
+    if config.representations == "perturbation":
+        return {}
+    depths = {"weak": config.weak_depth}
+    if config.representations == "pretraining":
+        depths["strong"] = config.strong_depth
+    world = WorldConfig(**{name: getattr(config, name) for name in _OF_WORLD})
+    training = Training(
+        config.pretraining_steps,
+        config.pretraining_batch,
+        config.pretraining_rate,
+        config.pretraining_momentum,
+        config.weight_decay,
+    )
+    sample = config.pretraining_tasks, config.pretraining_rows, config.pretraining_init
+    copies = {"weak": 0, "strong": int(config.strong_depth == config.weak_depth)}
+    return {
+        role: PretrainingJob(world, seed, depth, copies[role], *sample, training)
+        for role, depth in depths.items()
+    }
+
+
+def batches(jobs: list[PretrainingJob]) -> list[list[PretrainingJob]]:
+    """Jobs in batches to be trained side by side, the longest first."""
+    ordered = sorted(jobs, key=lambda j: (-j.depth * j.training.steps, repr(j.together), j.seed, j.key))
+    out = []
+    for _, group in groupby(ordered, key=lambda j: j.together):
+        members = list(group)
+        pieces = -(-len(members) // _SIDE_BY_SIDE)
+        out += [members[i::pieces] for i in range(pieces)]
+    return out
+
+
+def sample_of(job: PretrainingJob) -> MultitaskSample:
+    """The data of equation (9)."""
+    from weakstrong.neural.multitask import MultitaskSample
+
+    heads = random_tasks(job.world, job.seed, "pretraining tasks", job.tasks)
+    x = np.stack(
+        [inputs(job.world, (job.rows,), stream(job.seed, "pretraining inputs", t)) for t in range(job.tasks)]
+    )
+    return MultitaskSample(x, heads(truth(job.world, job.seed).transform(x)), heads)
+
+
+def first_weights(job: PretrainingJob) -> MLP:
+    """The network before training: random numbers of its own, never those of h*."""
+    widths = (job.world.input_dim, *[job.world.width] * job.depth)
+    rng = stream(job.seed, "first weights", job.depth, job.copy)
+    return random_mlp(rng, widths, job.init, output_relu=job.world.output_relu)
+
+
+def train(jobs: list[PretrainingJob], folder: Path, advance: Advance) -> None:
+    """Train the networks of a batch and keep each in its file."""
+    from weakstrong.neural.multitask import pretrain, relative_loss
+
+    samples = [sample_of(job) for job in jobs]
+    starts = [first_weights(job) for job in jobs]
+    orders = [stream(job.seed, "order of rows", job.depth, job.copy) for job in jobs]
+    learnt = pretrain(samples, starts, orders, jobs[0].training, advance)
+    folder.mkdir(parents=True, exist_ok=True)
+    for job, network, sample in zip(jobs, learnt, samples, strict=True):
+        _save(job.file(folder), network, relative_loss(network, sample))
+
+
+def load(path: Path) -> tuple[MLP, float]:
+    """A network and its relative training loss."""
+    with np.load(path, allow_pickle=False) as kept:
+        layers = range(int(kept["depth"]))
+        weights, biases = (tuple(kept[f"{part}{i}"] for i in layers) for part in ("weight", "bias"))
+        return MLP(weights, biases, bool(kept["output_relu"])), float(kept["relative_loss"])
+
+
+def _save(path: Path, network: MLP, loss: float) -> None:
+    buffer = io.BytesIO()
+    arrays: dict[str, Any] = {f"weight{i}": w for i, w in enumerate(network.weights)}
+    arrays |= {f"bias{i}": b for i, b in enumerate(network.biases)}
+    np.savez(buffer, depth=network.depth, output_relu=network.output_relu, relative_loss=loss, **arrays)
+    write_atomically(path, buffer.getvalue())

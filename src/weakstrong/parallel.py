@@ -1,0 +1,157 @@
+"""Independent pieces of work on several single-threaded processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+from weakstrong.errors import InputError
+from weakstrong.progress import Advance
+
+_SECONDS_BETWEEN_LOOKS = 0.2
+# Sums in one order whatever the memory's alignment: a network does not depend on what is trained beside it.
+_SAME_SUMS = {"MKL_CBWR": "AUTO"}
+# Read when libraries load, hence from the environment that worker processes are born with. One thread
+# each is fastest for matrices this small, and makes the numbers independent of how many cores there are.
+_ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+
+_done: Any = None  # in a worker: the counter that it shares with the process that started it
+
+
+class Workers:
+    """Processes that are kept from one lot of work to the next. Use it as a context manager.
+
+    Parameters
+    ----------
+    count : int, optional
+        Processes; as many as there are cores unless given. They start when there is work.
+    """
+
+    def __init__(self, count: int | None = None) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._done = context.Value("q", 0)
+        self._others = set(multiprocessing.active_children())
+        self._pool = ProcessPoolExecutor(count or cores(), context, _start, (self._done,))
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self._pool.shutdown()
+            return
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for process in set(multiprocessing.active_children()) - self._others:
+            process.terminate()
+
+    def run(self, work: Callable[..., Any], pieces: Sequence[tuple[Any, ...]], advance: Advance) -> list[Any]:
+        """``[work(*piece, advance) for piece in pieces]``, side by side.
+
+        Parameters
+        ----------
+        work : callable
+            Importable by name. Its last argument is a function to be told what was done.
+        pieces : sequence of tuple
+            Its other arguments.
+        advance : callable
+            Told, here, what the workers were told.
+
+        Raises
+        ------
+        InputError
+            If numbers cannot be computed with, or a worker was ended from outside.
+        """
+        shown = self._done.value
+        with _environment(_ONE_THREAD | _SAME_SUMS), _without_script():
+            futures = [self._pool.submit(_work, work, piece) for piece in pieces]
+        open_ = set(futures)
+        while open_:
+            done, open_ = wait(open_, timeout=_SECONDS_BETWEEN_LOOKS, return_when=FIRST_COMPLETED)
+            for future in done:
+                _refuse_numbers(future)  # an error stops the rest
+            reached = self._done.value
+            advance(reached - shown)
+            shown = reached
+        return [future.result() for future in futures]
+
+
+def _refuse_numbers(future: Future[Any]) -> None:
+    """Raise what a piece of work raised, arithmetic that fails as a fault of the settings."""
+    try:
+        future.result()
+    except BrokenProcessPool as error:
+        raise InputError(
+            "a worker process was ended from outside, perhaps for want of memory; run it again to go on"
+        ) from error
+    except (ValueError, ArithmeticError, MemoryError) as error:  # LinAlgError is a ValueError
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"these settings cannot be computed with ({error or type(error).__name__})"
+        ) from error
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _start(counter: Any) -> None:
+    """Prepare a worker: it ends when the process that started it does, however that ends."""
+    global _done  # noqa: PLW0603
+    _done = counter
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _advance(more: int) -> None:
+    with _done.get_lock():
+        _done.value += more
+
+
+def _work(work: Callable[..., Any], piece: tuple[Any, ...]) -> Any:
+    return work(*piece, _advance)
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _without_script() -> Iterator[None]:
+    """Start processes that do not run the user's script: what they are given is importable by name.
+
+    They would run it up to its ``__main__`` guard, with all that it imports, and end in an error without one.
+    """
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script

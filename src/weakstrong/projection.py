@@ -1,0 +1,187 @@
+"""The one operation: L2 projection of labels onto a class of heads, exact and certified."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import singledispatch
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+
+from weakstrong.heads import ConvexHull, Head, HeadClass, L2Ball, LinearHeads
+from weakstrong.least_squares import ScaledProblem, positive
+from weakstrong.moments import Moments
+
+Array = NDArray[np.float64]
+
+_ONE_VERTEX = 1e-9  # a mixture with less on all other vertices is called a vertex
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """A head that solves ``argmin_{f in F} E_ω (f(Φ) − y)²``, with its certificate.
+
+    Parameters
+    ----------
+    head : Head
+        The minimizer; of least norm (in scaled coordinates) where it is not unique.
+    heads : HeadClass
+        F, with everything that was open filled in (the ball's scale).
+    optimality_gap : array of shape (..., k)
+        Bound on ``objective − minimum`` relative to the target's variance about its mean
+        (its mean square, if it has no variance): a duality gap, or for a subspace the exact
+        excess. It is evaluated from the returned head, and is relative to F on the numerically
+        resolved span of the features.
+    error : array of shape (..., k)
+        The objective: mean squared error on the labels. On weak labels, the misfit.
+    rank : array of shape (...)
+        Numerical rank of the centred (if there is an intercept), column-scaled features.
+    status : array of str of shape (..., k)
+        ``"unique"`` or ``"minimum-norm"`` for linear heads, ``"inside"`` or ``"boundary"`` for
+        a ball, ``"vertex"`` or ``"face"`` for a hull.
+    """
+
+    head: Head
+    heads: HeadClass
+    optimality_gap: Array
+    error: Array
+    rank: NDArray[np.intp]
+    status: NDArray[np.str_]
+
+    @classmethod
+    def of(
+        cls, form: ScaledProblem, head: Head, heads: HeadClass, excess: Array, status: NDArray[np.str_]
+    ) -> Projection:
+        """A solution with its objective, its excess over the minimum being at most `excess`."""
+        variance = form.moments.target_variance
+        square = variance + form.moments.target_mean**2
+        floor = np.finfo(float).eps ** 2 * square
+        unit = np.where(variance > floor, variance, square)
+        gap = excess / np.where(unit > 0, unit, 1.0)
+        return cls(head, heads, gap, form.moments.mse(head), form.rank, status)
+
+
+def project(moments: Moments, heads: HeadClass) -> Projection:
+    """Project the targets of a sample onto a class of heads.
+
+    ``argmin_{f in F} E_ω (f(Φ) − y)²``: equation (1) of the paper on a population, (4) on a
+    sample.
+
+    Parameters
+    ----------
+    moments : Moments
+        The sample; leading dimensions are independent problems, targets share one factorization.
+    heads : HeadClass
+        F: `LinearHeads`, `L2Ball`, `ConvexHull`, or a subclass of `HeadClass` with a solver
+        registered in `solve`.
+
+    Returns
+    -------
+    Projection
+
+    Raises
+    ------
+    TypeError
+        If no solver is registered for the class.
+    ValueError
+        If a radius is open, or widths disagree.
+
+    Notes
+    -----
+    Let s be the projection of weak labels w, y the truth, and A = E (s − y)², B = E (w − s)²,
+    C = E (w − y)², ε the least error of F on the truth, all on one measure, F closed and convex
+    and fixed before w is seen. Then
+
+    - Theorem 1 (ε = 0): ``C − A >= B``, with equality for a linear subspace;
+    - ε > 0: ``C − A >= B − 2√(εB)``, for a linear subspace also ``<= B + 2√(εB)``;
+    - Theorem 2, s within η of the least misfit: ``C − A >= B − 2√(εB) − 2√(ηC) − 2η``.
+
+    With a radius chosen on w these hold given the radius, ε being that of the chosen ball.
+    """
+    return solve(heads, moments)
+
+
+@singledispatch
+def solve(heads: HeadClass, moments: Moments) -> Projection:
+    """Solver of a head class; ``@solve.register`` adds one."""
+    raise TypeError(f"no solver is registered for {type(heads).__name__}")
+
+
+@solve.register
+def _linear(heads: LinearHeads, moments: Moments) -> Projection:
+    form = ScaledProblem.of(moments, heads.fit_intercept)
+    head = form.head(form.directions(form.along / positive(form.singular)[..., None]))
+    excess = form.excess(head)
+    full = form.rank == form.usable.sum(-1)
+    status = np.where(full[..., None], "unique", "minimum-norm")
+    return Projection.of(form, head, heads, excess, np.broadcast_to(status, excess.shape))
+
+
+@solve.register
+def _ball(heads: L2Ball, moments: Moments) -> Projection:
+    if heads.radius is None:
+        raise ValueError("the radius of L2Ball is open: give one, or let HeadProjection choose it")
+    form = ScaledProblem.of(moments, heads.fit_intercept, heads.scale)
+    per_target = moments.target_mean.shape
+    radius = np.broadcast_to(np.asarray(heads.radius, dtype=np.float64), per_target)
+    head = form.head(form.in_ball(radius))
+    excess = form.ball_gap(head, radius)
+    unconstrained = np.linalg.norm(form.along / positive(form.singular)[..., None], axis=-2)
+    status = np.where(unconstrained > radius, "boundary", "inside")
+    return Projection.of(form, head, replace(heads, radius=radius, scale=form.scale), excess, status)
+
+
+@solve.register
+def _hull(heads: ConvexHull, moments: Moments) -> Projection:
+    if heads.vertices.n_features != moments.n_features:
+        raise ValueError(
+            f"the hull's heads take {heads.vertices.n_features} features; there are {moments.n_features}"
+        )
+    form = ScaledProblem.of(moments, fit_intercept=False)
+    lead, k = moments.weight.shape, moments.n_targets
+    mixtures = np.empty((*lead, heads.vertices.n_targets, k))
+    gap = np.empty((*lead, k))
+    for index in np.ndindex(*lead):
+        misses = _misses(heads.vertices, moments[index])
+        for t in range(k):
+            mixtures[(*index, slice(None), t)], excess = _nearest_in_hull(misses[:, :, t])
+            gap[(*index, t)] = excess / moments.weight[index]
+    head = Head(heads.vertices.coef @ mixtures, heads.vertices.intercept @ mixtures)
+    status = np.where(mixtures.max(-2) > 1 - _ONE_VERTEX, "vertex", "face")
+    return Projection.of(form, head, heads, gap, status)
+
+
+def _misses(vertices: Head, moments: Moments) -> Array:
+    """``f_j − y`` of every vertex and target, as vectors whose inner products are sums over rows.
+
+    Shape (1 + r, m, k); what of y lies outside the features is common to all and left out.
+    """
+    root = np.sqrt(moments.weight)
+    mean = root * (vertices.intercept + moments.feature_mean @ vertices.coef)[:, None]
+    mean = mean - root * moments.target_mean
+    inside = (moments.factor @ vertices.coef)[:, :, None] - moments.projected[:, None, :]
+    return np.concatenate([mean[None], inside])
+
+
+def _nearest_in_hull(points: Array) -> tuple[Array, float]:
+    """``argmin ‖P α‖²`` over the simplex, and its Frank-Wolfe gap.
+
+    Non-negative least squares on ``[P; 1ᵀ] u = [0; 1]`` has the minimizer ``u = t α``: at
+    ``u = t α`` its objective is ``t²‖P α‖² + (t − 1)²``, which over t is
+    ``‖P α‖² / (1 + ‖P α‖²)``, increasing in ``‖P α‖²``.
+    """
+    size = np.linalg.norm(points, axis=0).max()
+    unit = points / size if size > 0 else points
+    stacked = np.vstack([unit, np.ones(points.shape[1])])
+    goal = np.zeros(len(stacked))
+    goal[-1] = 1.0
+    u, _ = nnls(stacked, goal, maxiter=50 * points.shape[1] + 100)
+    alpha = u / u.sum()
+    return alpha, hull_gap(points, alpha)
+
+
+def hull_gap(points: Array, mixture: Array) -> float:
+    """Frank-Wolfe gap of ``‖P α‖²`` over the simplex, ``2 max_j ⟨P α, P α − p_j⟩``: bounds the excess."""
+    at = points @ mixture
+    return max(float(2 * (at @ at - (at @ points).min())), 0.0)

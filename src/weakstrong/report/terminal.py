@@ -1,0 +1,139 @@
+"""What the commands print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from weakstrong.saved_model import Student
+
+_STUDY_COLUMNS = {
+    "weak error": "weak_error",
+    "student": "strong_error",
+    "misfit": "misfit",
+    "gain": "gain",
+    "cross term": "cross_term",
+    "ceiling": "ceiling_error",
+    "direct": "direct_error",
+    "mean": "mean_error",
+}
+_SIGNED = {"gain", "cross_term"}
+_NOTHING = 1e-12  # relative to the error of predicting the mean: rounding
+_ENDLESS = 10_000  # columns: files and pipes have no right margin
+
+
+def show(renderable: RenderableType) -> None:
+    """Print to standard output; lines are broken on a terminal only."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=_ENDLESS)
+    console.print(renderable)
+
+
+def _table(title: str, first: str, others: Iterable[str]) -> Table:
+    """A table whose names fold and whose numbers are never cut."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.add_column(first, overflow="fold")
+    for heading in others:
+        table.add_column(heading, justify="right", overflow="fold", min_width=6)
+    return table
+
+
+def study_table(summary: dict[str, Any]) -> RenderableType:
+    """Errors of every supervisor's student beside the baselines, then conclusions in words."""
+    title = f"{escape(summary['target'])}: mean squared errors on held-out rows"
+    table = _table(title, "supervisor", _STUDY_COLUMNS)
+    for name, found in summary["supervisors"].items():
+        cells = [_cell(found["estimates"], key) for key in _STUDY_COLUMNS.values()]
+        table.add_row(escape(name), *cells)
+    lines = [Text(f"note: {note}") for note in summary["notes"]]
+    for name, found in summary["supervisors"].items():
+        lines.append(
+            Text(f"\n{name} ({found['divisions']} divisions, {found['held_out_rows']} held-out rows)")
+        )
+        lines += [Text(f"  {said}") for said in found["conclusions"]]
+        lines.append(Text(f"  {_spread(found)}"))
+        lines.append(Text(f"  gap recovered: {_recovered(found)}"))
+    lines.append(
+        Text(
+            "\nstudent: trained on the labels its supervisor made, alone; ceiling: its class on the truth of "
+            "the same rows;\ndirect: its class on the true labels its supervisor had; mean: predicting their "
+            "mean. Intervals are from\nthe held-out rows."
+        )
+    )
+    return Group(table, *lines)
+
+
+def student_table(student: Student, notes: tuple[str, ...]) -> RenderableType:
+    """How the targets were fitted, and what that does not say."""
+    title = f"student on {student.head.n_features} features, heads: {student.heads}"
+    headings = ("rows fitted", "label variance", "misfit", "held-out misfit", "radius", "rank", "gap")
+    table = _table(title, "target", headings)
+    for r in student.reports:
+        radius = "–" if r.radius is None else f"{r.radius:.4g}"
+        numbers = (f"{v:.4g}" for v in (r.label_variance, r.misfit, r.heldout_misfit))
+        table.add_row(
+            escape(r.target), str(r.rows_fitted), *numbers, radius, str(r.rank), f"{r.optimality_gap:.1e}"
+        )
+    lines = [Text(f"note: {note}") for note in notes]
+    if student.heads == "l2":
+        lines.append(Text("note: the radius is chosen on the weak labels: Theorem 1 holds given the radius"))
+    lines.append(
+        Text(
+            "rank: of the features; gap: bound on the distance from the optimum, relative to the variance.\n"
+            "Misfit is what the student does not reproduce of the weak labels. It is not evidence of gain:\n"
+            "whether the student is better takes true labels on some rows (weakstrong study, or measure)."
+        )
+    )
+    return Group(table, *lines)
+
+
+def targets_table(targets: list[tuple[str, bool, str, str, str]]) -> RenderableType:
+    """What can be reproduced: name, whether it is run unasked, extra needed, title and the paper's claim."""
+    table = Table(
+        title="targets of weakstrong reproduce", title_justify="left", box=SIMPLE_HEAD, pad_edge=False
+    )
+    for heading in ("target", "extra needed", "what it is", "the paper's claim"):
+        table.add_column(heading, overflow="fold")
+    for name, default, *rest in targets:
+        table.add_row(name + (" *" if default else ""), *rest)
+    return Group(table, Text("*: run if none is named"))
+
+
+def reproduced_table(found: list[tuple[str, dict[str, Any], str, bool]]) -> RenderableType:
+    """The paper's claims beside what came out, a row a target."""
+    table = Table(title="reproduced", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("target", "the paper's claim", "ours", "agrees?"):
+        table.add_column(heading, overflow="fold")
+    for name, summary, ours, recomputed in found:
+        shown = name if recomputed else f"{name} (there already)"
+        table.add_row(shown, escape(summary["claim"]), escape(ours), escape(summary["agrees"]))
+    return table
+
+
+def _cell(estimates: dict[str, dict[str, float]], key: str) -> str:
+    value = estimates[key]["value"]
+    if abs(value) <= _NOTHING * estimates["mean_error"]["value"]:
+        return "0"
+    return f"{value:+.4g}" if key in _SIGNED else f"{value:.4g}"
+
+
+def _spread(found: dict[str, Any]) -> str:
+    """What refitting on other divisions changes; not a standard error, for they share rows."""
+    gain = found["spread_over_divisions"]["gain"]
+    if found["divisions"] == 1:
+        return "a single division: what refitting changes is not seen (--repeats)"
+    return f"from division to division gain ranges from {gain['min']:+.4g} to {gain['max']:+.4g}"
+
+
+def _recovered(found: dict[str, Any]) -> str:
+    if "performance_gap_recovered" not in found["estimates"]:
+        return f"none: {found['gap_not_recovered_because']}"
+    shown = found["estimates"]["performance_gap_recovered"]
+    return f"{shown['value']:.2f} (95% interval {shown['low']:.2f} to {shown['high']:.2f})"

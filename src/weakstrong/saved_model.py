@@ -1,0 +1,251 @@
+"""A student fitted to weak labels from anywhere: train, save, load, predict."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from weakstrong.data.ids import Features, widened
+from weakstrong.data.tables import read_features
+from weakstrong.data.weak_labels import WeakLabels, read_weak_labels
+from weakstrong.errors import InputError
+from weakstrong.estimator import HeadProjection
+from weakstrong.heads import Head
+from weakstrong.identity import code_hash, file_hash, fingerprint
+from weakstrong.storage import provenance, to_json, write_atomically
+
+Array = NDArray[np.float64]
+
+_FORMAT = 1
+_HEAD, _CARD = "head.npz", "model.json"
+
+
+@dataclass(frozen=True)
+class TargetReport:
+    """How one target was fitted; errors in squared units of the target.
+
+    Parameters
+    ----------
+    target : str
+    rows_fitted : int
+        Rows with a weak label (and weight).
+    label_variance : float
+        Variance of the weak labels about their mean: the error of predicting the mean.
+    radius : float or None
+        Of the L2 ball, chosen by cross-validation; None for linear heads.
+    misfit : float
+        Mean squared error on the weak labels fitted.
+    heldout_misfit : float
+        The same, cross-validated.
+    optimality_gap : float
+        Relative to the label variance.
+    rank : int
+    """
+
+    target: str
+    rows_fitted: int
+    label_variance: float
+    radius: float | None
+    misfit: float
+    heldout_misfit: float
+    optimality_gap: float
+    rank: int
+
+
+@dataclass(frozen=True)
+class Student:
+    """A head fitted to weak labels, with what is needed to use it safely later.
+
+    Parameters
+    ----------
+    head : Head
+        One output a target.
+    feature_names : list of str, or None
+        Columns it was fitted on, where they had names.
+    heads : {"linear", "l2"}
+        Its class.
+    reports : tuple of TargetReport
+    training_hash : str
+        SHA-256 of features, labels, settings and code.
+    """
+
+    head: Head
+    feature_names: list[str] | None
+    heads: str
+    reports: tuple[TargetReport, ...]
+    training_hash: str
+
+    @property
+    def targets(self) -> list[str]:
+        """Names of the outputs."""
+        return [r.target for r in self.reports]
+
+    def predict(self, features: Features) -> pd.DataFrame:
+        """A table of predictions, with ids or row numbers; a wrong width is refused."""
+        features = widened(features, self.feature_names, self.head.n_features, "the model")
+        names = np.arange(len(features.values)) if features.ids is None else features.ids
+        first = "row" if features.ids is None else "id"
+        predicted = pd.DataFrame(self.head(features.values), columns=self.targets)
+        while first in predicted.columns:
+            first += "_"
+        predicted.insert(0, first, names)
+        return predicted
+
+    def save(self, folder: Path) -> None:
+        """Write ``head.npz`` (coef, intercept) and ``model.json``."""
+        with (folder / _HEAD).open("wb") as file:
+            np.savez(file, coef=self.head.coef, intercept=self.head.intercept)
+        card = {
+            "format": _FORMAT,
+            "n_features": self.head.n_features,
+            "feature_names": self.feature_names,
+            "heads": self.heads,
+            "targets": [asdict(r) for r in self.reports],
+            "training_hash": self.training_hash,
+            "head_sha256": file_hash(folder / _HEAD),
+            "versions": provenance(),
+        }
+        write_atomically(folder / _CARD, to_json(card).encode())
+
+    @classmethod
+    def load(cls, folder: Path) -> Student:
+        """Read a saved student; nothing is unpickled.
+
+        Raises
+        ------
+        InputError
+            If the folder holds no student, or one that is damaged.
+        """
+        folder = Path(folder)
+        try:
+            card = json.loads((folder / _CARD).read_text())
+            if card["head_sha256"] != file_hash(folder / _HEAD):
+                raise InputError(f"{folder}: {_HEAD} does not belong to {_CARD}; fit the student again")
+            with np.load(folder / _HEAD, allow_pickle=False) as arrays:
+                head = Head(arrays["coef"], arrays["intercept"])
+            reports = tuple(TargetReport(**r) for r in card["targets"])
+            student = cls(head, card["feature_names"], card["heads"], reports, card["training_hash"])
+        except OSError as error:
+            raise InputError(
+                f"{folder}: no saved student here ({error.strerror}: {error.filename})"
+            ) from error
+        except InputError:
+            raise
+        except Exception as error:  # a damaged file can fail in any way
+            raise InputError(f"{folder}: the saved student is damaged; fit it again") from error
+        shape = (card["n_features"], len(reports))
+        if head.coef.shape != shape or card["format"] != _FORMAT:
+            raise InputError(f"{folder}: {_HEAD} does not belong to {_CARD}; fit the student again")
+        return student
+
+
+def train_student(
+    features: Features, labels: WeakLabels, *, heads: str = "l2", n_folds: int = 5, seed: int = 0
+) -> Student:
+    """Fit one head a target; targets that are labelled on the same rows share a factorization.
+
+    Raises
+    ------
+    InputError
+        If a target has fewer labelled rows (or groups) than folds.
+    """
+    k = len(labels.targets)
+    known = ~np.isnan(labels.values)
+    if labels.weights is not None:
+        known &= (labels.weights > 0)[:, None]
+    coef, intercept = np.empty((features.values.shape[1], k)), np.empty(k)
+    reports: dict[int, TargetReport] = {}
+    for pattern in np.unique(known, axis=1).T:
+        columns = [t for t in range(k) if np.array_equal(known[:, t], pattern)]
+        model = _fit_rows(features, labels, pattern, columns, heads=heads, n_folds=n_folds, seed=seed)
+        coef[:, columns], intercept[columns] = model.head_.coef, model.head_.intercept
+        for place, t in enumerate(columns):
+            reports[t] = _report(model, labels.targets[t], int(pattern.sum()), place)
+    settings = {"targets": labels.targets, "heads": heads, "n_folds": n_folds, "seed": seed}
+    arrays = [a for a in (labels.values, labels.weights) if a is not None]
+    code = code_hash(HeadProjection.__module__)
+    digest = fingerprint(code, np.asarray(features.values), *arrays, _texts(labels.groups), settings)
+    names = None if features.names is None else list(features.names)
+    return Student(Head(coef, intercept), names, heads, tuple(reports[t] for t in range(k)), digest)
+
+
+def fit_files(
+    features: Path,
+    weak_labels: Path,
+    *,
+    targets: Sequence[str] = (),
+    id_column: str | None = None,
+    weights: str | None = None,
+    groups: str | None = None,
+    heads: str = "l2",
+    n_folds: int = 5,
+    seed: int = 0,
+) -> tuple[Student, pd.DataFrame, WeakLabels]:
+    """Read features and weak labels, train a student, and predict every row of the features."""
+    matrix = read_features(features, id_column)
+    labels = read_weak_labels(
+        weak_labels, matrix, targets=targets, id_column=id_column, weights=weights, groups=groups
+    )
+    clash = [t for t in labels.targets if f"{t}_fitted" in labels.targets]
+    if clash:
+        raise InputError(
+            f"{weak_labels}: predictions of {clash[0]!r} get a column '{clash[0]}_fitted', a target's name: "
+            "rename that target"
+        )
+    student = train_student(matrix, labels, heads=heads, n_folds=n_folds, seed=seed)
+    predicted = student.predict(matrix)
+    for t, name in enumerate(labels.targets):
+        predicted[f"{name}_fitted"] = ~np.isnan(labels.values[:, t])
+    return student, predicted, labels
+
+
+def _fit_rows(
+    features: Features,
+    labels: WeakLabels,
+    rows: NDArray[np.bool_],
+    columns: list[int],
+    *,
+    heads: str,
+    n_folds: int,
+    seed: int,
+) -> HeadProjection:
+    groups = None if labels.groups is None else labels.groups[rows]
+    units, what = (int(rows.sum()), "rows") if groups is None else (len(np.unique(groups)), "groups")
+    if units < n_folds:
+        raise InputError(
+            f"target {labels.targets[columns[0]]!r} has {units} labelled {what} (with weight), fewer than "
+            f"the {n_folds} folds of --cv: label more {what} or lower --cv"
+        )
+    model = HeadProjection(heads, n_folds=n_folds, random_state=seed)
+    return model.fit(
+        features.values[rows],
+        labels.values[rows][:, columns],
+        sample_weight=None if labels.weights is None else labels.weights[rows],
+        groups=groups,
+    )
+
+
+def _report(model: HeadProjection, target: str, rows: int, place: int) -> TargetReport:
+    radius = getattr(model.heads_, "radius", None)
+    assert model.cv_error_ is not None
+    return TargetReport(
+        target=target,
+        rows_fitted=rows,
+        label_variance=float(model.moments_.target_variance[place]),
+        radius=None if radius is None else float(radius[place]),
+        misfit=float(model.fit_error_[place]),
+        heldout_misfit=float(model.cv_error_[place]),
+        optimality_gap=float(model.optimality_gap_[place]),
+        rank=model.rank_,
+    )
+
+
+def _texts(groups: NDArray[Any] | None) -> list[str] | None:
+    return None if groups is None else groups.tolist()

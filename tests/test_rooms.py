@@ -1,0 +1,45 @@
+"""Which room may import which: arrows go one way, commands -> paper -> molecules -> studies -> core."""
+
+from __future__ import annotations
+
+import pytest
+
+from weakstrong import identity
+
+CORE = {
+    "bootstrap", "cross_validation", "errors", "estimator", "gain", "heads", "identity", "lazy",
+    "least_squares", "moments", "parallel", "progress", "projection", "storage",
+}  # fmt: skip
+# Each room with the rooms that it may import.
+ROOMS = {
+    "core": set(),
+    "data": {"core"},
+    "saved_model": {"core", "data"},
+    "report": {"core", "saved_model"},
+    "studies": {"core", "data", "report"},
+    "neural": {"core"},
+    "molecules": {"core", "data", "neural"},
+    "paper": {"core", "data", "studies", "neural", "molecules", "report"},
+    "commands": {"core", "data", "saved_model", "studies", "neural", "molecules", "paper", "report"},
+    "cli": {"core", "commands"},
+    "__main__": {"cli"},
+}
+
+
+def room_of(module: str) -> str:
+    name = module.removeprefix("weakstrong.").split(".")[0]
+    return "core" if name in CORE else name
+
+
+@pytest.mark.parametrize("module", sorted(set(identity._modules()) - {"weakstrong"}))
+def test_arrows_go_one_way(module: str) -> None:
+    here = room_of(module)
+    assert here in ROOMS, f"{module} is in no room: name it here, with what it may import"
+    there = {room_of(name) for name in identity.imports_of(module) if name != "weakstrong"}
+    assert there - {here} <= ROOMS[here]
+
+
+def test_no_two_modules_have_one_name() -> None:
+    names = [m.rsplit(".", 1)[-1] for m, path in identity._modules().items() if path.name != "__init__.py"]
+    verbs = [m for m in identity._modules() if m.startswith("weakstrong.commands.")]
+    assert len(set(names)) == len(names) - len({m.rsplit(".", 1)[-1] for m in verbs} & {"molecules"})
