@@ -7,7 +7,7 @@ import pytest
 from weakstrong import identity
 
 CORE = {
-    "bootstrap", "cross_validation", "errors", "estimator", "gain", "heads", "identity", "lazy",
+    "bootstrap", "cross_validation", "divergence", "errors", "estimator", "gain", "heads", "identity", "lazy",
     "least_squares", "moments", "parallel", "progress", "projection", "storage",
 }  # fmt: skip
 # Each room with the rooms that it may import.

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import t as student_t
+from scipy.stats import t as t_distribution
+
+from weakstrong.divergence import SQUARED_ERROR
 
 Array = NDArray[np.float64]
 
@@ -29,7 +31,7 @@ class Estimate:
 
     def interval(self, level: float = 0.95) -> tuple[Array, Array]:
         """Student t interval, ``value ± t_ν SE``."""
-        half = student_t.ppf((1 + level) / 2, self.degrees_of_freedom) * self.standard_error
+        half = t_distribution.ppf((1 + level) / 2, self.degrees_of_freedom) * self.standard_error
         return self.value - half, self.value + half
 
     def __str__(self) -> str:
@@ -136,20 +138,12 @@ def measure(
     counted = omega > 0  # a row without weight is no evidence, nor is its cluster
     cluster = _clusters(len(y), groups, counted)
     y, w, s, omega = y[counted], w[counted], s[counted], omega[counted]
-    weak, strong = (w - y) ** 2, (s - y) ** 2
-    rows = {
-        "weak_error": weak,
-        "strong_error": strong,
-        "misfit": (w - s) ** 2,
-        "gain": weak - strong,
-        "cross_term": 2 * (w - s) * (s - y),
-    }
-    ceiling = None
+    rows = SQUARED_ERROR.of_rows(y, w, s)
     if y_ceiling is not None:
-        ceiling = (_columns(y_true=y_true, y_ceiling=y_ceiling)[1][counted] - y) ** 2
-        rows["ceiling_error"] = ceiling
+        best = _columns(y_true=y_true, y_ceiling=y_ceiling)[1][counted]
+        rows["ceiling_error"] = SQUARED_ERROR.error(best, y)
     known: dict[str, Any] = {name: _mean(values, cluster, omega) for name, values in rows.items()}
-    recovered, reason = _gap_recovered(weak, strong, ceiling, cluster, omega)
+    recovered, reason = _gap_recovered(rows, cluster, omega)
     return Gain(
         **{"ceiling_error": None, **known},
         performance_gap_recovered=recovered,
@@ -160,21 +154,21 @@ def measure(
 
 
 def _gap_recovered(
-    weak: Array, strong: Array, ceiling: Array | None, cluster: NDArray[np.int64], omega: Array
+    rows: dict[str, Array], cluster: NDArray[np.int64], omega: Array
 ) -> tuple[Estimate | None, str]:
     """(C − A) / (C − ceiling) where the denominator is clearly positive for every target."""
-    if ceiling is None:
+    if "ceiling_error" not in rows:
         return None, "the ceiling is not known: no predictions of a model fitted to the truth"
-    gap = _mean(weak - ceiling, cluster, omega)
+    gaps = rows["weak_error"] - rows["ceiling_error"]
+    gap = _mean(gaps, cluster, omega)
     low = np.asarray(gap.interval()[0])
     if not np.all(low > 0):
         return None, (
             "weak error − ceiling error is not clearly positive "
             f"(95% interval from {np.min(low):.3g}), so there is no gap to recover"
         )
-    gained = _mean(weak - strong, cluster, omega)
-    ratio = gained.value / gap.value
-    influence = ((weak - strong) - ratio * (weak - ceiling)) / gap.value
+    ratio = _mean(rows["gain"], cluster, omega).value / gap.value
+    influence = (rows["gain"] - ratio * gaps) / gap.value
     error = _mean(influence, cluster, omega)
     return Estimate(np.asarray(ratio), error.standard_error, error.degrees_of_freedom), ""
 

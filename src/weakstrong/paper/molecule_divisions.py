@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from weakstrong.divergence import SQUARED_ERROR
 from weakstrong.errors import InputError
 from weakstrong.heads import HeadClass
 from weakstrong.paper.config import HeadName, MoleculesConfig
@@ -213,17 +214,16 @@ def _of_heads(
             control = fit(z, own, lessons).predict(z[judged])
         for place, (supervisor, labels) in enumerate(said.items(), start=1):
             w, s, truth = labels[judged], predicted[:, place], y[judged]
-            squares = {
-                "weak_error": (w - truth) ** 2,
-                "strong_error": (s - truth) ** 2,
-                "misfit": (w - s) ** 2,
-                "cross_term": 2 * (w - s) * (s - truth),
-                "ceiling_error": (predicted[:, 0] - truth) ** 2,
-                "class_error": (best[:, place] - truth) ** 2,
-                "direct_error": (direct - truth) ** 2,
-                "mean_error": (y[rows.supervised].mean() - truth) ** 2,
-                "untrained_error": np.nan if control is None else (control[:, place] - truth) ** 2,
+            baselines: dict[str, Any] = {
+                "ceiling": predicted[:, 0],
+                "class": best[:, place],
+                "direct": direct,
+                "mean": y[rows.supervised].mean(),
+                "untrained": np.nan if control is None else control[:, place],
             }
+            squares = SQUARED_ERROR.of_rows(truth, w, s)
+            del squares["gain"]  # a difference of two of the others
+            squares |= {f"{name}_error": SQUARED_ERROR.error(p, truth) for name, p in baselines.items()}
             yield pd.DataFrame(squares).assign(
                 supervisor=supervisor,
                 student=student,

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from weakstrong.divergence import SQUARED_ERROR
 from weakstrong.gain import Gain, measure
 from weakstrong.heads import LinearHeads
 from weakstrong.moments import Moments
@@ -100,8 +101,9 @@ def _law_3(found: Gain, w: Array, s: Array, y: Array, best: Array) -> tuple[Arra
     misfit, epsilon = np.asarray(found.misfit.value), np.asarray(found.ceiling_error.value)
     ratio = np.sqrt(np.divide(epsilon, misfit, out=np.zeros_like(misfit), where=misfit > 0))
     inverse = np.divide(1.0, ratio, out=np.zeros_like(ratio), where=ratio > 0)
-    influence = 2 * (w - s) * (s - y)
-    influence += ratio[:, None] * (w - s) ** 2 + inverse[:, None] * (best - y) ** 2
+    influence = SQUARED_ERROR.cross_term(w, s, y)
+    influence += ratio[:, None] * SQUARED_ERROR.misfit(s, w)
+    influence += inverse[:, None] * SQUARED_ERROR.error(best, y)
     slack = np.asarray(found.cross_term.value) + 2 * np.sqrt(epsilon * misfit)
     return slack, influence.std(axis=1, ddof=1) / np.sqrt(influence.shape[1])
 

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from weakstrong.divergence import SQUARED_ERROR
 from weakstrong.heads import LinearHeads
 from weakstrong.moments import Moments
 from weakstrong.paper.config import Theorem2Config
@@ -87,14 +88,9 @@ def _misled(config: Theorem2Config, n: int, rng: np.random.Generator) -> Array:
 
 def _errors(config: Theorem2Config, y: Array, w: Array, students: Array) -> pd.DataFrame:
     """Errors on the population, of students (draws, C + 2)."""
-    squares = {
-        "weak_error": np.full(len(students), ((w - y) ** 2).sum()),
-        "strong_error": ((students - y) ** 2).sum(1),
-        "misfit": ((students - w) ** 2).sum(1),
-    }
-    frame = pd.DataFrame(squares)
+    coefficients = SQUARED_ERROR.of_rows(y, np.broadcast_to(w, students.shape), students)
+    frame = pd.DataFrame({name: values.sum(1) for name, values in coefficients.items()})
     frame["gain"] = frame["weak_error"] - frame["strong_error"]
-    frame["cross_term"] = 2 * ((w - students) * (students - y)).sum(1)
     frame["ceiling_error"] = (y[config.complexity :] ** 2).sum()
     frame["eta"] = ((students - w)[:, : config.complexity] ** 2).sum(1)
     promised = 2 * np.sqrt(frame["ceiling_error"] * frame["misfit"])
