@@ -1,4 +1,4 @@
-"""The command line. Input at fault is one line and exit code 2."""
+"""The command line, where faulty input gives a message of one line and exit code 2."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ app = App(
     help="Quantify, predict and steer weak-to-strong generalization.",
     version=__version__,
     help_format="markdown",
-    suppress_keyboard_interrupt=False,  # main says what goes on where it stopped
+    suppress_keyboard_interrupt=False,  # main says which commands resume
 )
 for verb in (fit, predict, study, reproduce, pretrain, convert, embed, leakage):
     app.command(verb)
 
 
 def main() -> None:
-    """Run a command; faults in the input are one line on stderr and exit code 2."""
+    """Run a command; faulty input gives one line on stderr and exit code 2."""
     try:
         app(sys.argv[1:], exit_on_error=False, print_error=False)
     except (InputError, CycloptsError, OSError) as error:  # OSError: a full disk, a file taken away

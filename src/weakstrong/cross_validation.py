@@ -1,4 +1,4 @@
-"""Cross-validation from fold moments: no second pass over the data."""
+"""Cross-validation from the moments of folds, without a second pass over the data."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from weakstrong.projection import project
 
 Array = NDArray[np.float64]
 
-# Ridge strengths relative to the largest squared singular value, whose solutions' norms are the
-# radii tried: three a decade from "almost the mean" to "almost least squares", then exactly that.
+# The radii tried are the norms of the ridge solutions at these strengths (relative to the largest squared
+# singular value): three a decade, from almost the mean to almost least squares, then least squares itself.
 _STRENGTHS = np.append(np.logspace(1.0, -10.0, 34), 0.0)
 
 
@@ -27,16 +27,16 @@ class CrossValidation:
     Parameters
     ----------
     heads : HeadClass
-        The class, closed: a ball has a radius for each target.
+        The class, complete: a ball has a radius for each target.
     moments : Moments
-        Of all folds together.
+        Moments of all folds together.
     error : array of shape (..., k)
-        Cross-validated mean squared error of the class on the labels given. With a radius
-        chosen by it, it is slightly optimistic.
+        Cross-validated mean squared error of the class on the labels given. Where
+        the radius was chosen by it, it is slightly optimistic.
     radii : array of shape (g, ..., k), or None
         Radii tried, smallest first.
     errors : array of shape (g, ..., k), or None
-        Cross-validated error at each.
+        Cross-validated error at each radius.
     """
 
     heads: HeadClass
@@ -47,11 +47,11 @@ class CrossValidation:
 
 
 def cross_validate(folds: Sequence[Moments], heads: HeadClass) -> CrossValidation:
-    """Held-out error of a head class from the moments of K folds; an open radius is chosen by it.
+    """Cross-validate a head class from the moments of K folds, and choose a radius that is open.
 
     ``CV(F) = Σ_k n_k E_k (f_{-k}(Φ) − y)² / Σ_k n_k``, ``f_{-k}`` the projection on the other
-    folds. Complements are merged from prefixes and suffixes, never subtracted. Each target
-    gets its own radius, the smallest of those with least error. A radius chosen on the labels
+    folds. Complements are merged from prefixes and suffixes, never subtracted. An open radius is chosen
+    for each target: the smallest of those with least such error. A radius chosen on the labels
     that are fitted can shut the truth out of the ball: the theory then holds given the radius.
 
     Parameters
@@ -94,7 +94,7 @@ def cross_validate(folds: Sequence[Moments], heads: HeadClass) -> CrossValidatio
 
 
 def _radii(moments: Moments, heads: L2Ball) -> Array:
-    """Norms of the ridge solutions on the whole sample, smallest first, shape (g, ..., k)."""
+    """Return the radii to try: norms of ridge solutions on the whole sample, smallest first, (g, ..., k)."""
     form = ScaledProblem.of(moments, heads.fit_intercept, heads.scale)
     s = form.singular[..., None]
     largest = np.square(s).max(-2, keepdims=True, initial=0.0)
@@ -104,7 +104,7 @@ def _radii(moments: Moments, heads: L2Ball) -> Array:
 
 
 def _complements(folds: Sequence[Moments]) -> list[Moments]:
-    """All folds but one, for each: prefixes and suffixes, about 3K merges."""
+    """Merge all folds but one, for each of them, from prefixes and suffixes: about 3K merges."""
     before: list[Moments | None] = [None]
     after: list[Moments | None] = [None]
     for i in range(len(folds) - 1):
@@ -122,10 +122,10 @@ def _plus(a: Moments | None, b: Moments | None) -> Moments | None:
 
 @dataclass(frozen=True)
 class FoldAssigner:
-    """Folds that depend on a row's position (or its group's rank of appearance) and a seed alone.
+    """Assigns folds by a seed and a row's position (or its group's rank of appearance) alone.
 
-    Consecutive units are dealt out K at a time in a random order, so folds stay balanced and a
-    stream of batches is dealt as one batch is.
+    Consecutive rows (or groups) are dealt out K at a time, one to each fold in a random order. So folds
+    stay balanced, and rows get the same folds in a stream of batches as in one batch.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ class FoldAssigner:
     seed: int
 
     def __call__(self, units: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Fold of each unit, for unit numbers counted from zero."""
+        """Return the fold of each row or group, given their numbers, counted from zero."""
         deal, place = units // self.n_folds, units % self.n_folds
         numbers, which = np.unique(deal, return_inverse=True)
         cards = numbers[:, None] * self.n_folds + np.arange(self.n_folds)
@@ -147,7 +147,7 @@ class FoldAssigner:
 
 
 def _scramble(values: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
-    """The splitmix64 mix of value and seed (Steele, Lea and Flood, 2014)."""
+    """Mix values and a seed to random bits by splitmix64 (Steele, Lea and Flood, 2014)."""
     offset = np.uint64(seed * 0xD1342543DE82EF95 % 2**64)
     z = (values + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) + offset
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -1,4 +1,4 @@
-"""The one exception that means "the input is at fault", with a line a user can act on."""
+"""The exception for faulty input, whose message is one line that a user can act on."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ _BRIEF.maxstring = 100
 
 
 class InputError(ValueError):
-    """Input that cannot be used: the message names what, where, and the remedy.
+    """Raised for input that cannot be used; the message names the fault, its place and the remedy.
 
     The command line prints the message as one line and exits with code 2.
     """
 
 
 def quoted(text: object) -> str:
-    """What a user gave, as a message shows it: in quotation marks, the middle left out where it is long."""
+    """Quote what a user gave, for a message, with the middle of long text left out."""
     return _BRIEF.repr(text)

@@ -1,4 +1,4 @@
-"""The scikit-learn regressor around the projection, and weak-to-strong training with it."""
+"""A scikit-learn regressor that projects labels onto a class of heads, and weak-to-strong training."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from weakstrong.projection import project
 
 Array = NDArray[np.float64]
 
-_READ_ROWS = 1 << 16  # rows dealt to folds at a time: bounds the copies that takes
+_READ_ROWS = 1 << 16  # rows dealt to folds at a time, which bounds the memory for copies
 
 
 class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
-    """Exact L2 projection of labels onto a class of heads, as a regressor.
+    """Regressor that fits a head by exact L2 projection of the labels onto a class of heads.
 
     ``head_ = argmin_{f in F} Σ_i ω_i (f(x_i) − y_i)²``. Fitted to true labels it is the weak
     model (eq. 10 of the paper); fitted to another model's labels, the weakly supervised
@@ -38,11 +38,11 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
         F. ``"l2"`` is ``L2Ball()``, whose open radius is chosen by cross-validation on the
         labels being fitted, one for each target.
     n_folds : int, optional
-        Folds for an open radius, and for `cv_error_`. None is 5 where a radius is open and
-        otherwise 0, no folds.
+        Number of folds for an open radius and for `cv_error_`. None means 5 where a radius is
+        open, and otherwise 0 (no folds).
     random_state : int
-        Seed of the folds. With it a row's fold follows from its position alone, so any
-        sequence of `partial_fit` gives what one `fit` gives.
+        Seed of the folds. Given the seed, a row's fold depends on its position (or group) alone,
+        so any sequence of `partial_fit` gives the same result as one `fit`.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
     rank_ : int
         Numerical rank of the features.
     moments_ : Moments
-        Of all rows seen: merge with another shard's to continue elsewhere.
+        Moments of all rows seen; merge them with those of another shard to continue elsewhere.
 
     Examples
     --------
@@ -88,7 +88,7 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
         sample_weight: ArrayLike | None = None,
         groups: ArrayLike | None = None,
     ) -> Self:
-        """Fit the head.
+        """Fit the head to features and labels.
 
         Parameters
         ----------
@@ -124,9 +124,9 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
         sample_weight: ArrayLike | None = None,
         groups: ArrayLike | None = None,
     ) -> Self:
-        """Add rows to those seen and fit to all of them; parameters as in `fit`.
+        """Add rows to those seen before and fit the head to all of them; parameters are those of `fit`.
 
-        Until every fold has a row the model stays unfitted. Each call solves anew: to stream many
+        Until every fold has a row, the model stays unfitted. Each call solves anew, so to stream many
         small batches, add up their `Moments` and `project` once.
         """
         heads = head_class(self.heads)
@@ -134,7 +134,7 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return self._project(heads, n_folds) if self._folds_filled(n_folds) else self
 
     def predict(self, X: ArrayLike) -> Array:
-        """Predictions of the fitted head, shape (n,) or (n, k) as the labels were."""
+        """Return the predictions of the fitted head, of shape (n,) or (n, k) as the labels were."""
         check_is_fitted(self, "head_")
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         out = self.head_(X)
@@ -157,7 +157,7 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
         sample_weight: ArrayLike | None,
         groups: ArrayLike | None,
     ) -> int:
-        """Check a batch and merge it into the moments of its folds; the number of folds."""
+        """Check a batch, merge it into the moments of its folds and return the number of folds."""
         n_folds = self._resolved_folds(heads)
         first = not hasattr(self, "_folds") or not self._folds
         X, y = validate_data(
@@ -181,7 +181,7 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
             rows = slice(start, start + _READ_ROWS)
             w = None if weight is None else weight[rows]
             _add(folds, features[rows], labels[rows], w, fold_of[rows])
-        # Nothing is kept of a batch that was refused above.
+        # Stored last, so that nothing is kept of a batch that was refused above.
         self._folds, self._groups, self._n_seen = folds, numbers, self._n_seen + len(features)
         self._label_shape, self._n_folds = labels.shape[1:], n_folds
         return n_folds
@@ -194,7 +194,7 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self._n_seen = 0
 
     def _units(self, n: int, groups: ArrayLike | None) -> tuple[NDArray[np.int64], dict[Hashable, int]]:
-        """Number of each row, or of its group, in order of appearance; and the numbers of groups."""
+        """Number rows, or their groups, in order of appearance; also return the number of each group."""
         if groups is None:
             if self._groups:
                 raise ValueError("groups were given before: give them for every batch")
@@ -210,7 +210,7 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return np.array([numbers.setdefault(g, len(numbers)) for g in names.tolist()]), numbers
 
     def _project(self, heads: HeadClass, n_folds: int) -> Self:
-        """Choose what is open from the folds, then fit the head to all of them."""
+        """Cross-validate over the folds, if there are any, then fit the head to all rows."""
         folds = [self._folds[f] for f in sorted(self._folds)]
         self.cv_error_ = None
         if n_folds:
@@ -252,10 +252,10 @@ def weak_to_strong(
         The strong model: a `HeadProjection`, or a pipeline of a representation and one. It
         is cloned, not changed.
     X : array or dataframe of n rows
-        Unlabelled inputs that both take.
+        Unlabelled inputs that both models take.
     **fit_params
-        Passed to the student's `fit`, as ``groups`` or ``sample_weight``; a pipeline takes them
-        with its step's name before, as ``headprojection__groups``.
+        Passed to the student's `fit`, such as ``groups`` or ``sample_weight``; a pipeline takes
+        them with the name of the step in front, such as ``headprojection__groups``.
 
     Returns
     -------

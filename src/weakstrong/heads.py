@@ -1,4 +1,4 @@
-"""Heads, and the closed convex classes of heads that models are projected onto."""
+"""Heads, which map features to predictions, and the closed convex classes of heads to project onto."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PREDICT_ROWS = 65536  # bounds the float64 copy that a float32 feature matrix n
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """The affine map ``x -> b + Φ(x) W`` on ``d`` features with ``k`` outputs.
+    """A linear head: the affine map ``x -> b + Φ(x) W`` from ``d`` features to ``k`` outputs.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class Head:
         return int(self.coef.shape[-1])
 
     def __call__(self, features: ArrayLike) -> Array:
-        """Predictions ``b + Φ W``, shape (..., n, k), for features of shape (..., n, d)."""
+        """Return predictions ``b + Φ W``, shape (..., n, k), for features of shape (..., n, d)."""
         phi = np.asarray(features)
         if phi.shape[-1] != self.n_features:
             raise ValueError(f"features have width {phi.shape[-1]}; this head takes {self.n_features}")
@@ -62,16 +62,16 @@ class Head:
 
 @dataclass(frozen=True)
 class HeadClass:
-    """F, a closed convex set of heads. Abstract: solvers are registered for its subclasses.
+    """A closed convex set F of heads: the abstract base, for whose subclasses solvers are registered.
 
-    Composed with a frozen representation h it is V = {f∘h : f in F}, convex as well (Claim 3 of
-    the paper). The theory needs F fixed before the weak labels are seen.
+    Composed with a frozen representation h, it is the set V = {f∘h : f in F}, which is convex as well
+    (Claim 3 of the paper). The theory needs F fixed before the weak labels are seen.
     """
 
 
 @dataclass(frozen=True)
 class LinearHeads(HeadClass):
-    """All linear heads, ``{x -> b + Φ(x) w : w in R^d}``: a linear subspace.
+    """The class of all linear heads, ``{x -> b + Φ(x) w : w in R^d}``: a linear subspace.
 
     Parameters
     ----------
@@ -84,21 +84,21 @@ class LinearHeads(HeadClass):
 
 @dataclass(frozen=True, eq=False)
 class L2Ball(HeadClass):
-    """Heads in a ball, ``{x -> b + Φ(x) w : ‖σ ∘ w‖₂ <= radius}``, b free or zero.
+    """The class of heads in a ball, ``{x -> b + Φ(x) w : ‖σ ∘ w‖₂ <= radius}``, with b free or zero.
 
     Parameters
     ----------
     radius : float or array of shape (..., k), optional
-        Radius in units of the target: the norm of the coefficients after each column is
-        scaled by σ. An array gives each target its own. None leaves it open, to be chosen
+        Radius in units of the target: the largest norm of the coefficients, each multiplied
+        by its σ. An array gives each target its own. None leaves it open, to be chosen
         by cross-validation in :class:`~weakstrong.HeadProjection`.
     fit_intercept : bool
         Whether b is free; otherwise b = 0.
     scale : array of shape (..., d), optional
         σ. None takes the column spreads of the fitting sample (standard deviations, or root
         mean squares without an intercept); these depend on features only, never on labels.
-        Give it to hold the very same class on another sample. A column whose σ is zero, as a
-        constant one's, gets no coefficient.
+        Give it to use the very same class on another sample. A column whose σ is zero, such as a
+        constant one, gets coefficient zero.
     """
 
     radius: float | Array | None = None
@@ -112,7 +112,7 @@ class L2Ball(HeadClass):
 
 @dataclass(frozen=True, eq=False)
 class ConvexHull(HeadClass):
-    """Convex combinations of m given heads, ``{Σ_j α_j f_j : α >= 0, Σ_j α_j = 1}``.
+    """The class of convex combinations of m given heads, ``{Σ_j α_j f_j : α >= 0, Σ_j α_j = 1}``.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ HEAD_CLASSES: dict[str, Any] = {"linear": LinearHeads, "l2": L2Ball}
 
 
 def head_class(heads: str | HeadClass) -> HeadClass:
-    """The class that a name stands for (``"linear"``, ``"l2"``), or the class itself."""
+    """Return the class that a name stands for (``"linear"``, ``"l2"``), or a given class as it is."""
     if isinstance(heads, HeadClass):
         return heads
     if heads in HEAD_CLASSES:

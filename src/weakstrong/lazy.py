@@ -1,4 +1,4 @@
-"""Names of a package that are imported on first use: scikit-learn alone takes most of a second."""
+"""Lazy imports of a package's names on first use, as scikit-learn alone takes most of a second."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 
 def lazy_names(package: str, home: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """``__getattr__`` and ``__dir__`` of a package (PEP 562).
+    """Make the ``__getattr__`` and ``__dir__`` of a package that imports its names on first use (PEP 562).
 
     Parameters
     ----------
     package : str
-        Its name.
+        Name of the package.
     home : mapping of str to str
-        Module inside the package that each public name is of.
+        Module inside the package that defines each public name.
     """
 
     def get(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Least squares in scaled coordinates: the decomposition that linear heads and balls are solved in."""
+"""Least squares in scaled coordinates: one decomposition that solves for linear heads and for balls."""
 
 from __future__ import annotations
 
@@ -12,20 +12,22 @@ from weakstrong.moments import Moments
 
 Array = NDArray[np.float64]
 
-# Singular values below this many roundings of the features are noise. It does not grow with
-# the number of rows: max(n, d) eps would cut real directions.
+# Singular values below this many roundings of the features are noise. The number does not grow with
+# the rows: a threshold of max(n, d) eps would cut real directions.
 _RANK_TOLERANCE = 10.0
-# What factorizing and merging in float64 leaves of an exactly dependent column (1e-15 to 1e-14 seen).
+# Rounding left of an exactly dependent column by factorizing and merging in float64 (in practice from
+# 1e-15 to 1e-14).
 _ARITHMETIC_NOISE = 1024 * np.finfo(np.float64).eps
-_CONSTANT_TOLERANCE = 4.0  # a column that varies by less, relative to its size, is constant
+_CONSTANT_TOLERANCE = 4.0  # a column that varies by fewer roundings of its size is constant
 _NEWTON_STEPS = 200
 
 
 @dataclass(frozen=True, eq=False)
 class ScaledProblem:
-    """``min ‖A z − c‖²`` in scaled coordinates ``z = σ ∘ w``, with ``A = U S Vᵀ`` cut at its rank.
+    """A least squares problem in scaled coordinates, decomposed and cut at its numerical rank.
 
-    Without an intercept the means enter as one more row of the factor; with one they drop out.
+    The problem is ``min ‖A z − c‖²`` with ``z = σ ∘ w`` and ``A = U S Vᵀ``. Without an intercept the
+    means enter as one more row of the factor; with one they drop out.
 
     Parameters
     ----------
@@ -56,7 +58,7 @@ class ScaledProblem:
 
     @classmethod
     def of(cls, moments: Moments, fit_intercept: bool, scale: Array | None = None) -> ScaledProblem:
-        """Scale the columns and decompose."""
+        """Scale the columns of a sample and decompose them."""
         factor, targets = _rows(moments, fit_intercept)
         root = np.sqrt(moments.weight)[..., None]
         spread = np.linalg.norm(factor, axis=-2) / root
@@ -82,15 +84,16 @@ class ScaledProblem:
         return np.asarray((self.singular > 0).sum(-1))
 
     def directions(self, coordinates: Array) -> Array:
-        """Scaled coefficients z (..., d, k) from coordinates (..., q, k) along the right vectors."""
+        """Return scaled coefficients z (..., d, k) from coordinates (..., q, k) along the right vectors."""
         return np.swapaxes(self.right, -1, -2) @ coordinates
 
     def in_ball(self, radius: Array) -> Array:
-        """``argmin ‖A z − c‖² : ‖z‖ <= radius``, shape (..., d, k), for radii of shape (..., k).
+        """Minimize ``‖A z − c‖²`` over the ball ``‖z‖ <= radius``.
 
-        ``z(λ) = V (S² + λ)⁻¹ S Uᵀc`` with λ = 0 inside, else the root of ``‖z(λ)‖ = radius``.
-        ``1/‖z(λ)‖`` is concave and increasing, so Newton from below its root rises to it.
-        Radii may carry further leading dimensions: many radii share the decomposition.
+        Returns z, shape (..., d, k), for radii of shape (..., k): ``z(λ) = V (S² + λ)⁻¹ S Uᵀc`` with
+        λ = 0 if that is in the ball, else with the root of ``‖z(λ)‖ = radius``. ``1/‖z(λ)‖`` is concave
+        and increasing, so Newton's method, started below the root, rises to it. Radii may carry further
+        leading dimensions: many radii share the decomposition.
         """
         s = self.singular[..., None]
         weighted = s * self.along
@@ -112,40 +115,44 @@ class ScaledProblem:
         return self.directions(z * onto[..., None, :])
 
     def head(self, z: Array) -> Head:
-        """The head with scaled coefficients z, its intercept free or zero."""
+        """Return the head with scaled coefficients z, with the best intercept or none."""
         coef = np.where(self.usable[..., :, None], z / positive(self.scale)[..., :, None], 0.0)
         shift = (self.moments.feature_mean[..., None, :] @ coef)[..., 0, :]
         intercept = self.moments.target_mean - shift
         return Head(coef, intercept if self.fit_intercept else np.zeros_like(intercept))
 
     def _missed(self, head: Head) -> Array:
-        """``Uᵀ (A z − c)`` on the kept directions, from the head itself."""
+        """Compute the residuals ``Uᵀ (A z − c)`` along the kept directions, from the head itself."""
         factor, targets = _rows(self.moments, self.fit_intercept)
         missed = np.swapaxes(self.left, -1, -2) @ (factor @ head.coef - targets)
         return np.where(self.singular[..., None] > 0, missed, 0.0)
 
     def _intercept_excess(self, head: Head) -> Array:
-        """Objective lost by the intercept's own rounding."""
+        """Compute the part of the objective that is due to the rounding of the intercept."""
         if not self.fit_intercept:
             return np.zeros(head.intercept.shape)
         mean = head.intercept + (self.moments.feature_mean[..., None, :] @ head.coef)[..., 0, :]
         return np.asarray((mean - self.moments.target_mean) ** 2)
 
     def excess(self, head: Head) -> Array:
-        """``objective − minimum`` over all linear heads: ``‖P_A (A z − c)‖² / n``, shape (..., k)."""
+        """Compute ``objective − minimum`` of a head among all linear heads, shape (..., k).
+
+        It is ``‖P_A (A z − c)‖² / n``, plus what the rounding of the intercept costs.
+        """
         inside = (self._missed(head) ** 2).sum(-2) / self.moments.weight[..., None]
         return np.asarray(inside + self._intercept_excess(head))
 
     def ball_gap(self, head: Head, radius: Array) -> Array:
-        """Duality gap of ``‖z‖ <= radius``, shape (..., k): objective less the dual's value at λ.
+        """Compute the duality gap of a head in the ball ``‖z‖ <= radius``, shape (..., k).
 
+        It is the objective less the dual's value at λ:
         ``Σ_i (s_i m_i + λ ζ_i)² / (s_i² + λ) + λ (radius² − ‖z‖²)`` over n, with m = Uᵀ(A z − c)
         and ζ = Vᵀz. Any λ >= 0 bounds the excess; the multiplier that z itself implies is used.
         Rounding enters squared, unlike in a Frank-Wolfe gap.
         """
         missed = self._missed(head)
         s, along = self.singular[..., None], self.right @ (head.coef * self.scale[..., :, None])
-        unit = along / positive(radius)[..., None, :]  # ζ / radius: no radius overflows when squared
+        unit = along / positive(radius)[..., None, :]  # ζ / radius, so that no radius overflows when squared
         multiplier = np.maximum(-(s * missed * unit).sum(-2), 0.0) / positive(radius)
         shift = multiplier[..., None, :]
         gap = ((s * missed + shift * along) ** 2 / positive(s**2 + shift)).sum(-2)
@@ -156,11 +163,11 @@ class ScaledProblem:
 
 
 def _noise(singular: Array, right: Array, relative: Array, moments: Moments) -> Array:
-    """Singular values that rounding alone can leave, one for each right vector, shape (..., q).
+    """Estimate the singular values that rounding alone can leave, one for each right vector, shape (..., q).
 
-    The features' own rounding is relative to a column's size, mean included: with that size
-    relative to σ, a direction v carries about ``resolution · √Σ_j (v_j relative_j)²`` a row.
-    Arithmetic adds its share of the largest singular value.
+    Features are rounded relative to the size of their column, its mean included. With `relative` that
+    size divided by σ, rounding adds about ``resolution · √Σ_j (v_j relative_j)²`` a row along a
+    direction v. Arithmetic adds a share of the largest singular value.
     """
     per_row = np.linalg.norm(right * relative[..., None, :], axis=-1)
     own = _RANK_TOLERANCE * moments.resolution * per_row * np.sqrt(moments.weight)[..., None]
@@ -169,7 +176,7 @@ def _noise(singular: Array, right: Array, relative: Array, moments: Moments) -> 
 
 
 def _rows(moments: Moments, fit_intercept: bool) -> tuple[Array, Array]:
-    """Factor and targets whose least squares problem is the sample's, centred or not."""
+    """Return the factor and targets of the sample's least squares problem, centred if it has an intercept."""
     if fit_intercept:
         return moments.factor, moments.projected
     root = np.sqrt(moments.weight)[..., None, None]
@@ -179,5 +186,5 @@ def _rows(moments: Moments, fit_intercept: bool) -> tuple[Array, Array]:
 
 
 def positive(values: Array) -> Array:
-    """The values, with ones for zeros: for quotients whose numerator is then zero or unused."""
+    """Replace zeros by ones, to divide by where the numerator is then zero or unused."""
     return np.where(values > 0, values, 1.0)

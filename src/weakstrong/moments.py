@@ -1,4 +1,4 @@
-"""Everything that fitting a linear head needs to know of a sample, in one pass over it."""
+"""Moments: the summary of a sample from which linear heads are fitted, computed in one pass over it."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ _BLOCKING = 64  # LAPACK panel width; larger than its own, so workspaces always 
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Triangular factor of ``[1 | Φ | Y]`` of n rows, kept in centred form.
+    """A sample of n rows, summarised by the triangular factor of ``[1 | Φ | Y]`` in centred form.
 
     With weights ω (1 unless given), Ω = diag(ω), means μ and ȳ, and the thin factorization
-    ``Ω^½ (Φ − 1 μᵀ) = Q R``, it holds μ, ȳ, ``R``, ``Qᵀ Ω^½ (Y − 1 ȳᵀ)`` and what of Y lies
-    outside Q. That is the factor of ``[1 | Φ | Y]`` with its first row written as means: the
-    condition number is not squared, and columns whose mean dwarfs their spread lose nothing.
+    ``Ω^½ (Φ − 1 μᵀ) = Q R``, it holds μ, ȳ, ``R``, ``Qᵀ Ω^½ (Y − 1 ȳᵀ)`` and the size
+    of what is left of Y outside the span of Q. That is the factor of ``[1 | Φ | Y]`` with its first row
+    written as means: the condition number is not squared, and columns whose mean dwarfs
+    their spread lose no accuracy.
 
-    ``a + b`` factorizes the stacked factors. It is associative, so it is at once the
-    streaming update, the merge of shards and the arithmetic of cross-validation folds.
+    ``a + b`` factorizes the two factors stacked. It is associative, so it serves as the
+    streaming update, as the merge of shards and as the arithmetic of cross-validation folds.
     Leading dimensions ``...`` are independent samples of equal row count.
 
     Parameters
@@ -39,7 +40,7 @@ class Moments:
     weight : array of shape (...)
         Σ ω, the row count where no weights are given.
     n_rows : int
-        Rows seen, weightless ones included.
+        Number of rows, those of weight zero included.
     feature_mean : array of shape (..., d)
         μ.
     target_mean : array of shape (..., k)
@@ -49,7 +50,7 @@ class Moments:
     projected : array of shape (..., r, k)
         Qᵀ Ω^½ (Y − 1 ȳᵀ).
     residual : array of shape (..., k)
-        Squared norm of what of each centred target lies outside the span of Q.
+        Squared norm of the part of each centred, weighted target outside the span of Q.
     resolution : float
         Relative rounding of the features: eps of their dtype.
     """
@@ -67,12 +68,12 @@ class Moments:
     def of(
         cls, features: ArrayLike, targets: ArrayLike, *, sample_weight: ArrayLike | None = None
     ) -> Moments:
-        """Moments of a sample, read once, in blocks, so that memory does not grow with n.
+        """Compute the moments of a sample, read once in blocks, so that memory does not grow with n.
 
         Parameters
         ----------
         features : array of shape (..., n, d)
-            Φ; float32 is read as it is and promoted block by block.
+            Φ; float32 is read as it is and converted to float64 block by block.
         targets : array of shape (..., n, k) or (..., n)
             Y.
         sample_weight : array of shape (..., n), optional
@@ -110,7 +111,7 @@ class Moments:
 
     @classmethod
     def merge(cls, parts: Iterable[Moments]) -> Moments:
-        """Sum of several moments."""
+        """Add up several moments, which gives the moments of all their samples together."""
         return reduce(add, parts)
 
     @property
@@ -125,19 +126,19 @@ class Moments:
 
     @property
     def target_variance(self) -> Array:
-        """Weighted variance of each target about its mean, shape (..., k), squared target units."""
+        """Weighted variance of each target about its mean, shape (..., k), in squared units of the target."""
         total: Array = (self.projected**2).sum(-2) + self.residual
         return total / self.weight[..., None]
 
     @property
     def mean_square(self) -> Array:
-        """Total of squared features and targets about zero, per row, shape (...)."""
+        """Weighted mean over rows of the sum of squared features and targets, shape (...)."""
         spread = (self.factor**2).sum((-1, -2)) / self.weight + self.target_variance.sum(-1)
         total: Array = spread + (self.feature_mean**2).sum(-1) + (self.target_mean**2).sum(-1)
         return total
 
     def __add__(self, other: Moments) -> Moments:
-        """Moments of both samples together."""
+        """Return the moments of both samples together."""
         if not isinstance(other, Moments):
             return NotImplemented
         mine, theirs = (self.n_features, self.n_targets), (other.n_features, other.n_targets)
@@ -149,16 +150,15 @@ class Moments:
         return _stack([_merge(self[i], other[i]) for i in np.ndindex(*lead)], lead)
 
     def __getitem__(self, index: int | tuple[int, ...]) -> Moments:
-        """Moments of one of the leading problems."""
+        """Return the moments of one of the samples along the leading dimensions."""
         parts: dict[str, Any] = {name: np.asarray(getattr(self, name)[index]) for name in _ARRAYS}
         return replace(self, **parts)
 
     def mse(self, head: Head) -> Array:
-        """Mean squared error ``E_ω (b + Φ w − y)²`` of a head, shape (..., k), from the factor alone.
+        """Compute the mean squared error ``E_ω (b + Φ w − y)²`` of a head, shape (..., k).
 
-        The paper's ``d_P(f∘h, y)`` with P the sample.
-
-        ``= ‖R W − QᵀY‖²/n + residual/n + (b + μᵀ W − ȳ)²``: a sum of squares, so nothing cancels.
+        This is the paper's ``d_P(f∘h, y)``, with P the sample. It is computed from the factor alone, as
+        ``‖R W − QᵀY‖²/n + residual/n + (b + μᵀ W − ȳ)²``: a sum of squares, so nothing cancels.
         The head's leading dimensions broadcast against the moments'.
         """
         inside = ((self.factor @ head.coef - self.projected) ** 2).sum(-2)
@@ -168,14 +168,14 @@ class Moments:
 
 
 def _of_sample(phi: NDArray, y: NDArray, omega: Array | None, resolution: float) -> Moments:
-    """Moments of one sample: each block is centred on its own mean, then merged into the rest."""
+    """Compute the moments of one sample: each block is centred on its own mean, then merged into the rest."""
     n, d = phi.shape
     rows = max(_BLOCK_BYTES // (8 * max(d, 1)), 4 * d, 1024)
     total: Moments | None = None
     for start in range(0, n, rows):
         block = slice(start, start + rows)
         x, t, w = phi[block], y[block], None if omega is None else omega[block]
-        if w is not None and not w.all():  # a row without weight is not there, not even as the origin
+        if w is not None and not w.all():  # rows of weight zero are left out, even as the origin
             x, t, w = x[w > 0], t[w > 0], w[w > 0]
         if len(x):
             part = _centred(x, t, w, resolution)
@@ -185,11 +185,11 @@ def _of_sample(phi: NDArray, y: NDArray, omega: Array | None, resolution: float)
 
 
 def _centred(phi: NDArray, y: NDArray, omega: Array | None, resolution: float) -> Moments:
-    """A block's weighted, centred rows, as moments that are yet to be factorized (Q = I)."""
+    """Return the weighted, centred rows of a block as moments that are not factorized yet (Q = I)."""
     n = len(phi)
     weight = float(n) if omega is None else float(omega.sum())
-    # Shifted by the first row as they are copied (in Fortran order, for LAPACK), constant columns
-    # become exact zeros and large means cost nothing.
+    # The rows are shifted by the first one as they are copied (in Fortran order, for LAPACK). So constant
+    # columns become exact zeros, and large means cost no accuracy.
     origin = [a[0].astype(np.float64) for a in (phi, y)]
     phi, y = (
         np.subtract(a.T, o[:, None], dtype=np.float64, order="C").T
@@ -208,13 +208,16 @@ def _centred(phi: NDArray, y: NDArray, omega: Array | None, resolution: float) -
 
 
 def _reduced(rows: Moments) -> Moments:
-    """Moments with their rows brought to triangular form."""
+    """Return moments with their rows brought to triangular form."""
     factor, projected, outside = _triangularize(rows.factor, rows.projected)
     return replace(rows, factor=factor, projected=projected, residual=rows.residual + outside)
 
 
 def _merge(a: Moments, b: Moments) -> Moments:
-    """Factor of the stacked factors and of the row ``√(n_a n_b / n) (μ_b − μ_a)`` between the means."""
+    """Merge two moments: factorize both factors, stacked with one row for the step between the means.
+
+    That row is ``√(n_a n_b / n) (μ_b − μ_a)``.
+    """
     weight = a.weight + b.weight
     share = b.weight / weight
     between = np.sqrt(a.weight * share)
@@ -234,7 +237,7 @@ def _merge(a: Moments, b: Moments) -> Moments:
 
 
 def _triangularize(phi: Array, y: Array) -> tuple[Array, Array, Array]:
-    """Householder QR of Φ (n, d), with Qᵀ applied to Y (n, k) and never formed.
+    """Factorize Φ (n, d) by Householder QR, and apply Qᵀ to Y (n, k) without forming it.
 
     Returns R (r, d), the first r rows of QᵀY and the squared norms of its other rows. Both
     arguments are overwritten.
@@ -252,12 +255,12 @@ def _triangularize(phi: Array, y: Array) -> tuple[Array, Array, Array]:
 
 
 def _stack(tasks: list[Moments], lead: tuple[int, ...]) -> Moments:
-    """Samples of one shape as leading dimensions."""
+    """Stack the moments of samples of one shape along leading dimensions."""
     height = max(len(t.factor) for t in tasks)
 
     def joined(name: str) -> Array:
         parts = [getattr(t, name) for t in tasks]
-        if name in ("factor", "projected"):  # weightless rows can leave a task with fewer
+        if name in ("factor", "projected"):  # rows of weight zero can leave fewer
             parts = [np.pad(p, [(0, height - len(p)), (0, 0)]) for p in parts]
         stacked = np.stack(parts)
         return stacked.reshape(lead + stacked.shape[1:])

@@ -1,4 +1,4 @@
-"""Independent pieces of work on several single-threaded processes."""
+"""Independent pieces of work, run side by side on several single-threaded processes."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ from weakstrong.errors import InputError
 from weakstrong.progress import Advance
 
 _SECONDS_BETWEEN_LOOKS = 0.2
-# Sums in one order whatever the memory's alignment: a network does not depend on what is trained beside it.
+# Makes MKL add in one order, however arrays lie in memory, so that a network does not depend on those trained
+# beside it.
 _SAME_SUMS = {"MKL_CBWR": "AUTO"}
-# Read when libraries load, hence from the environment that worker processes are born with. One thread
-# each is fastest for matrices this small, and makes the numbers independent of how many cores there are.
+# Libraries read these when they load, so they have to be in the environment that worker processes start with.
+# One thread each is fastest for matrices this small, and numbers do not depend on the number of cores.
 _ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
 
 _done: Any = None  # in a worker: the counter that it shares with the process that started it
 
 
 class Workers:
-    """Processes that are kept from one lot of work to the next. Use it as a context manager.
+    """A pool of processes, kept from one lot of work to the next; use it as a context manager.
 
     Parameters
     ----------
     count : int, optional
-        Processes; as many as there are cores unless given. They start when there is work.
+        Number of processes, by default one per core. They start when there is work.
     """
 
     def __init__(self, count: int | None = None) -> None:
@@ -53,21 +54,22 @@ class Workers:
             process.terminate()
 
     def run(self, work: Callable[..., Any], pieces: Sequence[tuple[Any, ...]], advance: Advance) -> list[Any]:
-        """``[work(*piece, advance) for piece in pieces]``, side by side.
+        """Compute ``[work(*piece, advance) for piece in pieces]`` side by side.
 
         Parameters
         ----------
         work : callable
-            Importable by name. Its last argument is a function to be told what was done.
+            A function importable by name. Its last argument is a function that it calls with how much
+            more is done.
         pieces : sequence of tuple
-            Its other arguments.
+            The other arguments of each call.
         advance : callable
-            Told, here, what the workers were told.
+            Called in this process with how much more the workers have done.
 
         Raises
         ------
         InputError
-            If numbers cannot be computed with, or a worker was ended from outside.
+            If a computation fails on its numbers, or a worker was ended from outside.
         """
         shown = self._done.value
         with _environment(_ONE_THREAD | _SAME_SUMS), _without_script():
@@ -84,7 +86,7 @@ class Workers:
 
 
 def _refuse_numbers(future: Future[Any]) -> None:
-    """Raise what a piece of work raised, arithmetic that fails as a fault of the settings."""
+    """Raise the error of a piece of work, if any; arithmetic that fails is a fault of the settings."""
     try:
         future.result()
     except BrokenProcessPool as error:
@@ -100,14 +102,14 @@ def _refuse_numbers(future: Future[Any]) -> None:
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def _start(counter: Any) -> None:
-    """Prepare a worker: it ends when the process that started it does, however that ends."""
+    """Prepare a worker process, which ends when the process that started it ends, whatever the reason."""
     global _done  # noqa: PLW0603
     _done = counter
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -145,9 +147,10 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
 
 @contextmanager
 def _without_script() -> Iterator[None]:
-    """Start processes that do not run the user's script: what they are given is importable by name.
+    """Let processes start without running the user's script, as all they are given is importable by name.
 
-    They would run it up to its ``__main__`` guard, with all that it imports, and end in an error without one.
+    They would run the script up to its ``__main__`` guard, with all that it imports, and without a guard
+    they would end in an error.
     """
     script = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")

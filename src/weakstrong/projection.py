@@ -1,4 +1,4 @@
-"""The one operation: L2 projection of labels onto a class of heads, exact and certified."""
+"""L2 projection of labels onto a class of heads, solved exactly and with a certificate."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ONE_VERTEX = 1e-9  # a mixture with less on all other vertices is called a vert
 
 @dataclass(frozen=True, eq=False)
 class Projection:
-    """A head that solves ``argmin_{f in F} E_ω (f(Φ) − y)²``, with its certificate.
+    """The head that solves ``argmin_{f in F} E_ω (f(Φ) − y)²``, with a certificate of its optimality.
 
     Parameters
     ----------
@@ -31,10 +31,10 @@ class Projection:
     optimality_gap : array of shape (..., k)
         Bound on ``objective − minimum`` relative to the target's variance about its mean
         (its mean square, if it has no variance): a duality gap, or for a subspace the exact
-        excess. It is evaluated from the returned head, and is relative to F on the numerically
-        resolved span of the features.
+        excess. It is evaluated from the returned head; the minimum is that of F on the
+        numerically resolved span of the features.
     error : array of shape (..., k)
-        The objective: mean squared error on the labels. On weak labels, the misfit.
+        The objective: the mean squared error on the labels. On weak labels it is the misfit.
     rank : array of shape (...)
         Numerical rank of the centred (if there is an intercept), column-scaled features.
     status : array of str of shape (..., k)
@@ -53,7 +53,7 @@ class Projection:
     def of(
         cls, form: ScaledProblem, head: Head, heads: HeadClass, excess: Array, status: NDArray[np.str_]
     ) -> Projection:
-        """A solution with its objective, its excess over the minimum being at most `excess`."""
+        """Make the projection of a head whose objective is at most `excess` above the minimum."""
         variance = form.moments.target_variance
         square = variance + form.moments.target_mean**2
         floor = np.finfo(float).eps ** 2 * square
@@ -104,7 +104,7 @@ def project(moments: Moments, heads: HeadClass) -> Projection:
 
 @singledispatch
 def solve(heads: HeadClass, moments: Moments) -> Projection:
-    """Solver of a head class; ``@solve.register`` adds one."""
+    """Project onto a class of heads; ``@solve.register`` adds the solver of another class."""
     raise TypeError(f"no solver is registered for {type(heads).__name__}")
 
 
@@ -153,9 +153,10 @@ def _hull(heads: ConvexHull, moments: Moments) -> Projection:
 
 
 def _misses(vertices: Head, moments: Moments) -> Array:
-    """``f_j − y`` of every vertex and target, as vectors whose inner products are sums over rows.
+    """Compute the errors ``f_j − y`` of every vertex and target, in a basis that has few rows.
 
-    Shape (1 + r, m, k); what of y lies outside the features is common to all and left out.
+    Their inner products are those over all rows. Shape (1 + r, m, k); the part of y outside the span
+    of the features is common to all vertices and left out.
     """
     root = np.sqrt(moments.weight)
     mean = root * (vertices.intercept + moments.feature_mean @ vertices.coef)[:, None]
@@ -165,7 +166,7 @@ def _misses(vertices: Head, moments: Moments) -> Array:
 
 
 def _nearest_in_hull(points: Array) -> tuple[Array, float]:
-    """``argmin ‖P α‖²`` over the simplex, and its Frank-Wolfe gap.
+    """Minimize ``‖P α‖²`` over the simplex; return the minimizer and its Frank-Wolfe gap.
 
     Non-negative least squares on ``[P; 1ᵀ] u = [0; 1]`` has the minimizer ``u = t α``: at
     ``u = t α`` its objective is ``t²‖P α‖² + (t − 1)²``, which over t is
@@ -182,6 +183,9 @@ def _nearest_in_hull(points: Array) -> tuple[Array, float]:
 
 
 def hull_gap(points: Array, mixture: Array) -> float:
-    """Frank-Wolfe gap of ``‖P α‖²`` over the simplex, ``2 max_j ⟨P α, P α − p_j⟩``: bounds the excess."""
+    """Compute the Frank-Wolfe gap of ``‖P α‖²`` over the simplex, a bound on its excess over the minimum.
+
+    It is ``2 max_j ⟨P α, P α − p_j⟩``.
+    """
     at = points @ mixture
     return max(float(2 * (at @ at - (at @ points).min())), 0.0)

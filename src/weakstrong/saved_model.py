@@ -1,4 +1,4 @@
-"""A student fitted to weak labels from anywhere: train, save, load, predict."""
+"""A student fitted to weak labels of any origin, with functions to train, save, load and predict."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _HEAD, _CARD = "head.npz", "model.json"
 
 @dataclass(frozen=True)
 class TargetReport:
-    """How one target was fitted; errors in squared units of the target.
+    """A report on the fit of one target, with errors in squared units of the target.
 
     Parameters
     ----------
@@ -39,13 +39,13 @@ class TargetReport:
     label_variance : float
         Variance of the weak labels about their mean: the error of predicting the mean.
     radius : float or None
-        Of the L2 ball, chosen by cross-validation; None for linear heads.
+        Radius of the L2 ball, chosen by cross-validation; None for linear heads.
     misfit : float
         Mean squared error on the weak labels fitted.
     heldout_misfit : float
         The same, cross-validated.
     optimality_gap : float
-        Relative to the label variance.
+        Bound on how far the misfit is from its minimum, relative to the label variance.
     rank : int
     """
 
@@ -61,16 +61,16 @@ class TargetReport:
 
 @dataclass(frozen=True)
 class Student:
-    """A head fitted to weak labels, with what is needed to use it safely later.
+    """A head fitted to weak labels, with the information needed to use it safely later.
 
     Parameters
     ----------
     head : Head
-        One output a target.
+        One output for each target.
     feature_names : list of str, or None
-        Columns it was fitted on, where they had names.
+        Columns that it was fitted on, where they had names.
     heads : {"linear", "l2"}
-        Its class.
+        Class of the head.
     reports : tuple of TargetReport
     training_hash : str
         SHA-256 of features, labels, settings and code.
@@ -88,7 +88,7 @@ class Student:
         return [r.target for r in self.reports]
 
     def predict(self, features: Features) -> pd.DataFrame:
-        """A table of predictions, with ids or row numbers; a wrong width is refused."""
+        """Return a table of predictions with ids or row numbers; features of a wrong width are refused."""
         features = widened(features, self.feature_names, self.head.n_features, "the model")
         names = np.arange(len(features.values)) if features.ids is None else features.ids
         first = "row" if features.ids is None else "id"
@@ -99,7 +99,7 @@ class Student:
         return predicted
 
     def save(self, folder: Path) -> None:
-        """Write ``head.npz`` (coef, intercept) and ``model.json``."""
+        """Write the student to a folder, as ``head.npz`` (coef, intercept) and ``model.json``."""
         with (folder / _HEAD).open("wb") as file:
             np.savez(file, coef=self.head.coef, intercept=self.head.intercept)
         card = {
@@ -116,7 +116,7 @@ class Student:
 
     @classmethod
     def load(cls, folder: Path) -> Student:
-        """Read a saved student; nothing is unpickled.
+        """Read a saved student without unpickling anything.
 
         Raises
         ------
@@ -149,7 +149,7 @@ class Student:
 def train_student(
     features: Features, labels: WeakLabels, *, heads: str = "l2", n_folds: int = 5, seed: int = 0
 ) -> Student:
-    """Fit one head a target; targets that are labelled on the same rows share a factorization.
+    """Fit one head for each target; targets that are labelled on the same rows share a factorization.
 
     Raises
     ------

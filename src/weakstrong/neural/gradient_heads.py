@@ -1,4 +1,4 @@
-"""Heads fitted by gradient descent (torch), as the paper fits them."""
+"""Fitting of heads by gradient descent (torch), as in the paper."""
 
 from __future__ import annotations
 
@@ -28,18 +28,20 @@ _PARTS = ("coef", "bias", "outer")
 
 @dataclass(frozen=True)
 class Descent:
-    """Adam on minibatches with one setting for every head; the rate falls linearly to zero.
+    """Settings of gradient descent: Adam on minibatches, at a rate that falls linearly to zero.
+
+    One setting serves every head.
 
     Parameters
     ----------
     steps : int
     batch : int
-        Rows a step, about: the rows are dealt out in parts of equal size.
+        Rows in a step, approximately: the rows are divided into parts of equal size.
     rate : float
-        First rate, for features scaled to root mean square one, and labels too where the class has
+        Initial rate, for features scaled to root mean square one, and labels too where the class has
         no scale of its own (``linear``, ``relu``).
     starts : int
-        Random first weights for each head; the end with the least training loss is kept.
+        Number of random starts for each head; the result with the least training loss is kept.
     """
 
     steps: int
@@ -51,7 +53,7 @@ class Descent:
 def fit_heads(
     kind: HeadKind, features: Array, labels: Array, descent: Descent, rng: np.random.Generator
 ) -> NeuralHead:
-    """``argmin_f 1/n Σ_j (f(z_j) − y_j)²`` by gradient descent, for M tasks as one batch.
+    """Minimize ``1/n Σ_j (f(z_j) − y_j)²`` over heads f by gradient descent, for M tasks as one batch.
 
     Parameters
     ----------
@@ -60,12 +62,13 @@ def fit_heads(
     labels : array of shape (M, n)
     descent : Descent
     rng : Generator
-        Of the first weights and the order of the rows.
+        Draws the initial weights and the order of the rows.
 
     Returns
     -------
     NeuralHead
-        Where the descent ended: for the kinds that are not convex, near a local solution at best.
+        The heads at which the descent ended: for the kinds that are not convex, near a local solution
+        at best.
     """
     n_heads, n_rows, width = features.shape
     size = _positive(np.sqrt((features**2).mean(1)))
@@ -87,7 +90,7 @@ def fit_heads(
 
 
 def _descend(first: NeuralHead, features: Array, labels: Array, descent: Descent) -> list[Array]:
-    """Coefficients, biases and outer weights where the descents end; several starts side by side."""
+    """Run the descents from all starts side by side; return final coefficients, biases and outer weights."""
     parts = [torch.from_numpy(getattr(first, p)).float().requires_grad_() for p in _PARTS]
     coef, bias, outer = parts
     free = parts if first.kind == "mlp" else parts[:1]
@@ -109,17 +112,17 @@ def _descend(first: NeuralHead, features: Array, labels: Array, descent: Descent
 
 
 def apply_by_row(kind: HeadKind, z: Tensor, heads: tuple[Tensor, Tensor, Tensor], which: Tensor) -> Tensor:
-    """Predictions (...) where every row (..., d) has a head of its own.
+    """Return predictions (...) for rows (..., d) that each have a head of their own.
 
     `heads` are coef (T, d, k), bias and outer (T, k); `which` (...) names the head of each row.
     """
     coef, bias, outer = heads
-    if coef.shape[-1] == 1:  # one unit: its bias is zero and its weight one
+    if coef.shape[-1] == 1:  # one hidden unit: bias zero, outer weight one
         return _ACTIVATIONS[kind]((z * coef[..., 0][which]).sum(-1))
     inside = (z[..., None] * coef[which]).sum(-2) + bias[which]
     return (_ACTIVATIONS[kind](inside) * outer[which]).sum(-1)
 
 
 def _positive(sizes: Array) -> Array:
-    """Sizes to divide by; nothing has size zero."""
+    """Return sizes to divide by, with one in place of zero."""
     return np.where(sizes > 0, sizes, 1.0)

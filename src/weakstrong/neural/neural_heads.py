@@ -1,4 +1,4 @@
-"""Heads with one hidden layer or a nonlinearity: classes that are not convex."""
+"""Heads with a nonlinearity or one hidden layer, whose classes are not convex."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _HOMOGENEOUS = ("linear", "relu")
 
 @dataclass(frozen=True, eq=False)
 class NeuralHead:
-    """``f(z) = Σ_j a_j φ(zᵀ w_j + b_j)``, with φ by kind, for independent heads side by side.
+    """Independent heads ``f(z) = Σ_j a_j φ(zᵀ w_j + b_j)`` side by side, with the nonlinearity φ of a kind.
 
-    ``linear``, ``tanh``, ``relu`` and ``sigmoid`` have one unit, with a = 1 and b = 0: a linear map
-    followed by the nonlinearity. ``mlp`` is one hidden layer of ReLU units. Only ``linear`` is a
+    ``linear``, ``tanh``, ``relu`` and ``sigmoid`` have one hidden unit, with a = 1 and b = 0: a linear
+    map followed by the nonlinearity. ``mlp`` is one hidden layer of ReLU units. Only ``linear`` is a
     convex class.
 
     Parameters
@@ -49,11 +49,11 @@ class NeuralHead:
 
     @property
     def homogeneous(self) -> bool:
-        """Whether ``f(c z) = c f(z)`` for c > 0."""
+        """True if ``f(c z) = c f(z)`` for all c > 0."""
         return self.kind in _HOMOGENEOUS
 
     def __call__(self, features: ArrayLike) -> Array:
-        """Predictions (..., n) for features (..., n, d), in float64."""
+        """Return predictions (..., n) for features (..., n, d), in float64."""
         inside = np.asarray(features, dtype=np.float64) @ self.coef + self.bias[..., None, :]
         out: Array = (_ACTIVATIONS[self.kind](inside) * self.outer[..., None, :]).sum(-1)
         return out
@@ -62,7 +62,7 @@ class NeuralHead:
 def random_heads(
     kind: HeadKind, n_heads: int, n_features: int, scale: float, rng: np.random.Generator
 ) -> NeuralHead:
-    """Random heads: w ~ N(0, scale² I); for ``mlp`` a ~ N(0, 2/k) and b ~ N(0, 1) too."""
+    """Draw random heads with w ~ N(0, scale² I), and for ``mlp`` also a ~ N(0, 2/k) and b ~ N(0, 1)."""
     units = MLP_UNITS if kind == "mlp" else 1
     coef = scale * rng.standard_normal((n_heads, n_features, units))
     if kind != "mlp":
