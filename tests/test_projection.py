@@ -382,3 +382,31 @@ def test_what_cannot_be_projected_is_refused() -> None:
         Head(np.ones((2, 1)), np.ones(2))
     with pytest.raises(ValueError, match="this head takes 2"):
         Head(np.ones((2, 1)), np.ones(1))(phi)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("dtype", "size"), [(np.float32, 1e-5), (np.float64, 1e-11)])
+@pytest.mark.parametrize("intercept", [True, False])
+def test_a_true_direction_far_above_rounding_is_kept(
+    seed: int, dtype: type, size: float, intercept: bool
+) -> None:
+    """Two columns differ by `size`, in float32 some eighty roundings: their difference is signal."""
+    rng = np.random.default_rng(seed)
+    phi = rng.normal(size=(400, 5))
+    phi[:, 1] = phi[:, 0] + size * rng.normal(size=400)
+    phi = phi.astype(dtype)
+    y = (phi[:, 1].astype(float) - phi[:, 0]) / size
+    found = project(Moments.of(phi, y), LinearHeads(fit_intercept=intercept))
+    assert found.rank == 5
+    assert found.error[0] < 1e-6 * y.var()
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_direction_of_rounding_is_cut(seed: int, dtype: type) -> None:
+    """A column that is the sum of two others, but for its own rounding, is no direction of its own."""
+    rng = np.random.default_rng(seed)
+    phi = rng.normal(size=(400, 5))
+    phi[:, 1] = phi[:, 0] + phi[:, 2]
+    found = project(Moments.of(phi.astype(dtype), rng.normal(size=400)), LinearHeads())
+    assert found.rank == 4
