@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, plain lines elsewhere, always on stderr."""
+"""Display of progress on stderr: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 Item = TypeVar("Item")
-Advance = Callable[[int], None]  # told how much more is done
+Advance = Callable[[int], None]  # called with how much more is done
 
 _SECONDS_BETWEEN_LINES = 2.0
 
@@ -27,7 +27,7 @@ def track(items: Sequence[Item], description: str) -> Iterator[Item]:
 
 @contextmanager
 def meter(total: int, description: str) -> Iterator[Advance]:
-    """Show how much of `total` is done, as the function given is told."""
+    """Show how much of `total` is done; yields a function to call with how much more is done."""
     shown = _bar(total, description) if sys.stderr.isatty() else _lines(total, description)
     with shown as advance:
         yield advance

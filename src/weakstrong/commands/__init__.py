@@ -1,1 +1,1 @@
-"""The verbs of the command line: each parses, calls the library and prints."""
+"""The commands: each one parses its options, calls the library and prints the result."""

@@ -1,4 +1,4 @@
-"""`pretrain`, `convert`, `embed` and `leakage`: representations of molecules."""
+"""The commands `pretrain`, `convert`, `embed` and `leakage`, for representations of molecules."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def pretrain(
     seed: Count = 0,
     overwrite: Switch = False,
 ) -> None:
-    """Pretrain a BERT encoder of SMILES on masked symbols and RDKit's descriptors, as MolBERT is.
+    """Pretrain a BERT encoder of SMILES on masked symbols and RDKit descriptors, as MolBERT was.
 
     OUT gets model.safetensors, config.json, losses.csv, README.md (its card) and, last, DONE. A killed
-    run resumes when the same command is given again, and ends, on a CPU, in the same weights. Runs on a
-    GPU if there is one, and under torchrun. A checkpoint is written every twentieth of the steps, but at
-    least 200 apart, and every ten minutes. The cache (WEAKSTRONG_CACHE) takes 0.8 kB a molecule, and
-    max_tokens bytes a molecule and epoch. Needs the extra molecules.
+    run resumes when the same command is given again; on a CPU it ends with the same weights. It runs on
+    a GPU if there is one, and under torchrun. A checkpoint is written after every twentieth of the steps,
+    at least 200 steps apart, and every ten minutes. The cache (WEAKSTRONG_CACHE) takes 0.8 kB per
+    molecule, and max_tokens bytes per molecule and epoch. Needs the optional dependencies "molecules".
 
     Example: weakstrong pretrain --corpus chembl.smi.gz --drop-invalid --hidden 32 --layers 2 --heads 2
     --epochs 2 --out weak
@@ -56,38 +56,38 @@ def pretrain(
     hidden
         Width of the encoder.
     layers
-        Layers of the encoder.
+        Number of layers of the encoder.
     heads
-        Attention heads.
+        Number of attention heads.
     epochs
-        Passes over the corpus, with another random SMILES of each molecule in each.
+        Passes over the corpus, each with a new random SMILES of every molecule.
     out
         Folder to make.
     limit
-        Rows of the corpus to read, the first ones. [default: all]
+        Number of rows to read, from the start of the corpus. [default: all]
     column
-        Column of a table, if several or none have smiles in the name.
+        Column of SMILES in a table, if several columns or none have smiles in the name.
     drop_invalid
-        Leave out SMILES that are invalid, too long or of other elements than the vocabulary's (H, B, C, N,
-        O, F, Si, P, S, Cl, Se, Br, I), and count them, instead of refusing them.
+        Leave out SMILES that are invalid, too long or of elements outside the vocabulary (H, B, C, N, O,
+        F, Si, P, S, Cl, Se, Br, I), and count them, instead of refusing them.
     max_tokens
-        Longest molecule taken, in symbols.
+        Longest molecule accepted, in symbols.
     batch
-        Molecules a step, all processes together.
+        Molecules per step, over all processes together.
     rate
         Largest learning rate; it rises over a tenth of the steps, then falls to zero.
     weight_decay
-        AdamW's, not for biases and LayerNorm.
+        Weight decay of AdamW; biases and LayerNorm have none.
     descriptor_weight
-        Weight of the descriptors' loss beside that of the symbols; MolBERT's is 1.
+        Weight of the descriptors' loss relative to that of the symbols; MolBERT's is 1.
     dropout
-        Share dropped in training; MolBERT's is 0.1.
+        Share of activations dropped in training; MolBERT's is 0.1.
     bf16
         Compute in bfloat16 where that is safe.
     half
         Store the weights as float16.
     seed
-        Seed of weights, order, random SMILES, masks and dropout.
+        Seed of initial weights, order of molecules, random SMILES, masks and dropout.
     overwrite
         Replace a finished model in OUT.
     """
@@ -114,7 +114,7 @@ def pretrain(
 
 
 def _command() -> str:
-    """How this process was started, for a card."""
+    """Return the command line that started this process, for the model card."""
     here, all_ = (int(os.environ.get(name, "1")) for name in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
     nodes = ["--nnodes", str(all_ // here)] if all_ > here else []
     start = ["torchrun", *nodes, "--nproc-per-node", str(here), "-m"] if "WORLD_SIZE" in os.environ else []
@@ -124,18 +124,19 @@ def _command() -> str:
 def convert(checkpoint: Path, out: Path, *, heads: Count | None = None, overwrite: Switch = False) -> None:
     """Convert the public MolBERT release's checkpoint to safetensors and JSON.
 
-    Nothing in the file is run: only tensors and plain values are read. Needs the extra molecules.
+    Nothing in the file is run: only tensors and plain values are read. Needs the optional
+    dependencies "molecules".
 
     Example: weakstrong convert molbert_100epochs/checkpoints/last.ckpt molbert
 
     Parameters
     ----------
     checkpoint
-        The .ckpt file; hparams.yaml is looked for two folders above.
+        The .ckpt file; hparams.yaml is read from two folders above, if it is there.
     out
         Folder to make, for embed --model.
     heads
-        Attention heads, where neither the hyper-parameters nor the width (768: 12) say.
+        Number of attention heads, if neither the hyper-parameters nor the width (12 for 768) tell it.
     overwrite
         Replace what an earlier conversion made.
     """
@@ -161,10 +162,11 @@ def embed(
     drop_invalid: Switch = False,
     overwrite: Switch = False,
 ) -> None:
-    """Features of molecules from a pretrained encoder, a row a molecule in the order of the file.
+    """Compute features of molecules with a pretrained encoder, one row for each molecule of a file.
 
-    Computed features are kept in the cache (WEAKSTRONG_CACHE) in blocks of 2,048 molecules, from which a
-    killed run goes on. Runs on a GPU if there is one. Needs the extra molecules.
+    Rows are in the order of the file. Computed features are kept in the cache (WEAKSTRONG_CACHE) in blocks
+    of 2,048 molecules, from which a killed run resumes. It runs on a GPU if there is one.
+    Needs the optional dependencies "molecules".
 
     Example: weakstrong embed --model models/weak-32 --smiles molecules.csv --out features.npy
 
@@ -173,23 +175,23 @@ def embed(
     model
         Folder that pretrain or convert made.
     smiles
-        .smi, .txt or .csv, plain or .gz, or .parquet. Molecules have at most 2,046 symbols; those longer
-        than any that the model was pretrained on are counted.
+        Molecules: .smi, .txt or .csv, plain or .gz, or .parquet. They have at most 2,046 symbols; those
+        longer than any that the model was pretrained on are counted.
     out
         Features to write: .npy, float32.
     column
-        Column of a table, if several or none have smiles in the name.
+        Column of SMILES in a table, if several columns or none have smiles in the name.
     pooling
-        cls, the pooled state; mean, over a molecule's tokens; or both.
+        cls, the pooled state; mean, the mean over a molecule's tokens; or both.
     bf16
         Compute in bfloat16 where that is safe: faster, and features differ in the third digit.
     random_init
-        Random weights of the same shape instead: the untrained control.
+        Use random weights of the same shape instead: the untrained control.
     seed
-        Seed of those. [default: the one that pretraining started from]
+        Seed of the random weights. [default: the one that pretraining started from]
     drop_invalid
         Leave out SMILES that the encoder cannot read, and count them, instead of refusing them; a table
-        beside OUT, .rows.csv, then says which rows are there.
+        beside OUT, .rows.csv, then lists the rows that are kept.
     overwrite
         Replace OUT if it is there.
     """
@@ -234,10 +236,11 @@ def leakage(
     drop_invalid: Switch = False,
     overwrite: Switch = False,
 ) -> None:
-    """Report which molecules of a file occur in a corpus, or among other rows.
+    """Report which molecules of a file also occur in a corpus, or in another file.
 
-    At three levels: exact (the same canonical SMILES), stereo_free (stereo and isotopes apart) and
-    inchikey14 (the same connectivity, protonation apart too). Needs the extra molecules.
+    They are compared at three levels: exact (the same canonical SMILES), stereo_free (the same apart from
+    stereo and isotopes) and inchikey14 (the same connectivity: apart from protonation too).
+    Needs the optional dependencies "molecules".
 
     Example: weakstrong leakage --smiles test.csv --reference chembl.smi.gz --out leakage.csv
 
@@ -246,13 +249,13 @@ def leakage(
     smiles
         Molecules to evaluate on: .smi, .txt or .csv, plain or .gz, or .parquet.
     reference
-        What they may occur in: such a file, or guacamol, which is downloaded.
+        Molecules that they may occur among: such a file, or guacamol, which is downloaded.
     out
-        Table to write, a row a molecule: .csv, .csv.gz or .parquet.
+        Table to write, one row per molecule: .csv, .csv.gz or .parquet.
     column
-        Column of SMILES, if several or none have smiles in the name.
+        Column of SMILES, if several columns or none have smiles in the name.
     reference_column
-        The same for the reference.
+        Column of SMILES in the reference, likewise.
     drop_invalid
         Leave invalid SMILES of both files out, and count them, instead of refusing them.
     overwrite

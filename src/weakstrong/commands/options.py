@@ -1,4 +1,4 @@
-"""Kinds of options that verbs share."""
+"""Types of options, and checks, that several commands share."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def check_file(out: Path, overwrite: bool, *suffixes: str) -> None:
 
 
 def require(extra: str, *modules: str) -> None:
-    """Refuse a command whose optional dependencies are not installed."""
+    """Refuse a command if optional dependencies that it needs are not installed."""
     missing = [name for name in modules if find_spec(name) is None]
     if missing:
         raise InputError(f"this needs {missing[0]}: pip install 'weakstrong[{extra}]'")

@@ -1,4 +1,4 @@
-"""`reproduce`: the paper's experiments."""
+"""The command `reproduce`, which runs the paper's experiments."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def reproduce(
     workers: Count | None = None,
     catalogue: Annotated[bool, Parameter(name="--list", negative="", show_default=False)] = False,
 ) -> None:
-    """Reproduce the paper's experiments: the six synthetic figures, or the targets named.
+    """Reproduce the paper's experiments: its six synthetic figures, or the targets that you name.
 
     OUT gets a folder for every target, with config.toml, tasks.csv (a row for each seed and task; on
-    molecules for each division and pair of models, and table.csv), summary.json, figure.png and, last, DONE;
-    and a README.md with every figure and the paper's claims beside what came out. A killed run resumes; a
-    finished target is left as it is unless its settings or the code changed. Most need the extra nn
-    (torch), those on molecules the extra molecules.
+    molecules a row for each division and pair of models, and also table.csv), summary.json, figure.png and,
+    last, DONE; and a README.md with every figure and the paper's claims beside what came out. A killed run
+    resumes; a finished target is left as it is unless its settings or the code changed. Most targets need
+    the optional dependencies "nn" (torch), those on molecules the optional dependencies "molecules".
 
     Example: weakstrong reproduce
 
@@ -46,14 +46,14 @@ def reproduce(
         (FreeSolv), fig2f (Lipop), table1 (Lipop), table2 (ESOL), table3 (FreeSolv); nonconvex-tanh,
         nonconvex-relu, nonconvex-sigmoid, nonconvex-mlp, theorem2, figure1: --list describes them.
     out
-        Folder of the records, and of what lets a run resume (.weakstrong-cache).
+        Folder for the records, and for the files that let a run resume (.weakstrong-cache).
     seeds
-        How many seeds, each a world of its own; on molecules a division of each split's training rows.
-        [default: 6; figure1: 1; on molecules: 20]
+        Number of seeds. Each one makes a world of its own; on molecules, a division of the training rows
+        of each split. [default: 6; figure1: 1; on molecules: 20]
     seed
-        The first of them. [default: 0]
+        First seed. [default: 0]
     solver
-        Heads by exact projection, or by Adam as in the paper. [default: exact; nonconvex-*: gradient]
+        Fit heads by exact projection, or by Adam as in the paper. [default: exact; nonconvex-*: gradient]
     changes
         Another setting as key=value, say tasks=50, pretraining_rows=250 or, on molecules, swap_roles=true,
         pooling=mean+cls, true_labels=50; repeat it for several. `weakstrong.paper.config` explains
@@ -62,15 +62,15 @@ def reproduce(
         TOML file with settings, a record's config.toml for instance; flags override it.
     strong
         On molecules, the student's representation: a folder that convert or pretrain made (MolBERT's, say),
-        a model of the models folder, or a file of features in the set's order. [default: strong]
+        a model in the models folder, or a file of features in the set's order. [default: strong]
     models
-        Folder of encoders. [default: models, here, then in the clone that this package is of]
+        Folder of encoders. [default: models in the working folder, else in the clone of this package]
     data
         ChemBench folder; the environment variable WEAKSTRONG_DATA names one too. [default: downloaded]
     workers
-        Processes; numbers do not depend on it. [default: one a core]
+        Number of processes; the results do not depend on it. [default: one per core]
     catalogue
-        Show the targets with what they need, and stop.
+        List the targets and what each one needs, then stop.
     """
     from weakstrong.paper.pages import ours
     from weakstrong.paper.resolving import resolve

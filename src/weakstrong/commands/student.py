@@ -1,4 +1,4 @@
-"""`fit` and `predict`: a student of weak labels from anywhere."""
+"""The commands `fit` and `predict`, for a student of weak labels from any source."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def fit(
     seed: Count = 0,
     overwrite: Switch = False,
 ) -> None:
-    """Fit a student to weak labels from anywhere: a model, a rule, a person.
+    """Fit a student to weak labels from any source: a model, a rule, a person.
 
-    Rows without a weak label (an empty cell, or an id the table lacks) are predicted, not fitted.
+    Rows without a weak label (an empty cell, or an id that the table lacks) are predicted but not fitted.
     OUT gets head.npz, model.json, predictions.csv and, last, DONE.
 
     Example: weakstrong fit --features features.npy --weak-labels labels.csv --target y --out student
@@ -39,17 +39,17 @@ def fit(
     out
         Folder to make.
     target
-        Label columns; needed if there are several.
+        Label columns; needed if the table has several.
     id
-        Id column that joins both tables; without it rows are matched by position.
+        Id column that joins both tables; without it, rows are matched by position.
     weights
-        Column of row weights in the labels' table.
+        Column of row weights in the table of labels.
     groups
-        Column of groups; rows of a group stay in one fold.
+        Column of groups; the rows of a group stay in one fold.
     heads
         Class of heads: linear, or an L2 ball with its radius chosen by cross-validation.
     cv
-        Folds of the cross-validation.
+        Number of folds of the cross-validation.
     seed
         Seed of the folds.
     overwrite
@@ -76,7 +76,7 @@ def fit(
 def predict(
     *, model: Path, features: Path, out: Path, id: str | None = None, overwrite: Switch = False
 ) -> None:
-    """Predict with a fitted student.
+    """Predict the rows of a feature file with a fitted student.
 
     Example: weakstrong predict --model student --features new.npy --out predictions.csv
 
@@ -89,7 +89,7 @@ def predict(
     out
         Table to write: .csv, .csv.gz or .parquet.
     id
-        Id column of the features' table.
+        Id column in the table of features.
     overwrite
         Replace OUT if it is there.
     """

@@ -1,4 +1,4 @@
-"""`study`: whether a student is worth having."""
+"""The command `study`, which measures whether a student is worth having."""
 
 from __future__ import annotations
 
@@ -29,11 +29,12 @@ def study(
     example: str | None = None,
     overwrite: Switch = False,
 ) -> None:
-    """Study on your frozen features whether a student is worth having.
+    """Measure, on your own frozen features, whether a student is worth having.
 
-    On each division of the rows the supervisor's head is fitted to true labels on one part of the
-    training rows, labels the other, and the student's head is fitted to those labels. Held-out rows
-    judge both, beside the ceiling, training directly on the supervisor's labels, and the mean.
+    On each division of the rows, the supervisor's head is fitted to true labels on one part of the
+    training rows and labels the other part; the student's head is fitted to those labels. Both are judged
+    on held-out rows, beside three references: the ceiling, training directly on the true labels that the
+    supervisor had, and the mean.
 
     Example: weakstrong study --weak small.npy --strong large.npy --labels labels.csv --target y --out record
 
@@ -42,7 +43,7 @@ def study(
     Parameters
     ----------
     weak
-        Features of the supervisors, a file each: .npy, .npz, .csv or .parquet.
+        Features of the supervisors, one file each: .npy, .npz, .csv or .parquet.
     strong
         Features of the student.
     labels
@@ -50,24 +51,25 @@ def study(
     target
         Label column, if there are several.
     id
-        Id column that joins the tables; without it rows are matched by position.
+        Id column that joins the tables; without it, rows are matched by position.
     groups
-        Column of groups in LABELS: kept on one side of every division, one cluster in intervals.
+        Column of groups in LABELS. The rows of a group stay on one side of every division, and are one
+        cluster in intervals.
     splits
-        Tables with a column a split: train, test, other roles or empty; or 0 and 1 (1 is held out). Or
-        index files as ChemBench publishes them, under their own names (.ind.pkl).
+        Tables with one column per split, of train, test, other roles or empty cells, or of 0 and 1 (1 is
+        held out); or index files that ChemBench published, under their own names (.ind.pkl).
     evaluate_on
         Roles to hold out and judge on, with --splits. [default: test]
     test_size
         Share of rows held out, without --splits. [default: 0.2]
     repeats
-        Random divisions (of the training rows of each split, with --splits). [default: 10]
+        Number of random divisions (with --splits, of the training rows of each split). [default: 10]
     supervised_fraction
         Share of training rows whose true labels the supervisor sees. [default: 0.5]
     heads
         Class of every head: linear, or an L2 ball with cross-validated radius. [default: l2]
     cv
-        Folds of that cross-validation. [default: 5]
+        Number of folds of that cross-validation. [default: 5]
     seed
         Seed of divisions and folds. [default: 0]
     out

@@ -1,1 +1,1 @@
-"""Reading what users bring: feature matrices, tables of labels, splits, examples."""
+"""Reading and checking of users' data: feature matrices, tables of labels and splits."""

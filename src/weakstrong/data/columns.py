@@ -1,4 +1,4 @@
-"""Columns of users' tables as numbers, targets, weights and groups; faults name file, column and row.
+"""Checked columns of users' tables: numbers, targets, weights, groups. Errors name file, column and row.
 
 Rows are counted from 0 in every message.
 """
@@ -20,7 +20,7 @@ _MAX_CLASSES = 10
 
 
 def numeric_column(column: pd.Series, path: Path, *, allow_missing: bool = False) -> NDArray[np.float64]:
-    """A column as finite floats; NaN marks a missing value where that is allowed."""
+    """Return a column as finite floats, with NaN for missing values where those are allowed."""
     where = f"{path}: column {str(column.name)!r}"
     if column.dtype.kind in "mM":
         raise InputError(f"{where} holds dates or times; remove the column, or encode it as numbers")
@@ -45,7 +45,7 @@ def numeric_column(column: pd.Series, path: Path, *, allow_missing: bool = False
 
 
 def fault_of(value: float) -> str:
-    """What is wrong with a number, and the remedy."""
+    """Describe what is wrong with a number, and the remedy."""
     if np.isfinite(value):
         return f"{value:.3g} is too large to be squared; rescale the column"
     what = "a missing value (NaN)" if np.isnan(value) else "infinity"
@@ -53,7 +53,7 @@ def fault_of(value: float) -> str:
 
 
 def real_valued(column: pd.Series, path: Path, *, allow_missing: bool = False) -> NDArray[np.float64]:
-    """A regression target; class labels (text, booleans, a few integers) are refused with the reason."""
+    """Return a regression target as floats; class labels (text, booleans, few integers) are refused."""
     where = f"{path}: target column {str(column.name)!r}"
     reason = (
         "weakstrong fits real values with squared loss and does not support classification yet; "
@@ -63,7 +63,7 @@ def real_valued(column: pd.Series, path: Path, *, allow_missing: bool = False) -
         raise InputError(f"{where} holds true and false; {reason}")
     if not pd.api.types.is_numeric_dtype(column) and column.dtype.kind not in "mM":
         text = np.asarray(pd.to_numeric(column, errors="coerce").isna() & column.notna())
-        if text.sum() > column.notna().sum() / 2:  # fewer are slips of the pen, not classes
+        if text.sum() > column.notna().sum() / 2:  # fewer are typing errors, not classes
             row = int(text.argmax())
             raise InputError(
                 f"{where}, row {row} (counted from 0): {_shown(column.iloc[row])} is not a number; {reason}"
@@ -80,7 +80,7 @@ def real_valued(column: pd.Series, path: Path, *, allow_missing: bool = False) -
 
 
 def target_names(frame: pd.DataFrame, path: Path, asked: tuple[str, ...], others: set[str]) -> list[str]:
-    """The target columns asked for, or the only column that is nothing else."""
+    """Return the target columns asked for, or else the only column that has no other use."""
     for name in (*asked, *others):
         if name not in frame:
             raise InputError(f"{path}: no column {name!r}; columns: {some(frame.columns)}")
@@ -95,7 +95,7 @@ def target_names(frame: pd.DataFrame, path: Path, asked: tuple[str, ...], others
 
 
 def row_weights(column: pd.Series, path: Path) -> NDArray[np.float64]:
-    """Weights of rows: non-negative, finite, not all zero."""
+    """Return the weights of rows, checked to be finite, non-negative and not all zero."""
     values = numeric_column(column, path)
     if (values < 0).any() or not (values > 0).any():
         row = int((values < 0).argmax())
@@ -107,7 +107,7 @@ def row_weights(column: pd.Series, path: Path) -> NDArray[np.float64]:
 
 
 def group_names(column: pd.Series, path: Path) -> NDArray[np.str_]:
-    """Groups as text, none missing."""
+    """Return the groups of rows as text, checked that none is missing."""
     missing = np.asarray(column.isna())
     if missing.any():
         raise InputError(f"{path}: column {column.name!r}, row {missing.argmax()} (counted from 0): no group")

@@ -1,4 +1,4 @@
-"""Published files: from the cache, else downloaded from their upstream address with a pinned checksum."""
+"""Published files, taken from the cache or else downloaded and checked against a pinned checksum."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from weakstrong.errors import InputError
 
 @dataclass(frozen=True)
 class Published:
-    """A file that is published.
+    """A published file, with its address and checksum.
 
     Parameters
     ----------
@@ -19,7 +19,7 @@ class Published:
     checksum : str
         ``sha256:…`` or ``md5:…``.
     name : str
-        What it is called in the cache.
+        Name of the file in the cache.
     """
 
     url: str
@@ -28,13 +28,13 @@ class Published:
 
 
 def fetch(file: Published, instead: str) -> Path:
-    """Path of a published file; downloaded on first use.
+    """Return the path of a published file, which is downloaded on first use.
 
     Parameters
     ----------
     file : Published
     instead : str
-        What a user can do who cannot download it.
+        Advice for a user who cannot download it, for the error message.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def fetch(file: Published, instead: str) -> Path:
     try:
         pooch.get_logger().setLevel("WARNING")
         return Path(pooch.retrieve(file.url, file.checksum, fname=file.name, path=folder))
-    except ValueError as error:  # pooch's for another checksum
+    except ValueError as error:  # pooch raises it for another checksum
         raise InputError(
             f"{file.url}: what came has another checksum than the published {file.checksum}; {instead}"
         ) from error

@@ -1,4 +1,4 @@
-"""Feature matrices and how their rows are joined to others': by id, or openly by position."""
+"""Feature matrices, and how their rows are matched to those of tables: by id, or openly by position."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from weakstrong.errors import InputError
 
 @dataclass(frozen=True)
 class Features:
-    """A frozen representation's features.
+    """The features of a frozen representation.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Features:
 
 
 def checked_ids(column: pd.Series, path: Path) -> NDArray[np.str_]:
-    """Ids as text: none missing, none twice."""
+    """Return ids as text, checked that none is missing or repeated."""
     missing = np.asarray(column.isna() | (column == ""))
     if missing.any():
         raise InputError(
@@ -47,7 +47,7 @@ def checked_ids(column: pd.Series, path: Path) -> NDArray[np.str_]:
 
 
 def rows_of(ids: NDArray[np.str_], path: Path, wanted: NDArray[np.str_], by: str) -> NDArray[np.int64]:
-    """Row of each wanted id among `ids`; an id that is not there is an error naming it."""
+    """Return the row of each wanted id among `ids`; an id that is not there is an error that names it."""
     rows = pd.Index(ids).get_indexer(pd.Index(wanted))
     if (rows < 0).any():
         row = int((rows < 0).argmax())
@@ -59,9 +59,9 @@ def rows_of(ids: NDArray[np.str_], path: Path, wanted: NDArray[np.str_], by: str
 
 
 def refuse_shared_columns(features: Features, frame: pd.DataFrame, path: Path, used: Collection[str]) -> None:
-    """No column may be a feature and a label, weight or group too.
+    """Refuse a column that is a feature and also a label, weight or group.
 
-    Without ids to join by, a column that both tables have may be the id, or a label: it is refused too.
+    Without ids to join by, a column that both tables have could be the id or a label, so it is refused too.
     """
     suspect = used if features.ids is not None else {*used, *frame.columns}
     shared = sorted((c for c in features.names or () if c in suspect), key=lambda c: c not in used)
@@ -73,7 +73,7 @@ def refuse_shared_columns(features: Features, frame: pd.DataFrame, path: Path, u
 
 
 def by_position(features: Sequence[Features], n: int, path: Path, id_column: str | None) -> str:
-    """A note that rows are matched by position; an error where counts differ or ids are left unused."""
+    """Return a note that rows are matched by position; different counts or unused ids are errors."""
     for each in features:
         if each.ids is not None:
             raise InputError(
@@ -91,7 +91,7 @@ def by_position(features: Sequence[Features], n: int, path: Path, id_column: str
 
 
 def widened(features: Features, names: list[str] | None, width: int, owner: str) -> Features:
-    """Features brought to the columns a model was fitted on; a wrong width is refused."""
+    """Put features in the order of the columns that a model was fitted on; a wrong width is refused."""
     if names is not None and features.names is not None:
         missing = [n for n in names if n not in features.names]
         extra = [n for n in features.names if n not in names]
@@ -111,7 +111,7 @@ def widened(features: Features, names: list[str] | None, width: int, owner: str)
 
 
 def refuse_repeats(ids: NDArray[np.str_], path: Path) -> None:
-    """Ids occur once each."""
+    """Refuse ids that occur more than once."""
     again = np.asarray(pd.Index(ids).duplicated())
     if again.any():
         row = int(again.argmax())
@@ -123,6 +123,6 @@ def refuse_repeats(ids: NDArray[np.str_], path: Path) -> None:
 
 
 def some(names: Any) -> str:
-    """Names for a message, the first few of many."""
+    """List names for a message, only the first few if there are many."""
     listed = [str(n) for n in names]
     return ", ".join(listed[:8]) + (f" and {len(listed) - 8} more" if len(listed) > 8 else "")

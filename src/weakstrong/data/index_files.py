@@ -1,6 +1,6 @@
-"""Divisions of rows as ChemBench publishes them: pickles of row numbers, read without running them.
+"""Index files of ChemBench: pickled row numbers of published splits, read without running any code.
 
-Files are taken only under their published names and with the checksums below.
+Files are accepted only under their published names and with the checksums below.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ _ROLES = ("train", "valid", "test")
 
 
 def published_split(path: Path) -> pd.Series:
-    """Role of each row, ``train``, ``valid`` or ``test``, from a published index file; named by its seed.
+    """Read the role of each row from a published index file.
+
+    Roles are ``train``, ``valid`` and ``test``; the Series is named by the seed of the split.
 
     Raises
     ------
@@ -47,10 +49,10 @@ def published_split(path: Path) -> pd.Series:
 
 
 def read_index_lists(content: bytes, source: str) -> list[list[int]]:
-    """Lists of row numbers from a pickled Series of them, without running anything it names.
+    """Read lists of row numbers from a pickled Series of them, without running anything that it names.
 
     Every class or function that the pickle names is replaced by an inert record of how it was
-    called, and only the few that such a Series needs are let through.
+    called, and only the few that such a Series needs are allowed.
 
     Raises
     ------
@@ -69,7 +71,7 @@ def read_index_lists(content: bytes, source: str) -> list[list[int]]:
 
 
 class _Inert:
-    """Stands for any object of a pickle: keeps what it was made of and does nothing."""
+    """A stand-in for any object of a pickle, which keeps the parts it was made of and does nothing."""
 
     parts: list[Any]
 
@@ -103,7 +105,7 @@ class _InertUnpickler(pickle.Unpickler):
 
 
 def _index_lists(found: Any) -> list[list[int]]:
-    """The first list of integer lists inside, depth first."""
+    """Return the first list of integer lists inside an object, searched depth first."""
     if isinstance(found, list) and found and all(_is_index(part) for part in found):
         return found
     if isinstance(found, _Inert):
@@ -119,12 +121,12 @@ def _is_index(part: Any) -> bool:
 
 
 def published_content(path: Path) -> bytes:
-    """Read a file of the benchmark, if it is the published one.
+    """Read a file of the benchmark, and refuse it if it is not the published one.
 
     Raises
     ------
     InputError
-        If it is missing, has another name or another checksum.
+        If the file is missing, or has another name or checksum than the published one.
     """
     try:
         content = path.read_bytes()

@@ -1,6 +1,7 @@
-"""Rows computed from strings, in parallel, each chunk kept on disk under a key of all that decides it.
+"""Rows computed from strings in parallel, and kept on disk in chunks so that none is computed twice.
 
-The cache is ``$WEAKSTRONG_CACHE``, else the user's cache folder. It can be removed at any time.
+The key of a chunk covers everything that its rows follow from. The cache is ``$WEAKSTRONG_CACHE``, else the
+user's cache folder. It can be removed at any time.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from weakstrong.progress import Advance
 from weakstrong.storage import write_atomically
 
 CHUNK = 1000
-_SMALL = 2 * CHUNK  # fewer rows than this are not worth starting processes for
+_SMALL = 2 * CHUNK  # for fewer rows it is not worth starting processes
 
 Rows = Callable[..., np.ndarray]
 Meter = Callable[[int, str], Any]
 
 
 def cache_folder() -> Path:
-    """Folder of computed rows: ``$WEAKSTRONG_CACHE``, else the user's cache folder."""
+    """Return the folder of the cache: ``$WEAKSTRONG_CACHE``, else one in the user's cache folder."""
     named = os.environ.get("WEAKSTRONG_CACHE")
     if named:
         return Path(named)
@@ -49,7 +50,7 @@ def cached_rows(
     workers: int | None = None,
     chunk: int = CHUNK,
 ) -> np.ndarray:
-    """``rows(strings, *arguments)`` computed in chunks, from the cache where it was computed before.
+    """Compute ``rows(strings, *arguments)`` in chunks, or read the chunks computed before from the cache.
 
     A chunk's key is its strings, the arguments, the code of `rows` and the versions of libraries that are
     named, so a longer corpus shares the chunks of its beginning, and a killed run goes on.
@@ -57,22 +58,23 @@ def cached_rows(
     Parameters
     ----------
     rows : callable
-        Importable by name; takes a list of strings and the arguments, returns an array with a row a string.
-        Its module, with all that this imports, is the code that the rows follow from.
+        Importable by name; takes a list of strings and the arguments, returns an array with one row per
+        string. Its module, with all that this imports, is the code that the rows follow from.
     strings : sequence of str
     *arguments
         Plain values.
     libraries : sequence of str
         Libraries that decide the rows, with their versions: ``rdkit 2026.9.1``.
     cache : Path, optional
-        Another folder than `cache_folder()`.
+        Folder to use instead of `cache_folder()`.
     meter : callable, optional
-        Shows progress, as `weakstrong.progress.meter`.
+        Shows progress, as `weakstrong.progress.meter` does.
     description : str
     workers : int, optional
-        Processes; one a core unless given. With 1 `rows` may be any callable. Rows do not depend on it.
+        Number of processes, by default one per core. With 1, `rows` may be any callable. The rows do not
+        depend on it.
     chunk : int
-        Rows computed and kept together.
+        Number of rows computed and kept together.
     """
     folder = (cache or cache_folder()) / rows.__name__
     version = fingerprint(code_hash(rows.__module__), list(libraries), arguments)
@@ -94,7 +96,7 @@ def cached_rows(
         return rows([], *arguments)
     first = _read(paths[0])
     found = np.empty((len(strings), *first.shape[1:]), dtype=first.dtype)
-    for i, path in enumerate(paths):  # one at a time into their place: never twice in memory
+    for i, path in enumerate(paths):  # one at a time into place, so that rows are never in memory twice
         found[i * chunk : (i + 1) * chunk] = _read(path)
     return found
 
@@ -115,12 +117,12 @@ def _read(path: Path) -> np.ndarray:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder of the cache.
+    """Make a folder of the cache, and check that it can be written.
 
     Raises
     ------
     InputError
-        If it cannot be written.
+        If the folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

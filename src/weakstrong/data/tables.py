@@ -1,4 +1,4 @@
-"""Feature matrices and label tables from files, checked so that every fault names its place.
+"""Feature matrices and label tables, read from files with checks whose errors name the place at fault.
 
 Rows are counted from 0 in every message. Ids are compared as text.
 """
@@ -24,7 +24,9 @@ _ARRAYS = (".npy", ".npz")
 
 
 def read_features(path: Path, id_column: str | None = None) -> Features:
-    """Features from ``.npy``, ``.npz`` (one 2-d array, or `features`, with optional `ids`), CSV or Parquet.
+    """Read features from a ``.npy``, ``.npz``, CSV or Parquet file.
+
+    An ``.npz`` holds one 2-d array, or one that is named `features`, with optional `ids`.
 
     Parameters
     ----------
@@ -35,7 +37,7 @@ def read_features(path: Path, id_column: str | None = None) -> Features:
     Raises
     ------
     InputError
-        Naming file, row and column, on anything but a finite numeric matrix.
+        On anything but a finite numeric matrix; the message names file, row and column.
     """
     path = Path(path)
     if path.name.endswith(_ARRAYS):
@@ -62,7 +64,7 @@ def read_features(path: Path, id_column: str | None = None) -> Features:
 def read_table(
     path: Path, id_column: str | None = None, *, accepted: tuple[str, ...] = _TABLES
 ) -> pd.DataFrame:
-    """A CSV (plain or gzipped) or Parquet table; the id column is read as text."""
+    """Read a CSV (plain or gzipped) or Parquet table, with the id column as text."""
     path = Path(path)
     if not path.name.endswith(_TABLES):
         raise InputError(
@@ -90,7 +92,7 @@ def read_table(
 
 
 def _read_csv(path: Path, id_column: str | None) -> pd.DataFrame:
-    """A CSV under the names of its first line as they are: pandas renames repeated ones in silence."""
+    """Read a CSV with the names of its first line as they are; pandas would silently rename repeated ones."""
     first = pd.read_csv(path, header=None, nrows=1, dtype=str, skipinitialspace=True, keep_default_na=False)
     names = first.iloc[0]
     for separator in (";", "\t"):
@@ -103,17 +105,17 @@ def _read_csv(path: Path, id_column: str | None) -> pd.DataFrame:
     if not frame.index.equals(pd.RangeIndex(len(frame))):
         raise ValueError("its rows have more cells than its first line has names")
     frame = frame.set_axis(names.to_list(), axis=1)
-    if id_column in names.to_list():  # as it stands: 007 is not 7, and NA is an id like any other
+    if id_column in names.to_list():  # as text: 007 is not 7, and NA is an id like any other
         ids = pd.read_csv(path, usecols=[id_column], dtype=str, keep_default_na=False, skipinitialspace=True)
         frame[id_column] = ids[id_column].str.strip()
     return frame
 
 
 def text_column(path: Path, frame: pd.DataFrame, column: str) -> list[str]:
-    """A column of a table that was read, as the text that stands in the file, without white space around.
+    """Return a column of a table as the text that its file holds, without white space around.
 
-    ``NaN`` is a word there, 007 is not 7, and an empty cell is an empty text, in a CSV of one column too,
-    where it is an empty line; those at the end are no rows.
+    So ``NaN`` is a word, 007 is not 7, and an empty cell is an empty text. In a CSV of one column an empty
+    line is an empty cell, but empty lines at the end are not rows.
     """
     if not path.name.endswith(_CSV):
         return [str(s).strip() for s in frame[column].astype(object).fillna("")]
@@ -133,13 +135,13 @@ def text_column(path: Path, frame: pd.DataFrame, column: str) -> list[str]:
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
-    """A Parquet table; a named index is a column like any other."""
+    """Read a Parquet table, in which a named index becomes a column like any other."""
     frame = pd.read_parquet(path)
     return frame if frame.index.name is None else frame.reset_index()
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
-    """Write CSV or Parquet, whole or not at all; a file that is there already is replaced."""
+    """Write a CSV or Parquet file, whole or not at all; an existing file is replaced."""
     if not path.name.endswith((".csv", ".csv.gz", ".parquet")):
         raise InputError(f"{path}: a table is written as .csv, .csv.gz or .parquet")
 
@@ -153,7 +155,7 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
 
 
 def write_array(values: NDArray[Any], path: Path) -> None:
-    """Write an ``.npy``, whole or not at all; a file that is there already is replaced."""
+    """Write an ``.npy`` file, whole or not at all; an existing file is replaced."""
     _write_whole(path, lambda partial: np.save(partial, values, allow_pickle=False))
 
 
@@ -172,7 +174,7 @@ def _write_whole(path: Path, write: Callable[[Path], None]) -> None:
 
 
 def _read_array(path: Path) -> tuple[NDArray[Any], NDArray[np.str_] | None]:
-    """The matrix of an .npy or .npz, never unpickling."""
+    """Read the matrix of an .npy or .npz file, and its ids if it has any, without unpickling."""
     try:
         loaded = np.load(path, allow_pickle=False, mmap_mode="r" if path.suffix == ".npy" else None)
         if not isinstance(loaded, np.lib.npyio.NpzFile):
@@ -207,7 +209,7 @@ def _read_array(path: Path) -> tuple[NDArray[Any], NDArray[np.str_] | None]:
 
 
 def _member(archive: np.lib.npyio.NpzFile, name: str, path: Path) -> NDArray[Any]:
-    """An array of an .npz; one of Python objects, as ids from pandas often are, is refused by name."""
+    """Read an array of an .npz; one of Python objects (often ids from pandas) is refused by name."""
     try:
         return np.asarray(archive[name])
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Weak labels from a table, on the rows of a feature matrix."""
+"""Weak labels, read from a table and matched to the rows of a feature matrix."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class WeakLabels:
     weights : array of shape (n,), or None
     groups : array of shape (n,), or None
     notes : tuple of str
-        What a user should know of how rows were matched.
+        Remarks for the user on how rows were matched.
     """
 
     values: Array
@@ -48,10 +48,10 @@ def read_weak_labels(
     weights: str | None = None,
     groups: str | None = None,
 ) -> WeakLabels:
-    """Weak labels from a table, brought to the order of the features' rows.
+    """Read weak labels from a table, and put them in the order of the features' rows.
 
-    By id where both sides have ids: a feature row that the table lacks, or whose cell is
-    empty, has no label. By position at equal row count otherwise.
+    Rows are matched by id where both sides have ids: a feature row that the table lacks, or whose cell is
+    empty, has no label. Otherwise they are matched by position, and the counts must agree.
     """
     path = Path(path)
     frame = read_table(path, id_column)

@@ -1,4 +1,4 @@
-"""Encoders of molecules written as SMILES: features, pretraining, and the sets they are tried on."""
+"""Features of molecules written as SMILES, pretraining of encoders, and the data sets to try them on."""
 
 from typing import TYPE_CHECKING
 

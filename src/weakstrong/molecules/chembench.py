@@ -1,8 +1,8 @@
-"""ESOL, FreeSolv and Lipop with the paper's splits, from a local ChemBench folder or downloaded.
+"""The molecule sets ESOL, FreeSolv and Lipop with the paper's splits, read from a folder or downloaded.
 
 Upstream layout: ``DIR/ESOL/ESOL.csv.gz`` and ``DIR/ESOL/ESOL.random122.ind.pkl`` (github.com/shenwanxiang/
 ChemBench, commit 0b10d4c1, ``src/chembench/data_and_index``, MIT), optionally below ``DIR/chembench``.
-Files are taken only with the checksums of `weakstrong.data.index_files`.
+Files are accepted only with the checksums of `weakstrong.data.index_files`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SETS = ("ESOL", "FreeSolv", "Lipop")
 
 @dataclass(frozen=True)
 class MoleculeSet:
-    """A ChemBench regression set.
+    """A ChemBench regression set: molecules, a measured property and splits.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class MoleculeSet:
         Log solubility in mol/l (ESOL), hydration free energy in kcal/mol (FreeSolv), log D at
         pH 7.4 (Lipop).
     splits : DataFrame
-        Role of each row, ``train``, ``valid`` or ``test``, a column a split: 122, 123, 124.
+        Role of each row, ``train``, ``valid`` or ``test``, with one column per split: 122, 123, 124.
     """
 
     name: str
@@ -46,14 +46,14 @@ class MoleculeSet:
 
 
 def load_chembench(name: str, folder: Path | None = None) -> MoleculeSet:
-    """Read a set and its three splits.
+    """Read a molecule set and its three splits.
 
     Parameters
     ----------
     name : str
         ESOL, FreeSolv or Lipop.
     folder : Path, optional
-        Local folder in the upstream layout; unless given, the one that the environment variable
+        Local folder in the upstream layout. By default it is the one that the environment variable
         WEAKSTRONG_DATA names; without either, files are downloaded and kept.
 
     Raises
@@ -73,7 +73,7 @@ def load_chembench(name: str, folder: Path | None = None) -> MoleculeSet:
 
 
 def _base(folder: Path | None, name: str) -> Path:
-    """Folder of the sets' folders, after a download if no local one is named."""
+    """Return the folder that holds the folders of the sets, after a download if no local one is named."""
     local = folder or os.environ.get("WEAKSTRONG_DATA")
     if local:
         inner = Path(local) / "chembench"

@@ -1,4 +1,4 @@
-"""Lists of SMILES from files, and corpora by name; what is not valid is refused, or dropped on request."""
+"""Lists of SMILES, read from files or named corpora; faulty ones are refused, or dropped on request."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ NAMED = {
         "guacamol_v1_train.smi",
     )
 }
-_SHOWN = 2000  # SMILES whose check takes long enough to show progress
+_SHOWN = 2000  # from this many SMILES on, the check takes long enough to show progress
 _LINES = (".smi", ".smi.gz", ".txt", ".txt.gz")
 _TABLES = (".csv", ".csv.gz", ".parquet")
 
 
 @dataclass(frozen=True)
 class SmilesFile:
-    """SMILES of a file, as they stand there.
+    """The SMILES of a file, as they are written there.
 
     Parameters
     ----------
@@ -45,15 +45,15 @@ class SmilesFile:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Molecules to pretrain on.
+    """A corpus of molecules, checked for use.
 
     Parameters
     ----------
     smiles : list of str
     name : str
-        Name or file name.
+        Name of the corpus, or of its file.
     sha256 : str
-        Of the file.
+        SHA-256 of the file.
     dropped : dict of str to int
         How many rows were left out on request, by reason.
     """
@@ -65,16 +65,18 @@ class Corpus:
 
 
 def read_smiles(path: Path, column: str | None = None, limit: int | None = None) -> SmilesFile:
-    """Read SMILES: a line each (``.smi``, what follows white space is a name), or a table's column.
+    """Read SMILES from the lines of a text file or from a column of a table.
+
+    In a line, such as of a ``.smi`` file, what follows white space is a name.
 
     Parameters
     ----------
     path : Path
         ``.smi``, ``.txt`` or ``.csv``, plain or gzipped, or ``.parquet``.
     column : str, optional
-        Column of a table; the one whose name has "smiles" in it unless given.
+        Column of a table, by default the one whose name has "smiles" in it.
     limit : int, optional
-        Rows to read, the first ones.
+        Number of rows to read, from the start.
 
     Raises
     ------
@@ -106,7 +108,7 @@ def read_corpus(
     drop_invalid: bool = False,
     meter: Meter | None = None,
 ) -> Corpus:
-    """Read a corpus and check every SMILES of it.
+    """Read a corpus and check every SMILES in it.
 
     Parameters
     ----------
@@ -115,7 +117,7 @@ def read_corpus(
     column, limit
         As in `read_smiles`.
     max_tokens : int, default 126
-        Longest molecule taken.
+        Longest molecule accepted, in tokens.
     drop_invalid : bool, default False
         Leave out, and count, what cannot be used, instead of refusing it.
     meter : callable, optional
@@ -140,13 +142,13 @@ def read_corpus(
 def usable_rows(
     found: SmilesFile, max_tokens: int, *, drop_invalid: bool, meter: Meter | None = None
 ) -> tuple[np.ndarray, dict[str, int]]:
-    """Rows whose SMILES can be used, and how many were left out on request, by reason.
+    """Return the rows whose SMILES can be used, and the numbers left out on request, by reason.
 
     Parameters
     ----------
     found : SmilesFile
     max_tokens : int
-        Longest molecule taken, in tokens; 0 for any that is valid, whatever its elements.
+        Longest molecule accepted, in tokens; 0 for any that is valid, whatever its elements.
     drop_invalid : bool
         Leave out, and count, what cannot be used, instead of refusing it.
     meter : callable, optional
@@ -183,7 +185,7 @@ def usable_rows(
 def fault_codes(
     smiles: list[str], max_tokens: int, *, meter: Meter | None = None, workers: int | None = None
 ) -> np.ndarray:
-    """Find the faults of SMILES in parallel, from the cache where they were checked before."""
+    """Check SMILES for faults in parallel; results of earlier checks are read from the cache."""
     from weakstrong.molecules.smiles import RDKIT, problems
 
     return cached_rows(

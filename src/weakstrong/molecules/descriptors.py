@@ -1,7 +1,7 @@
-"""RDKit's descriptors: the 200 that pretraining predicts.
+"""The 200 RDKit descriptors that pretraining predicts.
 
-The names are pinned, to those of RDKit 2019.03, which the public MolBERT release was trained on. Newer
-versions have more, so a choice by position would be another one.
+Their names are pinned to those of RDKit 2019.03, with which the public MolBERT release was trained. Newer
+versions have more descriptors, so that a choice by position would be another one.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ _OTHERS = tuple(name for name in NAMES if name not in _ESTATE)
 
 
 def descriptors(smiles: Sequence[str]) -> np.ndarray:
-    """RDKit's 200 pinned descriptors of each molecule, in the order of `NAMES`.
+    """Compute the 200 pinned RDKit descriptors of each molecule, in the order of `NAMES`.
 
     Returns
     -------
     ndarray of float32, shape (n, 200)
-        NaN where a descriptor fails or overflows (``Ipc`` of large molecules), and in all of a row
-        whose SMILES is not valid.
+        NaN where a descriptor fails or overflows (``Ipc`` of large molecules), and in the whole
+        row of a SMILES that is not valid.
 
     Raises
     ------
@@ -79,10 +79,10 @@ def descriptors(smiles: Sequence[str]) -> np.ndarray:
 
 
 def _describe(molecule: Chem.Mol) -> np.ndarray:
-    """Values in the order of NAMES, as float64."""
+    """Compute the descriptors of one molecule, in the order of `NAMES`, as float64."""
     found = dict.fromkeys(NAMES, np.nan)
     with suppress(*_FAILURES):
-        indices = EStateIndices(molecule)  # four descriptors in one: RDKit would compute it for each
+        indices = EStateIndices(molecule)  # serves four descriptors: RDKit would compute it for each
         sizes = np.abs(indices)
         found |= zip(_ESTATE, (indices.max(), indices.min(), sizes.max(), sizes.min()), strict=True)
     for name in _OTHERS:

@@ -1,4 +1,4 @@
-"""Which molecules of a set occur in another: exactly, without stereo, or with the same connectivity."""
+"""Leakage between sets of molecules: the same molecules exactly, without stereo, or by connectivity."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LEVELS = ("exact", "stereo_free", "inchikey14")
 def leakage(
     smiles: Sequence[str], reference: Sequence[str], *, meter: Meter | None = None, workers: int | None = None
 ) -> pd.DataFrame:
-    """Which molecules occur in the reference, at three levels of likeness.
+    """Mark the molecules that also occur in a reference, at three levels of likeness.
 
     Parameters
     ----------
@@ -29,12 +29,12 @@ def leakage(
     meter : callable, optional
         Shows progress.
     workers : int, optional
-        Processes; one a core unless given.
+        Number of processes, by default one per core.
 
     Returns
     -------
     DataFrame with n rows
-        ``smiles``, then for each level whether it occurs: ``exact``, the same canonical SMILES;
+        ``smiles``, then for each level whether the molecule occurs: ``exact``, the same canonical SMILES;
         ``stereo_free``, the same one without stereo marks and isotopes; ``inchikey14``, the same
         connectivity layer of the InChIKey, which is blind to stereo, isotopes and protonation too.
         Rows that RDKit cannot read occur nowhere.
@@ -55,7 +55,7 @@ def identities_of(
     description: str = "molecules",
     workers: int | None = None,
 ) -> np.ndarray:
-    """`identities`, from the cache where they were computed before."""
+    """Compute `identities`, or read them from the cache where they were computed before."""
     return cached_rows(
         identities, list(smiles), libraries=(RDKIT,), meter=meter, description=description,
         workers=workers,
@@ -63,7 +63,7 @@ def identities_of(
 
 
 def identities(smiles: Sequence[str]) -> np.ndarray:
-    """Hashes of what identifies each molecule at each of `LEVELS`.
+    """Compute hashes that identify each molecule at each of the `LEVELS`.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def identities(smiles: Sequence[str]) -> np.ndarray:
 
 
 def _without_isotopes(molecule: Chem.Mol) -> Chem.Mol:
-    """The molecule of ordinary atoms: deuterium becomes a hydrogen that is not written."""
+    """Return the molecule without isotopes; deuterium becomes an implicit hydrogen."""
     if not any(atom.GetIsotope() for atom in molecule.GetAtoms()):
         return molecule
     plain = Chem.Mol(molecule)

@@ -1,4 +1,4 @@
-"""Pretraining an encoder of SMILES on masked symbols and descriptors, with the Trainer of transformers."""
+"""Pretraining of an encoder of SMILES on masked symbols and descriptors, with the Trainer of transformers."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ from weakstrong.molecules.smiles_bert import EncoderConfig, PretrainingModel, ra
 
 _LOSSES = ("masked_lm", "descriptors")
 _LOGS, _CHECKPOINTS, _BETWEEN_CHECKPOINTS = 200, 20, 200  # steps
-_SECONDS_UNSAVED = 600.0  # at most, to the next entry of the log
+_SECONDS_UNSAVED = 600.0  # after this time, a checkpoint follows at the next entry of the log
 
 
 class Diverged(InputError):
-    """The loss is no number any more: going on from a checkpoint would end the same."""
+    """Raised when the loss is no longer finite; resuming from a checkpoint would end the same way."""
 
 
 @dataclass(frozen=True)
 class MaskedLM:
-    """How an encoder of SMILES is trained.
+    """Settings of the pretraining of an encoder of SMILES.
 
     Parameters
     ----------
     epochs : int
     batch : int
-        Molecules a step, all processes together.
+        Molecules per step, over all processes together.
     rate : float
         Largest learning rate of AdamW; it rises over the first tenth of the steps and falls to zero.
     weight_decay : float
-        Not for biases and LayerNorm.
+        Weight decay of AdamW; biases and LayerNorm have none.
     descriptor_weight : float
-        Of the descriptors' squared error beside the symbols' cross entropy. MolBERT's is 1.
+        Weight of the descriptors' squared error relative to the symbols' cross entropy. MolBERT's is 1.
     seed : int
-        Of weights, order, random forms, masks and dropout.
+        Seed of initial weights, order of molecules, random forms, masks and dropout.
     bf16 : bool
         Compute in bfloat16 where that is safe (autocast); weights and their updates stay float32.
     """
@@ -73,9 +73,9 @@ class MaskedLM:
 
 
 class Batches(Dataset):
-    """Steps of training as items, each process's part of a step an item, decided by seed and number alone.
+    """The steps of training as a dataset, in which each process's part of a step is one item.
 
-    Item i is part ``i % parts`` of step ``i // parts``.
+    Item i is part ``i % parts`` of step ``i // parts``. It is determined by the seed and its number alone.
     """
 
     def __init__(self, corpus: PretrainingCorpus, settings: MaskedLM, parts: int) -> None:
@@ -116,7 +116,7 @@ class Batches(Dataset):
 
 
 class _Trainer(Trainer):
-    """The Trainer, keeping both losses apart in its log."""
+    """A Trainer that logs both losses separately."""
 
     descriptor_weight = 1.0
     _sums: torch.Tensor | None = None
@@ -139,7 +139,7 @@ class _Trainer(Trainer):
         past = self.state.log_history[-1]["seconds"] if self.state.log_history else 0.0
         now = time.monotonic()
         spent = torch.tensor([now - self._since], device=self.args.device)
-        # Of training: what an interruption lost is not counted. The first process's, so that all act alike.
+        # Seconds of training, without what an interruption lost; the first process's, so that all act alike.
         seconds = logs["seconds"] = past + self.accelerator.gather(spent)[0].item()
         self._since = now
         self._saved = past if self._saved is None else self._saved
@@ -156,7 +156,7 @@ class _Trainer(Trainer):
 
 
 class _Progress(TrainerCallback):
-    """Tells how far training is, and shows the log after each entry."""
+    """Reports how far training has come, and passes on the log after each entry."""
 
     def __init__(self, steps: Callable[[int], None], losses: Callable[[list[dict[str, Any]]], None]) -> None:
         self._steps, self._losses, self._shown = steps, losses, 0
@@ -171,7 +171,7 @@ class _Progress(TrainerCallback):
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained model and the course of its losses.
+    """A trained model, with the course of its losses.
 
     Parameters
     ----------
@@ -197,10 +197,10 @@ def train(
     on_steps: Callable[[int], None] = lambda more: None,
     on_log: Callable[[list[dict[str, Any]]], None] = lambda log: None,
 ) -> Trained:
-    """Train, from the last whole checkpoint in the folder if there is one.
+    """Train an encoder, from the last whole checkpoint in the folder if there is one.
 
     Minimises the mean cross entropy of masked symbols plus, weighted, the mean squared error of the
-    normalised descriptors. An interrupted run ends in the weights that an uninterrupted one has.
+    normalised descriptors. On a CPU, an interrupted run ends with the same weights as an uninterrupted one.
 
     Parameters
     ----------
@@ -209,14 +209,15 @@ def train(
     settings : MaskedLM
     checkpoints : Path
     on_steps : callable
-        Told how many more steps are done.
+        Called with the number of further steps done.
     on_log : callable
-        Given the whole log at each of its entries.
+        Called with the whole log at each new entry.
 
     Raises
     ------
     InputError
-        If there are fewer molecules than one batch, or a batch is smaller than the number of processes.
+        If there are fewer molecules than one batch, a batch is not a multiple of the number of processes,
+        the loss is no longer finite, memory does not suffice, or a checkpoint cannot be written.
     """
     parts = int(os.environ.get("WORLD_SIZE", "1"))
     if settings.batch % parts or len(corpus.smiles) < settings.batch:
@@ -228,10 +229,10 @@ def train(
     steps = len(batches) // parts
     model = random_model(encoder, settings.seed)
     on_cpu = not torch.cuda.is_available()
-    if on_cpu:  # for sequences this short its fused attention is half as fast as plain products
+    if on_cpu:  # for sequences this short a CPU's fused attention is half as fast as plain products
         model.encoder.bert.set_attn_implementation("eager")
     arguments = _arguments(settings, steps, checkpoints)
-    arguments._n_gpu = min(arguments.n_gpu, 1)  # several are for torchrun: a step's parts are by process
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # several GPUs only under torchrun: a part per process
     trainer = _Trainer(
         model=model,
         args=arguments,
@@ -254,7 +255,7 @@ def train(
 
 
 def _fault(error: Exception, settings: MaskedLM, checkpoints: Path) -> InputError | None:
-    """What a user can mend, by what torch and safetensors raise for it."""
+    """Turn an error of torch or safetensors that a user can mend into an InputError, any other into None."""
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
         return InputError(f"not memory enough for batches of {settings.batch}; give a smaller --batch")
@@ -266,7 +267,7 @@ def _fault(error: Exception, settings: MaskedLM, checkpoints: Path) -> InputErro
 
 
 def last_checkpoint(folder: Path) -> str | None:
-    """The latest checkpoint that was written to its end, by every process."""
+    """Return the latest checkpoint that every process wrote to its end, or None."""
     found = sorted(Path(folder).glob("checkpoint-*"), key=lambda p: int(p.name.rpartition("-")[2]))
     return next((str(path) for path in reversed(found) if _is_whole(path)), None)
 
@@ -285,7 +286,7 @@ def _is_whole(checkpoint: Path) -> bool:
 
 
 def _only(items: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """The item of a batch of one: it is a batch already."""
+    """Return the only item of a list; it is a whole batch already."""
     (item,) = items
     return item
 
@@ -311,7 +312,7 @@ def _arguments(settings: MaskedLM, steps: int, checkpoints: Path) -> TrainingArg
         bf16=settings.bf16,
         seed=settings.seed,
         logging_steps=log,
-        save_steps=-(-between // log) * log,  # a multiple: the log goes on where the weights do
+        save_steps=-(-between // log) * log,  # a multiple, so that log and weights resume at the same step
         save_total_limit=2,
         disable_tqdm=True,
         remove_unused_columns=False,

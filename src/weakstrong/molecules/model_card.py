@@ -1,23 +1,23 @@
-"""A model's card: what it is, what it was trained on and how, as Markdown."""
+"""Model cards in Markdown, which say what an encoder is, and what it was trained on and how."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-LAST = 10  # rows of the course of losses that "last losses" are means of
+LAST = 10  # "last losses" are means of this many rows at the end of the losses
 
 
 def model_card(name: str, shape: Mapping[str, Any], pretraining: Mapping[str, Any]) -> str:
-    """Card of an encoder that `pretrain` made.
+    """Write the card of an encoder that `pretrain` made, as Markdown.
 
     Parameters
     ----------
     name : str
     shape : mapping
-        Of the encoder.
+        Shape of the encoder.
     pretraining : mapping
-        What config.json says of the training.
+        The entry of config.json about the training.
     """
     corpus, settings = pretraining["corpus"], pretraining["settings"]
     losses, versions = pretraining["final_losses"], pretraining["versions"]

@@ -1,7 +1,7 @@
-"""The public MolBERT release's checkpoint, converted to safetensors and JSON without running anything in it.
+"""Conversion of the public MolBERT checkpoint to safetensors and JSON, without running anything in it.
 
-Format: PyTorch Lightning 0.8, a pickled dict with ``state_dict`` and hyper-parameters as a Namespace, and
-``hparams.yaml`` two folders above (github.com/BenevolentAI/MolBERT, MIT).
+Its format is that of PyTorch Lightning 0.8: a pickled dict with ``state_dict`` and hyper-parameters as a
+Namespace, and ``hparams.yaml`` two folders above (github.com/BenevolentAI/MolBERT, MIT).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from weakstrong.molecules.smiles_bert import (
 from weakstrong.storage import output_folder
 
 _INVERSE = "model.bert.embeddings.position_embeddings.inv_freq"
-_LM_BIAS = "model.tasks.0.masked_lm_head.bias"  # the decoder's, stored once more
+_LM_BIAS = "model.tasks.0.masked_lm_head.bias"  # the decoder's bias, stored a second time
 _DECODER_BIAS = "model.tasks.0.masked_lm_head.decoder.bias"
 _PREFIXES = {
     "model.bert.": "encoder.bert.",
@@ -39,7 +39,7 @@ _WORDS = "model.bert.embeddings.word_embeddings.weight"
 _INTERMEDIATE = "model.bert.encoder.layer.0.intermediate.dense.weight"
 _HEADS_OF_WIDTH = {768: 12}
 _REMEDY = "give the MolBERT release's .ckpt file"
-_STARTS = (b"PK", b"\x80")  # of what torch.save writes, as a zip and before
+_STARTS = (b"PK", b"\x80")  # first bytes of what torch.save writes: as a zip, and in the older format
 
 
 def convert(
@@ -52,10 +52,10 @@ def convert(
     checkpoint : Path
         The ``.ckpt`` file, zip or legacy serialisation.
     out : Path
-        Gets model.safetensors, config.json and, last, DONE.
+        Folder that gets model.safetensors, config.json and, last, DONE.
     heads : int, optional
-        Attention heads, which weights do not show: from the hyper-parameters, or 12 at width 768, unless
-        given.
+        Number of attention heads, which the weights do not show. By default it is that of the
+        hyper-parameters, or else 12 at width 768.
     overwrite : bool
         Replace what an earlier conversion made.
 
@@ -82,13 +82,13 @@ def convert(
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The checkpoint's dict, from an unpickler that builds tensors, plain values and Namespaces only."""
+    """Read the dict of a checkpoint by an unpickler of tensors, plain values and Namespaces only."""
     try:
         with path.open("rb") as file:
             if not file.read(2).startswith(_STARTS):
                 raise InputError(f"{path}: not a file that torch.save wrote; {_REMEDY}")
         with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # on protocols that torch reads all the same
+            warnings.simplefilter("ignore")  # about pickle protocols that torch reads all the same
             content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
@@ -106,7 +106,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _asked_for(error: Exception) -> str:
-    """What the pickle asked for, from torch's advice of several lines."""
+    """Return what the pickle asked for, taken from torch's advice of several lines."""
     text = " ".join(str(error).split())
     for mark in ("Unsupported global: GLOBAL ", "GLOBAL "):
         if mark in text:
@@ -130,7 +130,7 @@ def _hparams_file(checkpoint: Path) -> dict[str, Any]:
 
 
 def _plain(hyper: Any) -> dict[str, Any]:
-    """Hyper-parameters that are plain values."""
+    """Return the hyper-parameters that are plain values."""
     found = vars(hyper) if isinstance(hyper, argparse.Namespace) else hyper
     if not isinstance(found, Mapping):
         return {}
@@ -165,7 +165,7 @@ def _shape(
 
 
 def _renamed(state: Mapping[str, torch.Tensor], config: EncoderConfig, path: Path) -> dict[str, torch.Tensor]:
-    """The weights under this package's names, after every key of the release is accounted for."""
+    """Return the weights under this package's names, after a check of every key of the release."""
     ours = random_model(config, 0).state_dict()
     expected = {_released(name): tensor for name, tensor in ours.items()}
     expected[_INVERSE] = SinusoidalPositions(config.hidden).inverse
@@ -179,6 +179,6 @@ def _renamed(state: Mapping[str, torch.Tensor], config: EncoderConfig, path: Pat
 
 
 def _released(name: str) -> str:
-    """The release's name of one of our weights."""
+    """Return the name that the release has for one of this package's weights."""
     prefix = next(old for old, new in _PREFIXES.items() if name.startswith(new))
     return prefix + name.removeprefix(_PREFIXES[prefix])

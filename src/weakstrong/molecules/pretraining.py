@@ -1,4 +1,4 @@
-"""Pretraining as a whole: a corpus in; a folder with weights, their card and the course of losses out."""
+"""Pretraining as a whole: from a corpus to a folder with weights, model card and course of losses."""
 
 from __future__ import annotations
 
@@ -43,39 +43,39 @@ def pretrain(
     command: str = "",
     meter: Meter | None = None,
 ) -> dict[str, Any]:
-    """Train an encoder on a corpus and write it.
+    """Train an encoder on a corpus and write it to a folder.
 
     Under ``torchrun`` each process takes a part of every batch, and the first one writes.
 
     Parameters
     ----------
     read : callable
-        Given a meter, returns the corpus.
+        Function that takes a meter and returns the corpus.
     encoder : EncoderConfig
     settings : MaskedLM
     out : Path
-        Gets model.safetensors, config.json, losses.csv, README.md (the card) and, last, DONE.
+        Folder that gets model.safetensors, config.json, losses.csv, README.md (the card) and, last, DONE.
     max_tokens : int
-        As the corpus was read with.
+        The limit with which the corpus was read.
     half : bool
         Store weights as float16.
     overwrite : bool
         Replace a finished model in `out`.
     command : str
-        How it was called, for the card.
+        Command line of the run, for the card.
     meter : callable, optional
 
     Returns
     -------
     dict
-        What config.json says of the training.
+        The entry of config.json about the training.
 
     Raises
     ------
     InputError
         If `out` cannot be written, or settings and corpus do not fit.
     """
-    versions = {**provenance(), **_versions()}  # of the code that runs, whatever becomes of its files
+    versions = {**provenance(), **_versions()}  # first, as the files of the code may change while it runs
     first = int(os.environ.get("RANK", "0")) == 0
     out = Path(out).resolve()
     if not 1 <= max_tokens <= MAX_LENGTH - 2:
@@ -129,7 +129,7 @@ def pretrain(
 
 
 def _one_after_the_first() -> AbstractContextManager[Any]:
-    """Under torchrun the first process prepares the corpus, the others then find it in the cache."""
+    """Let the first process under torchrun prepare the corpus, which the others then read from the cache."""
     if "RANK" not in os.environ:
         return nullcontext()
     from datetime import timedelta

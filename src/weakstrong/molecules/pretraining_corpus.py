@@ -1,4 +1,4 @@
-"""What pretraining on SMILES reads: random forms and descriptors, computed once, and batches of them."""
+"""The data of pretraining on SMILES: random forms and descriptors, computed once, and batches of them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from weakstrong.molecules.smiles import RDKIT, random_form, standard
 from weakstrong.molecules.tokens import CLS, MASK, PAD, SEP, SPECIAL, VOCABULARY, Tokens, tokenize
 
 _QUANTILES, _SAMPLE = 257, 20_000
-_SORTED = 64  # batches of alike lengths are cut from so many batches' worth of molecules
+_SORTED = 64  # batches of similar lengths are cut from so many batches of molecules, sorted
 _MASKED, _REPLACED, _OTHER = 0.15, 0.8, 0.1
 
 
 def random_tokens(smiles: Sequence[str], seed: int, epoch: int, max_tokens: int) -> np.ndarray:
-    """Token ids of a random form of each molecule, or of the standard form where that is too long.
+    """Tokenize a random form of each molecule, or its standard form where the random one is too long.
 
     Returns
     -------
     ndarray of uint8, shape (n, max_tokens)
-        Filled up with ``[PAD]``.
+        Token ids, filled up with ``[PAD]``.
     """
     rows = np.full((len(smiles), max_tokens), PAD, dtype=np.uint8)
     forms = [random_form(s, seed, epoch) for s in smiles]
@@ -36,7 +36,7 @@ def random_tokens(smiles: Sequence[str], seed: int, epoch: int, max_tokens: int)
 
 @dataclass(frozen=True)
 class PretrainingCorpus:
-    """Molecules to pretrain on.
+    """Molecules to pretrain on, with their normalised descriptors.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class PretrainingCorpus:
     quantiles : ndarray of float32, shape (257, 200)
         The map: quantiles of each descriptor over a fixed sample of the corpus.
     seed : int
-        Of the random forms.
+        Seed of the random forms.
     max_tokens : int
     """
 
@@ -61,13 +61,13 @@ class PretrainingCorpus:
     def of(
         cls, smiles: Sequence[str], seed: int, max_tokens: int, *, meter: Meter | None = None
     ) -> PretrainingCorpus:
-        """Compute the descriptors, or take them from the cache, and normalise them by their quantiles."""
+        """Compute the descriptors, or read them from the cache, and normalise them by their quantiles."""
         values = cached_rows(descriptors, smiles, libraries=(RDKIT,), meter=meter, description="descriptors")
         quantiles = fit_quantiles(values)
         return cls(smiles, normalised(values, quantiles), quantiles, seed, max_tokens)
 
     def tokens(self, epoch: int, *, meter: Meter | None = None) -> Tokens:
-        """Random forms of an epoch."""
+        """Return the tokens of the random forms of an epoch."""
         rows = cached_rows(
             random_tokens, self.smiles, self.seed, epoch, self.max_tokens,
             libraries=(RDKIT,), meter=meter, description=f"random forms, epoch {epoch + 1}",
@@ -77,7 +77,7 @@ class PretrainingCorpus:
 
 
 def fit_quantiles(values: np.ndarray) -> np.ndarray:
-    """Quantiles of each descriptor over a fixed random sample of rows, failures left out.
+    """Compute the quantiles of each descriptor over a fixed random sample of rows, without failed values.
 
     Parameters
     ----------
@@ -97,7 +97,9 @@ def fit_quantiles(values: np.ndarray) -> np.ndarray:
 
 
 def normalised(values: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
-    """``(P(X < x) + P(X <= x)) / 2`` of each value under the quantiles, linear between them.
+    """Map each value to [0, 1] by its rank among the quantiles.
+
+    A value x becomes ``(P(X < x) + P(X <= x)) / 2`` under the quantiles, linear between them.
 
     Parameters
     ----------
@@ -107,7 +109,7 @@ def normalised(values: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of float16, shape (n, 200)
-        In [0, 1]; NaN where the value is.
+        Values in [0, 1]; NaN where the original value is.
     """
     mapped = np.empty(values.shape, dtype=np.float16)
     for column, grid in enumerate(quantiles.T):
@@ -120,7 +122,7 @@ def normalised(values: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
 
 
 def epoch_batches(lengths: np.ndarray, batch: int, seed: int, epoch: int) -> np.ndarray:
-    """Rows of each batch: molecules of about the same length, in an order decided by seed and epoch.
+    """Divide molecules into batches of about one length, in an order determined by seed and epoch.
 
     Parameters
     ----------
@@ -131,7 +133,7 @@ def epoch_batches(lengths: np.ndarray, batch: int, seed: int, epoch: int) -> np.
     Returns
     -------
     ndarray of int, shape (n // batch, batch)
-        What does not fill a batch waits for another epoch.
+        Rows of each batch. Molecules that do not fill a batch are left out of the epoch.
     """
     rng = np.random.default_rng([seed, epoch])
     count = len(lengths) // batch
@@ -145,15 +147,15 @@ def epoch_batches(lengths: np.ndarray, batch: int, seed: int, epoch: int) -> np.
 
 @dataclass(frozen=True)
 class Masked:
-    """A batch with symbols masked.
+    """A batch of token ids with some symbols masked.
 
     Parameters
     ----------
     ids : ndarray of int64, shape (n, length)
     places : ndarray of int64, shape (m,)
-        Of the masked symbols, in the flattened ids.
+        Places of the masked symbols in the flattened ids.
     symbols : ndarray of int64, shape (m,)
-        What stood there.
+        The symbols that stood there.
     """
 
     ids: np.ndarray
@@ -162,7 +164,7 @@ class Masked:
 
 
 def mask_symbols(ids: np.ndarray, rng: np.random.Generator) -> Masked:
-    """Choose 15% of the symbols; 80% of them become ``[MASK]``, 10% another symbol, 10% stay."""
+    """Choose 15% of the symbols to predict: 80% of them become ``[MASK]``, 10% another symbol, 10% stay."""
     ordinary = (ids != PAD) & (ids != CLS) & (ids != SEP)
     draws = rng.random((2, *ids.shape))
     others = rng.integers(len(SPECIAL), len(VOCABULARY) - 1, ids.shape)

@@ -1,4 +1,4 @@
-"""How much a frozen representation of molecules holds: linear probes on ESOL, FreeSolv and Lipop."""
+"""Linear probes of frozen representations of molecules, on ESOL, FreeSolv and Lipop."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _STRENGTHS = np.logspace(-2, 6, 33)
 
 @dataclass(frozen=True)
 class Probe:
-    """A probe's errors on the test rows of each split.
+    """The errors of a linear probe on the test rows of each split.
 
     Parameters
     ----------
     squared_errors : DataFrame of shape (n, splits)
         NaN outside a split's test rows.
     choices : dict
-        For each split the features taken, and the ridge strength.
+        For each split, the name of the features chosen, and the ridge strength.
     """
 
     squared_errors: pd.DataFrame
@@ -39,12 +39,14 @@ class Probe:
 
 
 def probe(features: Mapping[str, np.ndarray], molecules: MoleculeSet) -> Probe:
-    """Ridge on standardised features; strength and features by leave-one-out error on train and valid rows.
+    """Fit ridge regression to standardised features, and measure it on the test rows of each split.
+
+    Strength and features are chosen by leave-one-out error on the train and valid rows.
 
     Parameters
     ----------
     features : mapping of str to array of shape (n, d)
-        Features to choose among: an encoder's poolings, say.
+        Features to choose from, such as those of an encoder's poolings.
     molecules : MoleculeSet
     """
     y = molecules.y.to_numpy()
@@ -63,7 +65,7 @@ def probe(features: Mapping[str, np.ndarray], molecules: MoleculeSet) -> Probe:
 
 @dataclass(frozen=True)
 class Difference:
-    """Difference of two probes' RMSE with its 95% interval."""
+    """The difference of two probes' RMSE, with its 95% interval."""
 
     value: float
     low: float
@@ -73,14 +75,14 @@ class Difference:
 def difference(
     a: Probe, b: Probe, clusters: np.ndarray, *, resamples: int = 2000, seed: int = 0
 ) -> Difference:
-    """``a.rmse - b.rmse``, with a percentile bootstrap over molecules, paired.
+    """Compute ``a.rmse - b.rmse``, with an interval by a paired percentile bootstrap over molecules.
 
     Parameters
     ----------
     a, b : Probe
-        On the same set.
+        Probes on the same set.
     clusters : ndarray of shape (n,)
-        Which rows are drawn together: stereo twins, say.
+        Cluster of each row; rows of a cluster are drawn together (stereo twins, for instance).
     resamples : int
     seed : int
     """
@@ -91,6 +93,6 @@ def difference(
 
 
 def _rmse(probe: Probe, tested: pd.DataFrame, weights: np.ndarray) -> np.ndarray:
-    """RMSE averaged over splits under each row of weights."""
+    """Compute the RMSE, averaged over splits, under each row of weights."""
     sums = weights @ probe.squared_errors.fillna(0.0).to_numpy()
     return np.sqrt(sums / np.maximum(weights @ tested.to_numpy(dtype=float), 1)).mean(axis=1)

@@ -1,4 +1,4 @@
-"""SMILES: parsing, the Kekulé form that the encoders read, random forms, and what is wrong with a string."""
+"""SMILES strings: parsing, the Kekulé form that the encoders read, random forms, and checks for faults."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from rdkit import Chem, rdBase
 
 from weakstrong.errors import quoted
 
-# As the public MolBERT release: everything but the clean-up, which rewrites functional groups. It is made up
-# for where a molecule is not valid without it, as nitro groups written N(=O)=O.
+# As in the public MolBERT release, a molecule is sanitised without the clean-up, which rewrites functional
+# groups. It is cleaned up after all if it is not valid otherwise, such as with a nitro group written N(=O)=O.
 _AS_WRITTEN = Chem.SANITIZE_ALL ^ Chem.SANITIZE_CLEANUP
-RDKIT = f"rdkit {rdBase.rdkitVersion}"  # decides rows that are cached
+RDKIT = f"rdkit {rdBase.rdkitVersion}"  # cached rows depend on it
 FAULTS = ("", "invalid", "outside the vocabulary", "too long")
 _SEEDS = 2**31 - 1  # RDKit takes 31 bits; 0 would mean an unseeded draw
 
 
 def kekule_molecule(smiles: str) -> Chem.Mol:
-    """Parse and sanitise a SMILES, with bonds in place of aromatic flags.
+    """Parse and sanitise a SMILES, with single and double bonds in place of aromatic flags.
 
     Raises
     ------
     ValueError
-        If it is no valid SMILES; the message is one line.
+        If it is not a valid SMILES; the message is one line.
     """
     if smiles.split() != [smiles]:  # RDKit would read the first word alone
         raise ValueError("white space in it" if smiles.strip() else "empty")
@@ -45,7 +45,7 @@ def kekule_molecule(smiles: str) -> Chem.Mol:
 
 
 def standard(smiles: str) -> str:
-    """Kekulé SMILES in the order of the atoms given, as encoders read it (not canonical).
+    """Return the Kekulé SMILES that encoders read, with the atoms in the given order (not canonical).
 
     Raises
     ------
@@ -56,7 +56,7 @@ def standard(smiles: str) -> str:
 
 
 def random_form(smiles: str, seed: int, epoch: int) -> str:
-    """A random Kekulé SMILES of the molecule, decided by seed, epoch and the SMILES alone.
+    """Draw a random Kekulé SMILES of a molecule, which depends on seed, epoch and SMILES alone.
 
     Raises
     ------
@@ -69,13 +69,13 @@ def random_form(smiles: str, seed: int, epoch: int) -> str:
 
 
 def problems(smiles: Sequence[str], max_tokens: int) -> np.ndarray:
-    """What is wrong with each SMILES for an encoder, as a place in `FAULTS`; 0 where nothing is.
+    """Check each SMILES for use by an encoder; return its fault as an index into `FAULTS`, or 0.
 
     Parameters
     ----------
     smiles : sequence of str
     max_tokens : int
-        Longest form taken, in tokens; 0 for any molecule, whatever its length and elements.
+        Longest form accepted, in tokens; 0 for any molecule, whatever its length and elements.
 
     Returns
     -------
@@ -85,7 +85,7 @@ def problems(smiles: Sequence[str], max_tokens: int) -> np.ndarray:
 
 
 def problem(smiles: str, max_tokens: int) -> tuple[int, str]:
-    """What is wrong with a SMILES, as a place in `FAULTS`, and in words."""
+    """Check a SMILES for use by an encoder; return its fault as an index into `FAULTS`, and in words."""
     from weakstrong.molecules.tokens import tokenize
 
     try:

@@ -1,6 +1,6 @@
-"""A BERT encoder of SMILES, as MolBERT's: sinusoidal positions, and heads for what it is pretrained on.
+"""A BERT encoder of SMILES like MolBERT's, with sinusoidal positions and heads for pretraining.
 
-Fabian et al. 2020 (arXiv 2011.13230). Weights are safetensors, the shape of the model is JSON.
+See Fabian et al. 2020 (arXiv 2011.13230). Weights are stored as safetensors, the shape of the model as JSON.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ MAX_LENGTH = 2048  # tokens, [CLS] and [SEP] included; positions have no limit o
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """Shape of an encoder.
+    """The shape of an encoder: its width, layers, attention heads and dropout.
 
     Parameters
     ----------
     hidden : int
-        Width; even (positions are halves of sines and cosines) and a multiple of the heads.
+        Width; even (half of a position is sines, half cosines) and a multiple of the heads.
     layers, heads : int
     intermediate : int
         Width inside the feed-forward layers.
@@ -65,7 +65,10 @@ class EncoderConfig:
 
 
 class SinusoidalPositions(nn.Module):
-    """``concat(sin(p · f), cos(p · f))`` with ``f_i = 10000^(-2i / hidden)``: halves, not interleaved."""
+    """Sinusoidal embeddings of positions, with the sines in the first half and the cosines in the second.
+
+    Position p has ``concat(sin(p · f), cos(p · f))`` with ``f_i = 10000^(-2i / hidden)``, not interleaved.
+    """
 
     inverse: torch.Tensor
 
@@ -75,13 +78,13 @@ class SinusoidalPositions(nn.Module):
         self.register_buffer("inverse", 1.0 / 10000**exponents, persistent=False)
 
     def forward(self, positions: torch.Tensor) -> torch.Tensor:
-        """Embeddings, shape (..., hidden), of positions, shape (...)."""
+        """Return embeddings of shape (..., hidden) for positions of shape (...)."""
         angles = positions[..., None].to(self.inverse.dtype) * self.inverse
         return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
 class SmilesBert(nn.Module):
-    """The encoder: states of the last layer, and ``tanh(dense(state of [CLS]))``."""
+    """The encoder: it returns the states of its last layer, and ``tanh(dense(state of [CLS]))``."""
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
@@ -109,7 +112,7 @@ class SmilesBert(nn.Module):
 
 
 class PretrainingModel(nn.Module):
-    """The encoder with MolBERT's heads: masked symbols, and descriptors from the pooled state."""
+    """The encoder with MolBERT's heads, for masked symbols and for descriptors from the pooled state."""
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
@@ -136,7 +139,7 @@ class PretrainingModel(nn.Module):
         descriptors: torch.Tensor,
         scale: torch.Tensor,
     ) -> dict[str, torch.Tensor]:
-        """Both losses: mean cross entropy of the masked symbols, mean squared error of the descriptors.
+        """Compute both losses: cross entropy of the masked symbols and squared error of the descriptors.
 
         Parameters
         ----------
@@ -145,12 +148,12 @@ class PretrainingModel(nn.Module):
         masked : Tensor of int64, shape (m,)
             Places of the masked symbols in the flattened ids.
         symbols : Tensor of int64, shape (m,)
-            What stood there.
+            The symbols that stood there.
         descriptors : Tensor, shape (n, 200)
-            Normalised to [0, 1]; NaN where one failed, which leaves it out.
+            Values normalised to [0, 1]; one that failed is NaN and is left out.
         scale : Tensor, shape (2,)
-            What each sum of losses is multiplied with: one over its terms in the whole step, so that
-            a step split over processes has the mean of the unsplit one.
+            Factor of each sum of losses: the number of processes over the number of terms in the whole
+            step, so that the average over processes is the mean over the whole step.
         """
         states, pooled = self.encoder(ids, mask)
         logits = self.masked_lm_head(states.flatten(0, 1)[masked]).float()
@@ -162,9 +165,9 @@ class PretrainingModel(nn.Module):
 
 
 def random_model(config: EncoderConfig, seed: int) -> PretrainingModel:
-    """A model with random weights, decided by the seed."""
+    """Make a model with random weights, which depend on the seed alone."""
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)  # of the CPU alone: a GPU's is its user's
+        torch.default_generator.manual_seed(seed)  # the CPU's alone: a GPU's generator is left to the user
         return PretrainingModel(config)
 
 
@@ -176,7 +179,7 @@ def save_model(
     *,
     half: bool,
 ) -> None:
-    """Write weights and configuration.
+    """Write the weights and configuration of a model to a folder.
 
     Parameters
     ----------
@@ -185,7 +188,7 @@ def save_model(
     quantiles : Tensor, shape (q, 200), or None
         Quantiles that map descriptors to [0, 1], where they are known.
     details : mapping
-        Whatever else config.json is to say.
+        Further entries of config.json.
     half : bool
         Store weights as float16.
     """
@@ -201,7 +204,7 @@ def save_model(
 
 
 def load_model(folder: Path) -> PretrainingModel:
-    """Read what `save_model` wrote, in float32, without dropout.
+    """Read a model that `save_model` wrote, in float32 and without dropout.
 
     Raises
     ------
@@ -226,12 +229,12 @@ def load_model(folder: Path) -> PretrainingModel:
 
 
 def read_config(folder: Path) -> EncoderConfig:
-    """Shape of the model in a folder.
+    """Read the shape of the model in a folder.
 
     Raises
     ------
     InputError
-        If there is none.
+        If the folder holds no readable configuration of a model.
     """
     path = Path(folder) / CONFIG
     try:
@@ -264,7 +267,7 @@ def check_keys(
     Raises
     ------
     InputError
-        Naming the first key at fault.
+        At the first key at fault, which the message names.
     """
     for name in expected:
         if name not in weights:
@@ -296,7 +299,7 @@ def _bert_config(config: EncoderConfig) -> BertConfig:
 
 
 def _initial_spread(hidden: int) -> float:
-    """BERT's 0.02 at its width of 768; elsewhere so that a layer's outputs are spread as they are there."""
+    """Return the spread of initial weights: BERT's 0.02 at width 768, scaled to keep that of the outputs."""
     return 0.02 * math.sqrt(768 / hidden)
 
 

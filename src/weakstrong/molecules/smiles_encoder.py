@@ -1,4 +1,7 @@
-"""Features from a pretrained encoder of SMILES, a molecule's own whatever it is computed beside."""
+"""Features of molecules from a pretrained encoder of SMILES.
+
+Up to rounding, those of a molecule do not depend on the molecules it is computed with.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +25,9 @@ class SmilesEncoder(SmilesTransformer):
     """A pretrained encoder of SMILES as a frozen representation.
 
     ``cls`` is the pooled state of ``[CLS]``, ``mean`` the mean of the last layer's states over the
-    molecule's tokens, ``[CLS]`` and ``[SEP]`` among them, padding not, ``mean+cls`` both, in that order.
-    Computed features are kept in the cache (``WEAKSTRONG_CACHE``) under the content of weights and
-    molecules.
+    molecule's tokens (with ``[CLS]`` and ``[SEP]``, without padding), and ``mean+cls`` is both, in that
+    order. Computed features are kept in the cache (``WEAKSTRONG_CACHE``) under a key of the content of
+    weights and molecules.
 
     Parameters
     ----------
@@ -34,14 +37,14 @@ class SmilesEncoder(SmilesTransformer):
     bf16 : bool, default False
         Compute in bfloat16 where that is safe: faster, and features differ in the third digit.
     random_init : bool, default False
-        Take random weights of the same shape instead: the untrained control.
+        Use random weights of the same shape instead: the untrained control.
     seed : int, optional
-        Of those. Unless given the one that pretraining started from, so that the control is the very
-        model before training; 0 where the folder does not say.
+        Seed of the random weights. By default it is the one that pretraining started from, so that the
+        control is the very model before training, or 0 if the folder does not record it.
 
     Notes
     -----
-    Runs on a GPU if there is one.
+    The encoder runs on a GPU if there is one.
     """
 
     def __init__(
@@ -59,7 +62,7 @@ class SmilesEncoder(SmilesTransformer):
         self.seed = seed
 
     def transform(self, X: Sequence[str], *, meter: Meter | None = None) -> np.ndarray:
-        """Features of each molecule.
+        """Compute the features of each molecule.
 
         Parameters
         ----------
@@ -81,7 +84,7 @@ class SmilesEncoder(SmilesTransformer):
         return self.features(usable_smiles(X, meter=meter), meter=meter)
 
     def features(self, smiles: list[str], *, meter: Meter | None = None) -> np.ndarray:
-        """`transform` of SMILES that are known to be usable: without looking at each first."""
+        """Compute features as `transform` does, but without a check, of SMILES known to be usable."""
         import torch
 
         from weakstrong.identity import file_hash
@@ -114,7 +117,7 @@ class SmilesEncoder(SmilesTransformer):
         return np.ascontiguousarray(both[:, kept[self.pooling]])
 
     def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
-        """``mean0`` … and ``cls0`` …, as the pooling has them."""
+        """Return the names of the features: ``mean0``, … and ``cls0``, …, as the pooling has them."""
         from weakstrong.molecules.smiles_bert import read_config
 
         hidden = read_config(Path(self.model)).hidden
@@ -129,18 +132,19 @@ class SmilesEncoder(SmilesTransformer):
 
 
 def initial_seed(folder: Path) -> int:
-    """Seed that the pretraining of a model started from; 0 where the folder does not say."""
+    """Read the seed that the pretraining of a model started from; 0 if the folder does not record it."""
     return _number(folder, "pretraining", "settings", "seed")
 
 
 def longer_than_trained(folder: Path, smiles: list[str]) -> tuple[int, int]:
-    """How many molecules are longer than any that a model was pretrained on, and how long those were.
+    """Count the molecules that are longer than any that a model was pretrained on.
 
     Returns
     -------
     longer : int
     longest : int
-        In symbols; 0, with 0 molecules, where the folder does not say.
+        Length of the longest molecule that pretraining accepted, in symbols. Both are 0 if the folder does
+        not record it.
     """
     from weakstrong.molecules.corpora import fault_codes
     from weakstrong.molecules.smiles import FAULTS
@@ -152,7 +156,7 @@ def longer_than_trained(folder: Path, smiles: list[str]) -> tuple[int, int]:
 
 
 def _number(folder: Path, *names: str) -> int:
-    """A whole number of a model's configuration; 0 where it is not there."""
+    """Read a whole number from the configuration of a model; 0 if it is not there."""
     from weakstrong.molecules.smiles_bert import CONFIG
 
     found = json.loads((folder / CONFIG).read_text())
@@ -162,12 +166,12 @@ def _number(folder: Path, *names: str) -> int:
 
 
 def usable_smiles(given: Any, *, meter: Meter | None = None) -> list[str]:
-    """SMILES as a list of text without white space around, each of which the encoder can read.
+    """Return SMILES as a list of text without white space around, checked that the encoder can read each.
 
     Raises
     ------
     InputError
-        On the first that is not valid, has an element outside the vocabulary or is too long.
+        On the first SMILES that is not valid, has an element outside the vocabulary or is too long.
     """
     from weakstrong.molecules.corpora import fault_codes
     from weakstrong.molecules.smiles import problem
@@ -183,20 +187,20 @@ def usable_smiles(given: Any, *, meter: Meter | None = None) -> list[str]:
 
 
 def encode(encoder: Any, forms: Sequence[str], *, bf16: bool = False) -> np.ndarray:
-    """Mean and pooled features, batches of about one length each, so that little is spent on padding.
+    """Compute mean and pooled features, in batches of similar lengths so that little is spent on padding.
 
     Parameters
     ----------
     encoder : SmilesBert
         In evaluation mode.
     forms : sequence of str, length n
-        In Kekulé form.
+        SMILES in Kekulé form.
     bf16 : bool
 
     Returns
     -------
     ndarray of float32, shape (n, 2 hidden)
-        Mean over tokens, then the pooled state.
+        The mean over tokens, then the pooled state.
     """
     import torch
 
@@ -209,7 +213,7 @@ def encode(encoder: Any, forms: Sequence[str], *, bf16: bool = False) -> np.ndar
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         batches = length_batches(tokens.lengths, budget)
         while batches:
-            rows = batches.pop()  # the longest first: what does not fit is halved before much is done
+            rows = batches.pop()  # the longest first, so that what does not fit is halved early
             try:
                 features[rows] = _batch(encoder, torch.from_numpy(tokens.padded(rows)).to(device))
             except torch.OutOfMemoryError:
@@ -232,7 +236,7 @@ def _batch(encoder: Any, ids: Any) -> np.ndarray:
 
 
 def length_batches(lengths: np.ndarray, tokens: int) -> list[np.ndarray]:
-    """Rows in batches of alike lengths, each of at most so many tokens, padding included, or of one row."""
+    """Divide rows into batches of similar lengths, each of one row or of at most `tokens` with padding."""
     order = np.argsort(lengths, kind="stable")
     batches, start = [], 0
     while start < len(order):

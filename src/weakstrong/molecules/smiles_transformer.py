@@ -1,4 +1,4 @@
-"""Molecules' features as scikit-learn transformers: what they share, ECFP counts, RDKit's descriptors."""
+"""Features of molecules as scikit-learn transformers: a common base, ECFP counts and RDKit descriptors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from weakstrong.errors import InputError, quoted
 
 
 class SmilesTransformer(TransformerMixin, BaseEstimator):
-    """Base of transformers that take SMILES and learn nothing: `fit` only checks the parameters."""
+    """Base of transformers that take SMILES and learn nothing; `fit` only checks the parameters."""
 
     def fit(self, X: Sequence[str], y: object = None) -> SmilesTransformer:
         """Check the parameters; nothing is learnt from the data."""
@@ -35,7 +35,7 @@ class SmilesTransformer(TransformerMixin, BaseEstimator):
 
 
 class ECFPCounts(SmilesTransformer):
-    """Counts of circular substructures, folded: ECFP (Rogers and Hahn 2010) as RDKit's Morgan generator.
+    """Folded counts of circular substructures: ECFP (Rogers and Hahn 2010), by RDKit's Morgan generator.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class ECFPCounts(SmilesTransformer):
         self.n_features = n_features
 
     def transform(self, X: Sequence[str]) -> np.ndarray:
-        """Counts of each molecule.
+        """Count the substructures of each molecule.
 
         Parameters
         ----------
@@ -74,7 +74,7 @@ class ECFPCounts(SmilesTransformer):
         return np.array(counts, dtype=np.float32).reshape(len(smiles), self.n_features)
 
     def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
-        """``ecfp0`` …: folded substructures have no names of their own."""
+        """Return the names ``ecfp0``, …, as folded substructures have no names of their own."""
         return np.array([f"ecfp{i}" for i in range(self.n_features)], dtype=object)
 
     def _check(self) -> None:
@@ -85,21 +85,21 @@ class ECFPCounts(SmilesTransformer):
 
 
 class RDKitDescriptors(SmilesTransformer):
-    """The 200 pinned RDKit descriptors, as RDKit gives them: NaN where one fails or overflows.
+    """The 200 pinned RDKit descriptors, as RDKit computes them, with NaN where one fails or overflows.
 
     Computed rows are kept in the cache (``WEAKSTRONG_CACHE``).
 
     Parameters
     ----------
     n_jobs : int, optional
-        Processes, 1 unless given; -1 for one a core.
+        Number of processes, by default 1; -1 for one per core.
     """
 
     def __init__(self, n_jobs: int | None = None) -> None:
         self.n_jobs = n_jobs
 
     def transform(self, X: Sequence[str]) -> np.ndarray:
-        """Descriptors of each molecule.
+        """Compute the descriptors of each molecule.
 
         Parameters
         ----------
@@ -127,19 +127,19 @@ class RDKitDescriptors(SmilesTransformer):
             raise InputError(f"n_jobs = {self.n_jobs!r}: must be at least 1, or -1 for one a core")
 
     def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
-        """Names of the descriptors."""
+        """Return the names of the descriptors."""
         from weakstrong.molecules.descriptors import NAMES
 
         return np.array(NAMES, dtype=object)
 
 
 def checked_smiles(given: Any) -> list[str]:
-    """SMILES as a list of text without white space around, each of them valid.
+    """Return SMILES as a list of text without white space around, checked that each is valid.
 
     Raises
     ------
     InputError
-        On the first that is not valid, with its row, from 0.
+        On the first SMILES that is not valid, with its row, counted from 0.
     """
     from rdkit import Chem, rdBase
 
@@ -155,12 +155,12 @@ def checked_smiles(given: Any) -> list[str]:
 
 
 def texts(given: Any) -> list[str]:
-    """A sequence of strings, or an array or table of one column, as a list without white space around.
+    """Return a sequence of strings, or an array or table of one column, as a list of stripped text.
 
     Raises
     ------
     InputError
-        If it is of another shape, or an entry is no text: named with its row, from 0.
+        If it has another shape, or an entry is not text; the message names its row, counted from 0.
     """
     array = np.asarray(given, dtype=object)
     if array.ndim == 2 and array.shape[1] == 1:

@@ -1,6 +1,7 @@
-"""SMILES to token ids by table look-up in NumPy.
+"""Conversion of SMILES to token ids, by table look-up in NumPy.
 
-The vocabulary and its order are the public MolBERT release's (42 symbols), so its weights can be read.
+The vocabulary (42 symbols) and its order are those of the public MolBERT release, so that its weights can
+be read.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ VOCABULARY = (
     *"0 1 2 3 4 5 6 7 8 9 = @ # % / \\ ( ) + - . [ ]".split(),
 )
 _UNKNOWN = 255
-_BLOCK = 2000  # SMILES whose arrays stay in the processor's cache
+_BLOCK = 2000  # so many SMILES at a time have arrays that stay in the processor's cache
 _BREAK = ord("\n")
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """Token ids of several SMILES, one after the other.
+    """Token ids of several SMILES, stored one after the other in one array.
 
     Parameters
     ----------
@@ -40,21 +41,21 @@ class Tokens:
 
     @property
     def lengths(self) -> np.ndarray:
-        """Tokens of each SMILES, shape (n,)."""
+        """Number of tokens of each SMILES, shape (n,)."""
         return np.diff(self.starts)
 
     def padded(self, rows: np.ndarray, *, special: bool = True) -> np.ndarray:
-        """``[CLS] tokens [SEP]`` of some SMILES, each filled up with ``[PAD]`` to the longest of them.
+        """Return ``[CLS] tokens [SEP]`` of some SMILES, each filled up with ``[PAD]`` to the longest of them.
 
         Parameters
         ----------
         rows : ndarray of int, shape (m,)
         special : bool, default True
-            Whether to put ``[CLS]`` and ``[SEP]`` around.
+            Whether to put ``[CLS]`` and ``[SEP]`` around the tokens.
 
         Returns
         -------
-        ndarray of int64, shape (m, longest + 2)
+        ndarray of int64, shape (m, longest + 2), or (m, longest) without the special tokens
         """
         lengths = self.lengths[rows]
         within = np.arange(lengths.max(initial=0))
@@ -70,13 +71,13 @@ class Tokens:
 
 
 def tokenize(smiles: Sequence[str]) -> Tokens:
-    """Token ids of SMILES in Kekulé form: a token a character, or a symbol of several letters.
+    """Convert SMILES in Kekulé form to token ids, one for each character or symbol of two characters.
 
     Raises
     ------
     InputError
         If a SMILES has a symbol outside the vocabulary (another element, an aromatic atom, white
-        space): named with its row, from 0.
+        space); the message names its row, counted from 0.
     """
     blocks = [_block(smiles[i : i + _BLOCK], i) for i in range(0, len(smiles), _BLOCK)]
     ids = [ids for ids, _ in blocks]
@@ -86,7 +87,7 @@ def tokenize(smiles: Sequence[str]) -> Tokens:
 
 
 def _block(smiles: Sequence[str], first: int) -> tuple[np.ndarray, np.ndarray]:
-    """Ids of a block of SMILES, the first of which is row `first`, and their numbers of tokens."""
+    """Return the ids and numbers of tokens of a block of SMILES, the first of which is row `first`."""
     try:
         text = np.frombuffer(("\n".join(smiles) + "\n").encode("ascii"), dtype=np.uint8)
     except UnicodeEncodeError as error:
@@ -97,7 +98,7 @@ def _block(smiles: Sequence[str], first: int) -> tuple[np.ndarray, np.ndarray]:
     ids = _SINGLE[text]
     breaks = text == _BREAK
     kept = ~breaks
-    second = np.flatnonzero(_SECOND[text[1:]]) + 1  # few: the rest is one look-up a character
+    second = np.flatnonzero(_SECOND[text[1:]]) + 1  # these are few: all others take one look-up per character
     symbols = _PAIR[text[second - 1].astype(np.uint16) << 8 | text[second]]
     found = second[symbols != _UNKNOWN]
     ids[found - 1] = symbols[symbols != _UNKNOWN]
@@ -114,13 +115,13 @@ def _block(smiles: Sequence[str], first: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _symbol(text: np.ndarray, at: int) -> str:
-    """The unknown symbol, with the capital before it if it is the second letter of an element."""
+    """Return the unknown symbol, with the capital before it if it is the second letter of an element."""
     this, before = chr(text[at]), chr(text[at - 1]) if at else ""
     return before + this if this.islower() and before.isupper() else this
 
 
 def _tables() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Token of a character; token of two; whether a character is the second of some symbol."""
+    """Make tables of the tokens of characters, of those of pairs, and of characters that end a pair."""
     single, pair = np.full(256, _UNKNOWN, np.uint8), np.full(65536, _UNKNOWN, np.uint8)
     second = np.zeros(256, dtype=bool)
     for number, symbol in enumerate(VOCABULARY[len(SPECIAL) :], len(SPECIAL)):

@@ -1,4 +1,4 @@
-"""ReLU networks as representations, in plain arrays."""
+"""ReLU networks as representations, stored in plain arrays."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MIXING = 0.3  # near-identity: share of the weights that is random
 
 @dataclass(frozen=True, eq=False)
 class MLP:
-    """``h(x) = W_Lᵀ relu(… relu(W_1ᵀ x + b_1) …) + b_L``, a representation R^d0 -> R^dL.
+    """A ReLU network ``h(x) = W_Lᵀ relu(… relu(W_1ᵀ x + b_1) …) + b_L``, a representation R^d0 -> R^dL.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class MLP:
         return len(self.weights)
 
     def transform(self, X: ArrayLike) -> Array:
-        """Features of shape (..., d_L) for inputs of shape (..., d_0), in float64."""
+        """Return features of shape (..., d_L) for inputs of shape (..., d_0), in float64."""
         h = np.asarray(X, dtype=np.float64)
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True), start=1):
             h = h @ weight
@@ -49,14 +49,14 @@ class MLP:
         return h
 
     def scaled(self, inputs: float, outputs: float) -> MLP:
-        """The network ``x -> outputs · h(inputs · x)``."""
+        """Return the network ``x -> outputs · h(inputs · x)``, its inputs and outputs rescaled."""
         weights, biases = list(self.weights), list(self.biases)
         weights[0] = weights[0] * inputs
         weights[-1], biases[-1] = weights[-1] * outputs, biases[-1] * outputs
         return MLP(tuple(weights), tuple(biases), self.output_relu)
 
     def perturbed(self, sigma: float, rng: np.random.Generator) -> MLP:
-        """Every entry of every weight matrix plus N(0, sigma²); biases stay (Section 5.1, (2))."""
+        """Add N(0, sigma²) noise to every weight of a copy; biases stay the same (Section 5.1, (2))."""
         noisy = tuple(w + sigma * rng.standard_normal(w.shape) for w in self.weights)
         return MLP(noisy, self.biases, self.output_relu)
 
@@ -68,7 +68,7 @@ def random_mlp(
     *,
     output_relu: bool = False,
 ) -> MLP:
-    """A network with random weights.
+    """Draw a network with random weights.
 
     Parameters
     ----------
@@ -78,8 +78,8 @@ def random_mlp(
     initialization : {"uniform", "he", "near-identity"}
         ``"uniform"``: weights and biases uniform in ±1/√fan_in, as PyTorch's linear layers start.
         ``"he"``: N(0, 2/fan_in), no biases [1]_. ``"near-identity"``: square layers are
-        ``√(1−μ²) I + μ G`` with G as in ``"he"`` and μ = 0.3, so that deep narrow networks neither
-        lose the signal nor its rank; biases N(0, 0.5²) in the first layer, N(0, 0.1²) above.
+        ``√(1−μ²) I + μ G`` with G as in ``"he"`` and μ = 0.3, so that deep narrow networks lose
+        neither the signal nor its rank; biases N(0, 0.5²) in the first layer, N(0, 0.1²) above.
     output_relu : bool
         Whether the last layer has a ReLU as well.
 

@@ -1,4 +1,4 @@
-"""Representations learnt from several known tasks, equation (9) of the paper (torch)."""
+"""Representations learnt from several known tasks, by equation (9) of the paper (torch)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # coefficients of Jordan's quintic i
 
 @dataclass(frozen=True, eq=False)
 class MultitaskSample:
-    """Rows of T tasks that are known: the data of equation (9).
+    """Inputs and labels of T known tasks: the data of equation (9).
 
     Parameters
     ----------
@@ -47,19 +47,20 @@ def pretrain(
     training: Training,
     advance: Callable[[int], None] = lambda _: None,
 ) -> list[MLP]:
-    """``argmin_h 1/(T n) Σ_t Σ_j (f^(t)∘h(x_j^(t)) − y_j^(t))²`` over networks, by gradient descent.
+    """Learn networks h from known tasks by gradient descent, as in equation (9).
 
-    Several networks of one shape are trained side by side as one batch, each on a sample of its own;
-    none depends on the others. Steps are Muon's [1]_: the momentum of each layer's weights (biases
-    as one more row), looking ahead as Nesterov's, with its singular values set to about one.
+    Each one minimizes ``1/(T n) Σ_t Σ_j (f^(t)∘h(x_j^(t)) − y_j^(t))²``. Several networks of one
+    shape are trained side by side as one batch, each on a sample of its own; none depends on the others. A
+    step is that of Muon [1]_: the Nesterov momentum of each layer's weights (with biases as one more row),
+    its singular values set to about one.
 
     Parameters
     ----------
     samples, initial, generators : sequences of equal length
-        Data, first weights and order of the rows of each network.
+        Data, initial weights and order of the rows for each network.
     training : Training
     advance : callable
-        Told how many steps were made since it was last called.
+        Called with the number of steps made since its last call.
 
     Returns
     -------
@@ -87,14 +88,14 @@ def pretrain(
 
 
 def relative_loss(representation: MLP, sample: MultitaskSample) -> float:
-    """Objective of equation (9) at a representation, relative to the labels' variance in their task."""
+    """Compute the objective of equation (9), relative to the variance of the labels within their task."""
     missed = sample.heads(representation.transform(sample.inputs)) - sample.labels
     return float((missed**2).mean() / sample.labels.var(axis=1).mean())
 
 
 @dataclass(frozen=True, eq=False)
 class _Stacked:
-    """Samples of several networks in one set of rows, in units in which all sizes are about one."""
+    """The samples of several networks in one set of rows, rescaled so that all sizes are about one."""
 
     inputs: Tensor  # (rows of all samples, d)
     labels: Tensor  # (rows,)
@@ -114,8 +115,8 @@ class _Stacked:
             tasks, rows = sample.labels.shape
             input_size.append(_size(sample.inputs))
             label_size = _size(sample.labels) if sample.heads.homogeneous else 1.0
-            # Features of about this size give labels of theirs: a head of one unit has coefficients of
-            # norm label / feature; of several, that of their sum is as good a guess.
+            # Features of about this size give labels of the right size. A head with one hidden unit has
+            # coefficients of norm label / feature; with several, the norm of their sum is as good a guess.
             feature_size.append(label_size / _size(sample.heads.coef.sum(-1), axes=1))
             inputs.append(sample.inputs.reshape(tasks * rows, -1) / input_size[-1])
             labels.append(sample.labels.ravel() / label_size)
@@ -139,7 +140,7 @@ class _Stacked:
         )
 
     def draw(self, generators: Sequence[np.random.Generator], steps: int, batch: int) -> Tensor:
-        """Rows for a number of steps, shape (steps, networks, batch), each by its own generator."""
+        """Draw rows for several steps, shape (steps, networks, batch), with one generator per network."""
         drawn = [
             start + rng.integers(size, size=(steps, batch))
             for rng, start, size in zip(generators, self.starts, self.sizes, strict=True)
@@ -147,21 +148,21 @@ class _Stacked:
         return torch.from_numpy(np.stack(drawn, axis=1))
 
     def unscaled(self, network: MLP, index: int) -> MLP:
-        """A network in the units of its own sample."""
+        """Return a network rescaled to the original units of its sample."""
         return network.scaled(1 / self.input_size[index], self.feature_size[index])
 
 
 def _size(values: Array, axes: int | None = None) -> float:
-    """Root mean square, or of the norms along an axis."""
+    """Compute the root mean square of values, or of their norms along an axis; 1 in place of 0."""
     squares = values**2 if axes is None else (values**2).sum(axes)
     return float(np.sqrt(squares.mean())) or 1.0
 
 
 @dataclass(frozen=True)
 class _Shape:
-    """Layers of all networks as one tensor (layers, networks, 1 + fan-in, fan-out), padded with zeros.
+    """The layers of all networks as one tensor (layers, networks, 1 + fan-in, fan-out), padded with zeros.
 
-    The first row is the bias. Padding stays zero: its gradients are.
+    The first row is the bias. Padding stays zero, as its gradients are zero.
     """
 
     widths: tuple[int, ...]
@@ -189,7 +190,7 @@ class _Shape:
 
 
 def _gradient(weights: Tensor, shape: _Shape, data: _Stacked, rows: Tensor) -> Tensor:
-    """Gradient of the loss on the rows, the mean over rows and the sum over networks."""
+    """Compute the gradient of the loss, which is a mean over rows and a sum over networks."""
     leaves = [w.detach().requires_grad_() for w in weights.unbind()]
     z = data.inputs[rows]
     for layer, (leaf, fan_in, fan_out) in enumerate(
@@ -206,7 +207,7 @@ def _gradient(weights: Tensor, shape: _Shape, data: _Stacked, rows: Tensor) -> T
 
 
 def _orthogonalized(matrices: Tensor) -> Tensor:
-    """Matrices with their singular values moved to about one, by Newton-Schulz iterations."""
+    """Move the singular values of matrices to about one, by Newton-Schulz iterations."""
     a, b, c = _NEWTON_SCHULZ
     x = matrices.flatten(0, 1).mT
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-12)

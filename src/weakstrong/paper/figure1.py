@@ -1,4 +1,4 @@
-"""Figure 1 from real numbers: weak labels, student and truth in one plane, with the class's slice."""
+"""Figure 1 from computed vectors: weak labels, student and truth in one plane, with a slice of the class."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from weakstrong.projection import project
 
 Array = NDArray[np.float64]
 
-_ROOM = 1.05  # the ball's radius over the truth's norm
-_NOTHING = 1e-9  # of the truth's mean square
+_ROOM = 1.05  # the ball's radius divided by the norm of the truth
+_NOTHING = 1e-9  # share of the truth's mean square that counts as no distance
 
 
 class Slice(NamedTuple):
-    """Three label vectors and the plane through them.
+    """Three label vectors, and the plane through them with the slice of the class.
 
     Distances are root mean squares. In the plane the student is the origin and the truth lies on the
     first axis. ``body`` is the boundary of the class's slice, shape (points, 2), or for a subspace
@@ -38,7 +38,7 @@ class Slice(NamedTuple):
 
 
 def slices(config: Figure1Config, seed: int) -> dict[str, Slice]:
-    """The slice for the subspace of linear heads and for a ball, both on a world of Figure 2a."""
+    """Compute the slices of the subspace of linear heads and of a ball, both on a world of Figure 2a."""
     h = truth(config, seed)
     supervisor = h.perturbed(config.weak_sigma, stream(seed, "weak noise"))
     f = Head(random_tasks(config, seed, "finetuning tasks", 1).coef[0], np.zeros(1))
@@ -55,7 +55,7 @@ def slices(config: Figure1Config, seed: int) -> dict[str, Slice]:
 
 
 def run_slices(config: Figure1Config, seed: int) -> pd.DataFrame:
-    """The distances of both slices; task 0 is the subspace, task 1 the ball."""
+    """Measure the distances in both slices; task 0 is the subspace, task 1 the ball."""
     frames = []
     for place, (name, cut) in enumerate(slices(config, seed).items()):
         best = cut.truth  # it is in the class
@@ -88,9 +88,10 @@ def _slice(features: Array, f: Head, weak: Array, heads: HeadClass) -> Slice:
 
 
 def _ellipse(features: Array, centre: Array, axes: Array, radius: float) -> Array:
-    """Boundary of ``{c : centre + axes c is Φ v with ‖v‖ <= radius}``, Φ of full row rank.
+    """Compute the boundary of the slice of a ball by a plane, which is an ellipse.
 
-    The least v is ``Φ⁺(centre + axes c)``, so the set is ``‖p + Q c‖² <= radius²``: an ellipse.
+    The slice is ``{c : centre + axes c is Φ v with ‖v‖ <= radius}``, with Φ of full row rank. The least v is
+    ``Φ⁺(centre + axes c)``, so the set is ``‖p + Q c‖² <= radius²``.
     """
     inverse = np.linalg.pinv(features)
     p, q = inverse @ centre, inverse @ axes

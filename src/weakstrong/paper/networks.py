@@ -1,4 +1,4 @@
-"""Pretrained representations: which ones experiments need, learnt side by side, kept on disk."""
+"""Pretrained networks of experiments: which ones are needed, trained side by side, kept on disk."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
     from weakstrong.neural.multitask import MultitaskSample
 
 _OF_WORLD = [name for name in WorldConfig.model_fields if name not in TargetConfig.model_fields]
-_SIDE_BY_SIDE = 6  # networks in a batch: more gain little speed and lose more to an interruption
+_SIDE_BY_SIDE = 6  # networks in a batch; more of them gain little speed and lose more to an interruption
 
 
 @dataclass(frozen=True)
 class PretrainingJob:
-    """One network to learn by equation (9). Experiments that need the same network have equal jobs.
+    """One network to learn by equation (9); experiments that need the same network have equal jobs.
 
     Parameters
     ----------
     world : WorldConfig
     seed : int
-        Of the world.
+        Seed of the world.
     depth, copy : int
-        Layers; and which of several networks of that depth.
+        Number of layers, and which of several networks of that depth.
     tasks, rows : int
         T and N_r.
     init : str
-        Law of the first weights.
+        Distribution of the initial weights.
     training : Training
     """
 
@@ -54,23 +54,23 @@ class PretrainingJob:
 
     @property
     def key(self) -> str:
-        """What identifies the network, for one version of the code."""
+        """A key that identifies the network, for one version of the code."""
         settings = {k: v for k, v in vars(self).items() if k != "world"}
         return fingerprint("pretraining", self.world.of_one_seed(), settings)[:24]
 
     def file(self, folder: Path) -> Path:
-        """Where the network is kept."""
+        """Return the path of the file that keeps the network."""
         return folder / f"{self.depth}-layers-seed-{self.seed}-{self.key}.npz"
 
     @property
     def together(self) -> tuple[Any, ...]:
-        """Jobs that agree in this can be trained as one batch."""
+        """Settings that jobs must share to be trained as one batch."""
         world = self.world
         return (self.depth, world.input_dim, world.width, world.output_relu, world.heads, self.training)
 
 
 def needed(config: WeakToStrongConfig, seed: int) -> dict[str, PretrainingJob]:
-    """The networks that an experiment has to learn for a seed, by role before any swap."""
+    """Return the networks that an experiment has to learn for a seed, by role before roles are swapped."""
     if config.representations == "perturbation":
         return {}
     depths = {"weak": config.weak_depth}
@@ -93,7 +93,7 @@ def needed(config: WeakToStrongConfig, seed: int) -> dict[str, PretrainingJob]:
 
 
 def batches(jobs: list[PretrainingJob]) -> list[list[PretrainingJob]]:
-    """Jobs in batches to be trained side by side, the longest first."""
+    """Group jobs into batches to be trained side by side, the longest first."""
     ordered = sorted(jobs, key=lambda j: (-j.depth * j.training.steps, repr(j.together), j.seed, j.key))
     out = []
     for _, group in groupby(ordered, key=lambda j: j.together):
@@ -104,7 +104,7 @@ def batches(jobs: list[PretrainingJob]) -> list[list[PretrainingJob]]:
 
 
 def sample_of(job: PretrainingJob) -> MultitaskSample:
-    """The data of equation (9)."""
+    """Draw the data of equation (9) for a job."""
     from weakstrong.neural.multitask import MultitaskSample
 
     heads = random_tasks(job.world, job.seed, "pretraining tasks", job.tasks)
@@ -115,7 +115,7 @@ def sample_of(job: PretrainingJob) -> MultitaskSample:
 
 
 def first_weights(job: PretrainingJob) -> MLP:
-    """The network before training: random numbers of its own, never those of h*."""
+    """Draw the network before training, from random numbers of its own, never those of h*."""
     widths = (job.world.input_dim, *[job.world.width] * job.depth)
     rng = stream(job.seed, "first weights", job.depth, job.copy)
     return random_mlp(rng, widths, job.init, output_relu=job.world.output_relu)
@@ -135,7 +135,7 @@ def train(jobs: list[PretrainingJob], folder: Path, advance: Advance) -> None:
 
 
 def load(path: Path) -> tuple[MLP, float]:
-    """A network and its relative training loss."""
+    """Read a network and its relative training loss from a file."""
     with np.load(path, allow_pickle=False) as kept:
         layers = range(int(kept["depth"]))
         weights, biases = (tuple(kept[f"{part}{i}"] for i in layers) for part in ("weight", "bias"))

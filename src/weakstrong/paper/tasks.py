@@ -1,4 +1,4 @@
-"""M finetuning tasks of a world: supervise, train the student, judge (Section 5.1)."""
+"""The M finetuning tasks of a world (Section 5.1): fit supervisors, train students, measure both."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ Predict = Callable[[Array], Array]
 
 
 class Fit(NamedTuple):
-    """Heads of all tasks; ``gap`` (M,) is the certified excess loss, where the solver has one."""
+    """The fitted heads of all tasks; ``gap`` (M,) is the certified excess loss, if the solver gives one."""
 
     predict: Predict
     gap: Array | None
 
 
-_REFERENCE_LENGTH, _REFERENCE_STARTS, _REFERENCE_TASKS = 4, 6, 10  # longer, from more starts, on some
+_REFERENCE_LENGTH, _REFERENCE_STARTS, _REFERENCE_TASKS = 4, 6, 10  # of reference descents
 
 
 def representations_of(config: WeakToStrongConfig, seed: int, pretrained: dict[str, MLP]) -> tuple[MLP, MLP]:
-    """Representations (of the supervisor, of the student)."""
+    """Return the representations of the supervisor and of the student."""
     h = truth(config, seed)
     if config.representations == "perturbation":
         weak = h.perturbed(config.weak_sigma, stream(seed, "weak noise"))
@@ -44,13 +44,14 @@ def representations_of(config: WeakToStrongConfig, seed: int, pretrained: dict[s
 
 
 def run_tasks(config: WeakToStrongConfig, seed: int, pretrained: dict[str, MLP]) -> pd.DataFrame:
-    """All tasks of a seed; a row a task.
+    """Run all tasks of a seed, and return one row for each task.
 
-    Equations (10) and (11) and the evaluation, each on N_f fresh rows. Errors are in squared units of
+    Equations (10) and (11) and the evaluation each use N_f fresh rows. Errors are in squared units of
     the labels. ``ceiling_error`` is the error of the student's class fitted to the truth on the
     student's rows. ``law_3_slack`` is ``gain − (misfit − 2√(ceiling_error · misfit))``, with its
-    standard error; ``excess_loss`` is what the student's optimizer missed (`excess_loss`). Linear heads
-    by gradient descent come with what exact ones make of the very same samples.
+    standard error; ``excess_loss`` is how far the student's training loss is from the least known
+    (`excess_loss`). Linear heads fitted by gradient descent come with the misfit and gain of exact ones on
+    the very same samples.
     """
     h, (h_weak, h_strong) = truth(config, seed), representations_of(config, seed, pretrained)
     tasks = random_tasks(config, seed, "finetuning tasks", config.tasks)
@@ -76,7 +77,7 @@ def run_tasks(config: WeakToStrongConfig, seed: int, pretrained: dict[str, MLP])
 
 
 def rows_of(seed: int, y: Array, w: Array, s: Array, best: Array) -> pd.DataFrame:
-    """What `measure` finds for each task, given truth, supervisor, student and ceiling, (M, n) each."""
+    """Estimate gain and misfit of each task, given truth, supervisor, student and ceiling, (M, n) each."""
     found = measure(y.T, w.T, s.T, y_ceiling=best.T)
     assert found.ceiling_error is not None
     named = {
@@ -96,7 +97,10 @@ def rows_of(seed: int, y: Array, w: Array, s: Array, best: Array) -> pd.DataFram
 
 
 def _law_3(found: Gain, w: Array, s: Array, y: Array, best: Array) -> tuple[Array, Array]:
-    """``X + 2√(εB)``, not negative for a population's projection, and its standard error (delta method)."""
+    """Compute the slack ``X + 2√(εB)`` of law 3, and its standard error by the delta method.
+
+    X is the cross term. The slack is not negative for the projection on a population.
+    """
     assert found.ceiling_error is not None
     misfit, epsilon = np.asarray(found.misfit.value), np.asarray(found.ceiling_error.value)
     ratio = np.sqrt(np.divide(epsilon, misfit, out=np.zeros_like(misfit), where=misfit > 0))
@@ -109,7 +113,7 @@ def _law_3(found: Gain, w: Array, s: Array, y: Array, best: Array) -> tuple[Arra
 
 
 def fit(config: WeakToStrongConfig, features: Array, labels: Array, rng: np.random.Generator) -> Fit:
-    """Heads of M tasks on features (M, n, d) and labels (M, n), by the solver that the settings name."""
+    """Fit heads of M tasks to features (M, n, d) and labels (M, n), by the solver that the settings name."""
     if config.solver == "exact":
         projection = project(Moments.of(features, labels), LinearHeads(fit_intercept=config.fit_intercept))
         head = projection.head
@@ -123,9 +127,9 @@ def fit(config: WeakToStrongConfig, features: Array, labels: Array, rng: np.rand
 def excess_loss(
     config: WeakToStrongConfig, fitted: Fit, features: Array, labels: Array, rng: np.random.Generator
 ) -> Array:
-    """Training loss above the least that is known, relative to the labels' variance, shape (M,).
+    """Compute the training loss above the least known, relative to the variance of the labels, shape (M,).
 
-    Linear heads: above the exact minimum. Others have no certificate: above the best of
+    For linear heads the least is the exact minimum. Other heads have no certificate: it is the best of
     several longer descents, on the first few tasks (NaN for the rest), so the true gap can be larger.
     """
     if fitted.gap is not None:
@@ -146,6 +150,6 @@ def excess_loss(
 
 
 def _loss(said: Array, labels: Array) -> Array:
-    """Relative to the labels' variance; labels that do not vary are missed by nothing."""
+    """Compute the mean squared error relative to the labels' variance, or unscaled if they do not vary."""
     variance = labels.var(-1)
     return np.asarray(((said - labels) ** 2).mean(-1) / np.where(variance > 0, variance, 1.0))

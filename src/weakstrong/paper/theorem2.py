@@ -1,15 +1,16 @@
-"""Law 4, Theorem 2 with constants, on worlds in which n, ε and δ are controlled.
+"""Law 4 (Theorem 2 with constants), measured on worlds in which n, ε and δ are controlled.
 
 Inputs are uniform on [0, 1] and all functions are finite cosine series, so every error on the population
-is a sum of squared coefficients: exact. The student's class is linear in the first C cosines: truth and
-weak labels are bounded, as Theorem 2 asks, but not every head of the class, which law 4 does not need.
-With e_1, …, e_C the class's and e_{C+1}, e_{C+2} outside of it,
+is an exact sum of squared coefficients. The student's class is linear in the first C cosines. Truth and
+weak labels are bounded, as Theorem 2 asks; not every head of the class is, but law 4 does not need that.
+With e_1, …, e_C the cosines of the class and e_{C+1}, e_{C+2} outside of it,
 
     truth = √(1 − ε) · (unit vector in the class) + √ε · e_{C+1},
     weak label = (vector in the class) + √misfit · (cos φ · e_{C+1} + sin φ · e_{C+2}),
 
-so that the best head's error is ε and the least misfit is what is asked for. As the weak labels share the
-truth's outside part, the population's student falls short by √2·√(ε misfit): of the order that law 3 allows.
+so that the best head's error is ε and the least misfit is the one of the settings. As the weak labels share
+the outside part of the truth, the gain of the population's student falls short of the misfit by
+√2·√(ε misfit), which is of the order that law 3 allows.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ _DRAWS_AT_ONCE = 20  # bounds memory
 
 
 def run_worlds(config: Theorem2Config, seed: int) -> pd.DataFrame:
-    """Every ε, n and δ for one seed's world; a row each.
+    """Run every ε, n and δ on the world of one seed, and return one row for each.
 
-    A row shows one drawn sample: the one whose cross term a share δ of the draws falls short of.
+    A row shows one of the drawn samples: the one with a share δ of the draws below its cross term.
     ``n`` is 0 where the student is the population's projection. ``eta`` is the student's excess
     misfit, ``law_4_slack`` is ``gain − (misfit − 2√(εB) − 2√(ηC) − 2η)``. All are exact.
     """
@@ -58,7 +59,7 @@ def run_worlds(config: Theorem2Config, seed: int) -> pd.DataFrame:
 
 
 def _world(config: Theorem2Config, epsilon: float, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Coefficients of truth and weak labels on the cosines."""
+    """Return the coefficients of truth and weak labels on the cosines."""
     direction, said = rng.standard_normal((2, config.complexity))
     direction, said = direction / np.linalg.norm(direction), said / np.linalg.norm(said)
     inside = np.sqrt(1 - epsilon) * direction
@@ -67,14 +68,14 @@ def _world(config: Theorem2Config, epsilon: float, rng: np.random.Generator) -> 
 
 
 def _outside(config: Theorem2Config) -> Array:
-    """Coefficients of the weak labels outside the class."""
+    """Return the coefficients of the weak labels outside the class."""
     return np.sqrt(config.misfit) * np.array([np.cos(_ANGLE), np.sin(_ANGLE)])
 
 
 def _misled(config: Theorem2Config, n: int, rng: np.random.Generator) -> Array:
-    """What n rows make of the weak labels' outside part, for all draws: shape (draws, C + 2).
+    """Project the weak labels' part outside the class on samples of n rows, shape (draws, C + 2).
 
-    The student is the population's projection plus this, whatever the part in the class is.
+    The student is the population's projection plus this result, whatever the part inside the class is.
     """
     cosines = np.arange(1, config.complexity + 3)
     found = []
@@ -87,7 +88,7 @@ def _misled(config: Theorem2Config, n: int, rng: np.random.Generator) -> Array:
 
 
 def _errors(config: Theorem2Config, y: Array, w: Array, students: Array) -> pd.DataFrame:
-    """Errors on the population, of students (draws, C + 2)."""
+    """Compute errors on the population, for students with coefficients of shape (draws, C + 2)."""
     coefficients = SQUARED_ERROR.of_rows(y, np.broadcast_to(w, students.shape), students)
     frame = pd.DataFrame({name: values.sum(1) for name, values in coefficients.items()})
     frame["gain"] = frame["weak_error"] - frame["strong_error"]

@@ -1,4 +1,4 @@
-"""Random worlds of Section 5.1: truth, tasks and samples, a stream of random numbers a purpose."""
+"""Random worlds of Section 5.1: truth, tasks and samples, each from its own stream of random numbers."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ _ROWS_FOR_SCALE = 20_000
 
 
 def stream(seed: int, purpose: str, *index: int) -> np.random.Generator:
-    """The random numbers of a seed for one purpose; no other purpose shares them."""
+    """Return the random number generator of a seed for one purpose, which no other purpose shares."""
     return np.random.default_rng([seed, crc32(purpose.encode()), *index])
 
 
 def truth(world: WorldConfig, seed: int) -> MLP:
-    """h*, a randomly initialised network."""
+    """Make the true representation h*, a randomly initialised network."""
     widths = (world.input_dim, *[world.width] * world.truth_depth)
     return random_mlp(stream(seed, "truth"), widths, world.truth_init, output_relu=world.output_relu)
 
 
 def inputs(world: WorldConfig, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-    """Inputs of shape (*shape, input_dim), N(0, sigma² I)."""
+    """Draw inputs from N(0, sigma² I), with shape (*shape, input_dim)."""
     return world.sigma * rng.standard_normal((*shape, world.input_dim))
 
 
 def random_tasks(world: WorldConfig, seed: int, purpose: str, count: int) -> NeuralHead:
-    """Tasks f^(1), …, f^(count); the first ones are the same whatever the count.
+    """Draw the tasks f^(1), …, f^(count), of which the first ones do not depend on the count.
 
     Coefficients have variance ``task_scale² / E ‖h*(x)‖²``.
     """
