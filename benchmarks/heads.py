@@ -227,7 +227,7 @@ def with_ratios(found: dict[str, Any], measures: tuple[str, ...]) -> dict[str, A
 
 
 def table(record: dict[str, Any]) -> list[str]:
-    """Lines of a table in Markdown: seconds, memory and loss, with ratios over the exact projection's."""
+    """Lines of docs/benchmarks.md: seconds, memory and loss, with ratios over the exact projection's."""
     lines = ["| task | | seconds | time over ours | extra MiB | memory over ours | excess loss |"]
     lines.append("|---|---|" + "---:|" * 5)
     tasks = {f"{TASKS} tasks": "hundred_tasks", f"{LARGE_ROWS:,} × {LARGE_WIDTH}": "one_large_task"}

@@ -201,7 +201,7 @@ def run(data: Path, corpus: str, folder: Path) -> dict[str, Any]:
 
 
 def table(record: dict[str, Any]) -> list[str]:
-    """Markdown lines of the README."""
+    """Markdown lines of docs/benchmarks.md."""
     e, p, t, d = (record[n] for n in ("embedding", "pretraining", "tokenizer", "descriptors"))
     ours, rate = e["ours_seconds"], p["ours_a_second"]
     whole, plain = p["two_epochs_from_nothing_a_second"], p["on_the_fly_two_workers_a_second"]

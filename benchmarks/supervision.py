@@ -136,7 +136,7 @@ def measured(data: Path) -> dict[str, Any]:
 
 
 def table(record: dict[str, Any]) -> list[str]:
-    """Markdown lines of the README."""
+    """Markdown lines of docs/benchmarks.md."""
     seconds = record["commands"]
     lines = [
         "| what | weakstrong | scikit-learn, five folds | leave-one-out |",

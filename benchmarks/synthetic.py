@@ -122,7 +122,7 @@ def run(out: Path) -> dict[str, Any]:
 
 
 def table(record: dict[str, Any]) -> list[str]:
-    """Markdown lines of the README."""
+    """Markdown lines of docs/benchmarks.md."""
     ours, plain, ratio = record["our_seconds"], record["plain_seconds"], record["ratio"]
     exact, adam = (
         float(np.mean([h[f"{name}_seconds"] for h in record["heads"].values()])) for name in ("exact", "adam")

@@ -2,9 +2,9 @@
 
 ``python models/make.py --corpus chembl.smi.gz --data DIR`` pretrains what is missing (each resumes where it
 stopped), then probes every model, its random initialisation, ECFP counts and RDKit's descriptors on ESOL,
-FreeSolv and Lipop, and writes ``probes.json``, ``README.md`` and each model's card. ``--report`` writes the
-cards and the table from what is there. About two and a half hours on two cores, three quarters of it for the
-strong model.
+FreeSolv and Lipop, and writes ``probes.json``, ``README.md``, each model's card and the table of
+``docs/molecules.md``. ``--report`` writes all but the first from what is there. About two and a half hours
+on two cores, three quarters of it for the strong model.
 """
 
 from __future__ import annotations
@@ -29,10 +29,12 @@ from weakstrong.molecules.probe import Probe, difference, probe
 from weakstrong.molecules.smiles_bert import EncoderConfig, read_config
 from weakstrong.molecules.smiles_encoder import SmilesEncoder
 from weakstrong.molecules.smiles_transformer import ECFPCounts, RDKitDescriptors
+from weakstrong.paper.pages import with_blocks
 from weakstrong.progress import meter
 from weakstrong.storage import DONE, to_json
 
 HERE = Path(__file__).parent
+ROOT = HERE.parent
 CORPUS = "chembl.smi.gz"  # as cards name it
 WEAK_SIZES = (8, 12, 16, 24, 32, 48, 64, 96)
 POOLINGS = ("cls", "mean+cls")
@@ -149,8 +151,8 @@ def probe_section(name: str, record: Mapping[str, Any]) -> str:
     )
 
 
-def front_table(record: Mapping[str, Any]) -> list[str]:
-    """What the front page shows."""
+def page_tables(record: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
+    """Block of the page on molecules."""
     shown = (
         "strong",
         "strong, untrained",
@@ -160,7 +162,8 @@ def front_table(record: Mapping[str, Any]) -> list[str]:
         "RDKit descriptors",
         "ECFP counts",
     )
-    return rows({s: {who: record[s][who] for who in shown} for s in SETS})
+    chosen = {s: {who: record[s][who] for who in shown} for s in SETS}
+    return {"docs/molecules.md": {"models": rows(chosen)}}
 
 
 def card(name: str, record: Mapping[str, Any]) -> str:
@@ -186,10 +189,12 @@ def overview(record: Mapping[str, Any]) -> str:
 
 
 def report(record: Mapping[str, Any]) -> None:
-    """Write the cards and the table."""
+    """Write the cards and the tables."""
     for name in RECIPES:
         (HERE / name / "README.md").write_text(card(name, record))
     (HERE / "README.md").write_text(overview(record))
+    for path, blocks in page_tables(record).items():
+        (ROOT / path).write_text(with_blocks((ROOT / path).read_text(), blocks))
 
 
 if __name__ == "__main__":
@@ -199,7 +204,7 @@ if __name__ == "__main__":
     parser.add_argument("--corpus", default=CORPUS, help="the corpus file")
     parser.add_argument("--data", type=Path, help="folder with chembench/")
     parser.add_argument("--only", nargs="*", default=list(RECIPES), choices=list(RECIPES))
-    parser.add_argument("--report", action="store_true", help="write cards and table from probes.json")
+    parser.add_argument("--report", action="store_true", help="write cards and tables from probes.json")
     arguments = parser.parse_args()
     if not arguments.report:
         for name in arguments.only:

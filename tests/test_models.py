@@ -14,7 +14,7 @@ from weakstrong.molecules.chembench import SETS, load_chembench
 from weakstrong.molecules.probe import probe
 from weakstrong.molecules.smiles_encoder import SmilesEncoder
 
-from .test_readme import README, ROOT, script
+from .test_docs import README, ROOT, script
 
 MODELS = ROOT / "models"
 MAKE = script("models/make.py")

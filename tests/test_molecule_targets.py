@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.test_docs import ROOT, script
 from tests.test_models import MODELS
 from tests.test_molbert_checkpoint import released_state, write
-from tests.test_readme import ROOT, script
 from weakstrong.errors import InputError
 from weakstrong.molecules.molbert_checkpoint import convert
 from weakstrong.molecules.smiles_bert import EncoderConfig, random_model, save_model
@@ -260,5 +260,6 @@ def test_the_report_is_that_of_the_records() -> None:
         assert [line for line in shown.split(f"<!-- {name}: end -->")[0].splitlines() if line] == lines
     assert run.filled(text) == text
     assert len(re.findall(r"\d<!-- (fig2|table|variant|paper)", text)) > 30
-    front = (ROOT / "README.md").read_text()
-    assert run.filled(front) == front
+    page = (ROOT / "docs" / "paper.md").read_text()
+    assert len(re.findall(r"\d<!-- (fig2|table)", page)) > 4
+    assert run.filled(page) == page

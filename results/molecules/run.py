@@ -3,7 +3,7 @@
 ``python results/molecules/run.py --data DIR`` takes twenty minutes on two cores once molecules are embedded
 (some minutes more), resumes if it is killed, and makes again only what settings or code changed. DIR holds
 ``chembench/`` and, for the variants with other encoders, ``features/{SET}.lstm_chem_512.npy`` and
-``features/{SET}.chemvae_zinc_196.npy``. ``--report`` rewrites the tables of the READMEs and the figure of the
+``features/{SET}.chemvae_zinc_196.npy``. ``--report`` rewrites the tables of the pages and the figure of the
 budgets alone.
 """
 
@@ -26,7 +26,7 @@ from weakstrong.paper.config import MoleculesConfig
 from weakstrong.paper.molecule_claims import PAPER_TABLE_1
 from weakstrong.paper.molecule_inputs import MODELS, Places
 from weakstrong.paper.molecule_statistics import CROSSED, RULE, RULES, summarize_molecules
-from weakstrong.paper.pages import claims_table, summaries
+from weakstrong.paper.pages import agreement_table, claims_table, summaries, with_blocks
 from weakstrong.paper.reproduction import CACHE, reproduce, rows_of
 from weakstrong.paper.resolving import resolve
 from weakstrong.paper.rows import kept_rows
@@ -34,6 +34,7 @@ from weakstrong.progress import meter
 from weakstrong.report.figures import blank_figure, png
 
 HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 RECORDS = HERE / "records"
 VARIANT_TABLE, TWINS_TABLE = HERE / "variants.csv", HERE / "twins.csv"
 BUDGET_TABLE, BUDGET_FIGURE = HERE / "budget.csv", HERE / "budget.png"
@@ -230,9 +231,12 @@ def blocks() -> dict[str, list[str]]:
     }
 
 
-def front_tables() -> dict[str, list[str]]:
-    """Block of the project's README."""
-    return {"molecule experiments": claims_table(summaries(RECORDS))}
+def page_tables() -> dict[str, dict[str, list[str]]]:
+    """Blocks of other pages: claims, and all claims in short for the front page."""
+    return {
+        "docs/paper.md": {"molecule experiments": claims_table(summaries(RECORDS))},
+        "README.md": {"reproduced": agreement_table(ROOT)},
+    }
 
 
 def variants_table(table: pd.DataFrame) -> list[str]:
@@ -365,15 +369,11 @@ def filled(text: str) -> str:
 
 
 def report() -> None:
-    """Rewrite the blocks and numbers of the READMEs, and the figure of the budgets."""
+    """Rewrite the blocks and numbers of the pages, and the figure of the budgets."""
     BUDGET_FIGURE.write_bytes(png(budget_figure(pd.read_csv(BUDGET_TABLE))))
-    for page, found in ((HERE / "README.md", blocks()), (HERE.parents[1] / "README.md", front_tables())):
-        text = filled(page.read_text())
-        for name, lines in found.items():
-            begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-            before, rest = text.split(begin)
-            text = "\n".join([before + begin, "", *lines, "", end + rest.split(end)[1]])
-        page.write_text(text)
+    pages = {HERE / "README.md": blocks()} | {ROOT / path: found for path, found in page_tables().items()}
+    for page, found in pages.items():
+        page.write_text(with_blocks(filled(page.read_text()), found))
 
 
 def record(target: str) -> dict[str, Any]:

@@ -1,10 +1,10 @@
-"""The study on real features: run, record, and write the tables of README.md beside this file.
+"""The study on real features: run, record, and write the tables of two pages from the records.
 
 Run ``python results/study/run.py --data DIR`` (or set WEAKSTRONG_DATA), a quarter of an hour on
 one core (OPENBLAS_NUM_THREADS=1); it goes on where it was stopped. DIR holds ``chembench/``,
 ``features/{SET}.chemvae_zinc_196.npy`` and ``features/{SET}.lstm_chem_512.npy`` (frozen encoders
 of chemical_vae and LSTM_Chem, rows as in ChemBench) and ``uci/protein/``. A finished study is kept;
-``--report`` only writes the tables again from the records.
+``--report`` only writes the tables of README.md beside this file and of docs/study.md again.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ from sklearn.kernel_approximation import RBFSampler
 from sklearn.preprocessing import StandardScaler
 
 from weakstrong.molecules.chembench import SETS, load_chembench
+from weakstrong.paper.pages import with_blocks
 from weakstrong.progress import track
 from weakstrong.studies.inputs import Split, StudyInputs
 from weakstrong.studies.run import run
 from weakstrong.studies.settings import StudyOptions
 
 HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 LSTM, CHEMVAE = "lstm_chem_512", "chemvae_zinc_196"
 REPEATS = 10
 MOLECULE_SHARES = (0.03, 0.05, 0.1, 0.2, 0.5, 0.8)
@@ -141,18 +143,20 @@ def table(studies: list[str], columns: dict[str, str] = COLUMNS) -> list[str]:
     return lines
 
 
-def front_tables() -> dict[str, list[str]]:
-    """The tables that the project's README shows: balls in both directions, and the label budget."""
+def page_tables() -> dict[str, dict[str, list[str]]]:
+    """Blocks of the page on studies: balls in both directions, and the label budget."""
     shown = [f"{name}-l2" for name in (*SETS, "protein")] + [f"{name}-swapped-l2" for name in SETS]
     titles = ("weak error", "student", "misfit", "gain [95%]", "ceiling", "direct")
     return {
-        "studies": table(shown, {title: COLUMNS[title] for title in titles}),
-        "label budget": break_even(pd.read_csv(HERE / "label_budget.csv")),
+        "docs/study.md": {
+            "studies": table(shown, {title: COLUMNS[title] for title in titles}),
+            "label budget": break_even(pd.read_csv(HERE / "label_budget.csv")),
+        }
     }
 
 
 def report() -> None:
-    """Write the tables of README.md from the records."""
+    """Write the tables of README.md and docs/study.md from the records."""
     every = [f"{n}-{s}{h}" for n in (*SETS, "protein") for s in ("", "swapped-") for h in ("l2", "linear")]
     budget = pd.read_csv(HERE / "label_budget.csv")
     rows = [
@@ -170,13 +174,8 @@ def report() -> None:
     text = readme.read_text() if readme.exists() else "# Study on real features\n\n<!-- tables -->\n"
     head = text.split("<!-- tables -->")[0]
     readme.write_text("\n".join([head + "<!-- tables -->\n", *table(every), "", *rows, ""]))
-    front = HERE.parents[1] / "README.md"
-    text = front.read_text()
-    for name, lines in front_tables().items():
-        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-        before, rest = text.split(begin)
-        text = "\n".join([before + begin, "", *lines, "", end + rest.split(end)[1]])
-    front.write_text(text)
+    for path, blocks in page_tables().items():
+        (ROOT / path).write_text(with_blocks((ROOT / path).read_text(), blocks))
 
 
 def break_even(budget: pd.DataFrame) -> list[str]:

@@ -1,7 +1,7 @@
 """Make the records of this folder: every target, and what the choices that the paper leaves open change.
 
 ``python results/synthetic/run.py`` takes about an hour on two cores, resumes if it is killed, and makes
-again only what settings or code changed. ``--report`` rewrites the tables of the READMEs alone.
+again only what settings or code changed. ``--report`` rewrites the tables of the pages alone.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from typing import Any
 
 import pandas as pd
 
-from weakstrong.paper.pages import claims_table, summaries
+from weakstrong.paper.pages import agreement_table, claims_table, summaries, with_blocks
 from weakstrong.paper.reproduction import CACHE, reproduce
 from weakstrong.paper.resolving import resolve
 from weakstrong.progress import meter
 
 HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 TABLE = HERE / "sensitivity.csv"
 INTRODUCTION = (
     "Made by `python results/synthetic/run.py`. Every line changes one setting (`--set`), all else as in the "
@@ -81,9 +82,15 @@ def row(target: str, summary: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-def front_tables() -> dict[str, list[str]]:
-    """Blocks of the README: claims, and what decides Figure 3c."""
-    return {"synthetic": claims_table(summaries(HERE)), "low sample": low_sample(pd.read_csv(TABLE))}
+def page_tables() -> dict[str, dict[str, list[str]]]:
+    """Blocks of other pages: claims, what decides Figure 3c, and all claims in short for the front page."""
+    return {
+        "docs/paper.md": {
+            "synthetic": claims_table(summaries(HERE)),
+            "low sample": low_sample(pd.read_csv(TABLE)),
+        },
+        "README.md": {"reproduced": agreement_table(ROOT)},
+    }
 
 
 def low_sample(table: pd.DataFrame) -> list[str]:
@@ -130,19 +137,12 @@ def _interval(found: pd.Series, name: str) -> str:
 
 
 def report() -> None:
-    """Rewrite sensitivity.md and the README's blocks."""
+    """Rewrite sensitivity.md and the blocks of other pages."""
     page = ["# What the choices that the paper leaves open change", "", INTRODUCTION, ""]
     page += all_variants(pd.read_csv(TABLE))
     (HERE / "sensitivity.md").write_text("\n".join(page) + "\n")
-    readme = HERE.parents[1] / "README.md"
-    text = readme.read_text()
-    for name, lines in front_tables().items():
-        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-        for mark in (begin, end):
-            assert mark in text, f"README.md has no {mark}"
-        before, _, rest = text.partition(begin)
-        text = before + begin + "\n\n" + "\n".join(lines) + "\n\n" + end + rest.partition(end)[2]
-    readme.write_text(text)
+    for path, blocks in page_tables().items():
+        (ROOT / path).write_text(with_blocks((ROOT / path).read_text(), blocks))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from weakstrong.storage import DONE, write_atomically
 
 FILES = ("config.toml", "tasks.csv", "summary.json", "figure.png")
 _FIRST_LINE = "# Reproduced with weakstrong"
+_COMMITTED = ("results/synthetic", "results/molecules/records")  # of the repository
 
 
 def check_page(out: Path) -> None:
@@ -100,21 +102,56 @@ def claims_table(found: dict[str, dict[str, Any]]) -> list[str]:
     return lines
 
 
+def agreement_table(repository: Path) -> list[str]:
+    """Markdown lines, short enough for a front page: the paper's claims, whether ours agrees, and where.
+
+    Targets of one claim and one verdict share a line.
+    """
+    together: dict[tuple[str, str, str], list[str]] = {}
+    for folder in _COMMITTED:
+        for name, summary in summaries(repository / folder).items():
+            agrees = summary["agrees"]
+            if "verdicts" in summary:
+                agrees += f"; {_whose(summary)}"
+            together.setdefault((summary["claim"], agrees, folder), []).append(name)
+    lines = ["| target | the paper's claim | agrees? | where |", "|---|---|---|---|"]
+    for (claim, agrees, folder), names in together.items():
+        lines.append(f"| {', '.join(names)} | {claim} | {agrees} | [{folder}]({folder}/README.md) |")
+    return lines
+
+
+def with_blocks(text: str, blocks: Mapping[str, list[str]]) -> str:
+    """A page with the lines between the marks of each name replaced."""
+    for name, lines in blocks.items():
+        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+        before, found, rest = text.partition(begin)
+        _, closed, after = rest.partition(end)
+        assert found, f"the page has no {begin}"
+        assert closed, f"the page has no {end}"
+        text = "\n".join([before + begin, "", *lines, "", end + after])
+    return text
+
+
 def _verdicts(name: str, summary: dict[str, Any]) -> list[tuple[str, str, str]]:
     """Target, ours and agreement: one, or one for each class of heads."""
     if "verdicts" not in summary:
         return [(name, ours(summary), summary["agrees"])]
-    whose = summary["note"].partition(" (")[0]
+    whose = _whose(summary)
     return [
         (f"{name}, {heads} heads", _with_changes(summary, found["ours"]), f"{found['agrees']}; {whose}")
         for heads, found in summary["verdicts"].items()
     ]
 
 
+def _whose(summary: dict[str, Any]) -> str:
+    """Whether a record on molecules has the paper's student, from its note."""
+    return str(summary["note"]).partition(" (")[0]
+
+
 def ours(summary: dict[str, Any]) -> str:
     """What came out, with the settings that are not the target's own."""
     said = _with_changes(summary, summary["ours"])
-    return f"{summary['note'].partition(' (')[0]}: {said}" if "by_heads" in summary else said
+    return f"{_whose(summary)}: {said}" if "by_heads" in summary else said
 
 
 def _with_changes(summary: dict[str, Any], said: str) -> str:

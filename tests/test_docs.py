@@ -1,0 +1,207 @@
+"""What README and the pages of docs show runs as it stands, and says what the records say."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+from functools import cache, reduce
+from operator import getitem
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+PAGES = {"README.md": README} | {
+    f"docs/{p.name}": p.read_text() for p in sorted((ROOT / "docs").glob("*.md"))
+}
+MARKED = r"(-?[\d.,]*\d)<!-- ([^>]+?) -->"
+
+
+def _blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", PAGES[page], flags=re.DOTALL)
+
+
+def _commands(page: str) -> list[str]:
+    """Commands of a page: of its shell blocks, and those named with flags in its text."""
+    shell = "\n".join(_blocks(page, "sh")).replace("\\\n", " ").splitlines()
+    inline = re.findall(r"`([^`]*--[^`]*)`", re.sub(r"```.*?```", "", PAGES[page], flags=re.DOTALL))
+    parts = [" ".join(part.split()) for line in (*shell, *inline) for part in line.split("&&")]
+    return [part for part in parts if part.startswith(("weakstrong ", "python "))]
+
+
+SHOWN = [(page, line) for page in PAGES for line in _commands(page)]
+
+
+def test_the_front_page_is_short() -> None:
+    assert len(README.splitlines()) <= 150
+
+
+def test_the_quickstart_is_ten_lines() -> None:
+    [quickstart] = _blocks("README.md", "python")
+    assert len([line for line in quickstart.splitlines() if line.strip()]) <= 10
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if _blocks(page, "python")])
+def test_code_shown_prints_what_is_shown_below_it(page: str) -> None:
+    shown = re.findall(r"```python\n(.*?)```(?:(?!```).)*```text\n(.*?)```", PAGES[page], flags=re.DOTALL)
+    assert len(shown) == len(_blocks(page, "python"))
+    for code, printed in shown:
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == printed
+
+
+def test_the_command_shown_prints_the_lines_that_are_shown(command) -> None:
+    """The lines of the front page are among those printed, in their order: some are left out there."""
+    example = "weakstrong study --example diabetes"
+    assert ("README.md", example) in SHOWN
+    [shown] = [block for block in _blocks("README.md", "text") if "held-out rows" in block]
+    ran = command(*example.split()[1:])
+    assert ran.code == 0, ran.err
+    printed = iter([line.rstrip() for line in ran.out.splitlines()])
+    for line in shown.splitlines():
+        assert line in printed, line  # goes on where the last was found
+
+
+def test_the_two_commands_are_there() -> None:
+    shell = "\n".join(_blocks("README.md", "sh"))
+    assert 'pip install -c constraints.txt -e ".[nn]" && weakstrong reproduce' in shell
+    assert 'pip install -c constraints.txt -e ".[test]" && pytest' in shell
+
+
+@pytest.mark.parametrize(("page", "line"), SHOWN)
+def test_commands_shown_are_commands_there_are(command, page: str, line: str) -> None:
+    program, name, *_ = line.split()
+    if program == "weakstrong":
+        ran = command(name, "--help")
+        assert ran.code == 0, ran.err
+        known = ran.out
+    else:
+        known = (ROOT / name).read_text()
+    assert set(re.findall(r"--[a-z][a-z-]*", line)) <= set(re.findall(r"--[a-z][a-z-]*", known))
+
+
+def _anchors(text: str) -> set[str]:
+    """What headings of a page are linked by."""
+    headings = re.findall(r"(?m)^#+ (.+)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_and_images_lead_somewhere(page: str) -> None:
+    links = re.findall(r"\]\(([^)\s]+)\)", PAGES[page])
+    assert links
+    for link in links:
+        if link.startswith(("https://", "http://")):
+            continue
+        path, _, anchor = link.partition("#")
+        there = ROOT / page if not path else (ROOT / page).parent / path
+        assert there.exists(), link
+        assert not anchor or anchor in _anchors(there.read_text()), link
+
+
+def test_the_front_page_leads_to_every_page() -> None:
+    for page in (*PAGES, "models/README.md", "CHANGELOG.md", "CITATION.cff"):
+        assert page == "README.md" or f"]({page})" in README
+
+
+def _rounded(quoted: str, value: float) -> bool:
+    """Whether a number as shown is the value rounded to the digits shown."""
+    digits = len(quoted.partition(".")[2])
+    return abs(float(quoted.replace(",", "")) - value) <= 0.51 * 10**-digits
+
+
+@cache
+def script(path: str) -> ModuleType:
+    """A script outside the package, as a module."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look there
+    spec.loader.exec_module(module)
+    return module
+
+
+def _block(page: str, name: str) -> list[str]:
+    """Lines of a page between the marks of a name, but empty ones."""
+    [text] = re.findall(rf"<!-- {name}: begin -->\n(.*?)<!-- {name}: end -->", PAGES[page], flags=re.DOTALL)
+    return [line for line in text.splitlines() if line]
+
+
+def _record(*path: str) -> Any:
+    return json.loads(ROOT.joinpath(*path).read_text())
+
+
+BENCHMARK = _record("benchmarks", "results", "heads.json")
+
+
+def test_tables_are_those_of_the_records() -> None:
+    found = [script(f"results/{name}/run.py").page_tables() for name in ("study", "synthetic", "molecules")]
+    found.append(script("models/make.py").page_tables(_record("models", "probes.json")))
+    benchmarks = {"benchmark": script("benchmarks/heads.py").table(BENCHMARK)}
+    for name in ("synthetic", "molecules", "supervision"):
+        record = _record("benchmarks", "results", f"{name}.json")
+        benchmarks[f"benchmark {name}"] = script(f"benchmarks/{name}.py").table(record)
+    found.append({"docs/benchmarks.md": benchmarks})
+    shown = {
+        (page, name): lines for tables in found for page, at in tables.items() for name, lines in at.items()
+    }
+    marks = [(page, name) for page in PAGES for name in re.findall(r"<!-- ([\w ]+): begin -->", PAGES[page])]
+    assert sorted(marks) == sorted(shown)
+    for (page, name), lines in shown.items():
+        assert len(lines) > 5
+        assert _block(page, name) == [line for line in lines if line], (page, name)
+
+
+@cache
+def _variants() -> pd.DataFrame:
+    return pd.read_csv(ROOT / "results" / "synthetic" / "sensitivity.csv").set_index(["variant", "target"])
+
+
+def _value(mark: str) -> float | None:
+    """What the records have for a mark; None if it is of the records on molecules."""
+    if found := re.fullmatch(r"\w+(?:/\w+)+", mark):
+        return float(reduce(getitem, mark.split("/"), BENCHMARK))
+    if found := re.fullmatch(r"variant: (.+?) / ([\w-]+) / (\w+)", mark):
+        variant, target, statistic = found.groups()
+        return float(_variants().loc[(variant, target), statistic])
+    if found := re.fullmatch(r"synthetic ([\w-]+) (\w+(?:/\w+)+)( percent)?", mark):
+        target, place, percent = found.groups()
+        record = _record("results", "synthetic", target, "summary.json")
+        return float(reduce(getitem, place.split("/"), record)) * (100 if percent else 1)
+    if found := re.fullmatch(r"([\w-]+) (\w+) (\w+)", mark):
+        study, supervisor, estimate = found.groups()
+        record = _record("results", "study", study, "summary.json")
+        return float(record["supervisors"][supervisor]["estimates"][estimate]["value"])
+    assert re.fullmatch(r"(fig2\w|table\d) \w+ [\w/-]+( abs)?", mark), f"a mark of no record: {mark}"
+    return None
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_numbers_in_the_text_are_those_of_the_records(page: str) -> None:
+    for number, mark in re.findall(MARKED, PAGES[page]):
+        value = _value(mark)
+        assert value is None or _rounded(number, value), mark
+    assert script("results/molecules/run.py").filled(PAGES[page]) == PAGES[page]
+
+
+def test_no_marked_number_is_missed() -> None:
+    """As many of each kind as the pages had when they were written, or more; and no mark without a number."""
+    marks = [mark for page in PAGES.values() for _, mark in re.findall(MARKED, page)]
+    every = [m for page in PAGES.values() for m in re.findall(r"<!-- (.*?) -->", page, flags=re.DOTALL)]
+    assert len(every) - len(marks) == 2 * sum(mark.endswith(": begin") for mark in every)
+    assert sum(mark.startswith("synthetic ") for mark in marks) >= 6
+    assert sum(mark.startswith("variant: ") for mark in marks) >= 8
+    assert sum(mark.endswith(" gain_over_direct") for mark in marks) >= 4
+    assert sum(mark.startswith(("fig2", "table")) for mark in marks) >= 5
+    assert sum("/" in mark and " " not in mark for mark in marks) >= 2
