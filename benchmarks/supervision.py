@@ -35,6 +35,7 @@ from weakstrong.molecules.chembench import SETS
 from weakstrong.paper.config import MoleculesConfig
 from weakstrong.paper.molecule_divisions import MoleculeInputs, division, run_division
 from weakstrong.paper.molecule_inputs import MODELS, Places, prepare
+from weakstrong.predictions import Predictions
 
 TARGETS = ("fig2d", "fig2e", "fig2f", "table1", "table2", "table3")
 STRENGTHS = np.logspace(-4, 7, 35)
@@ -65,7 +66,7 @@ def plain(config: MoleculesConfig, inputs: MoleculeInputs, ridge: dict[str, Any]
     start = time.perf_counter()
     for split in range(len(inputs.splits)):
         rows = division(config, inputs, SEED, split)
-        taught, own, judged = rows.supervised, rows.unlabelled, rows.judged
+        taught, own, judged = rows.supervised, rows.student, rows.judged
         strong, control = inputs.features["strong"], inputs.untrained["strong"][split % config.untrained]
         for fit in (linear, lambda *given: regularized(*given, ridge)):
             labels = [
@@ -99,7 +100,8 @@ def ours(config: MoleculesConfig, inputs: MoleculeInputs) -> tuple[float, float]
     start = time.perf_counter()
     frame = run_division(config, inputs, SEED)
     seconds = time.perf_counter() - start
-    own = frame[frame["heads"] == "l2"].groupby(["split", "supervisor"])["strong_error"].mean()
+    losses = Predictions(frame[frame["heads"] == "l2"]).losses()
+    own = losses.groupby(["split", "supervisor"])["strong_error"].mean()
     return seconds, float(own.mean())
 
 

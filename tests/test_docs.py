@@ -182,7 +182,8 @@ def _value(mark: str) -> float | None:
     if found := re.fullmatch(r"([\w-]+) (\w+) (\w+)", mark):
         study, supervisor, estimate = found.groups()
         record = _record("results", "study", study, "summary.json")
-        return float(record["supervisors"][supervisor]["estimates"][estimate]["value"])
+        [result] = [r for r in record["results"] if r["about"]["supervisor"] == supervisor]
+        return float(result["estimates"][estimate]["value"])
     assert re.fullmatch(r"(fig2\w|table\d) \w+ [\w/-]+( abs)?", mark), f"a mark of no record: {mark}"
     return None
 

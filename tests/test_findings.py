@@ -27,9 +27,14 @@ def found() -> StudyResult:
     return study(weak, strong, y, splits={"only": split}, repeats=6)
 
 
+def _result(found: StudyResult, supervisor: str) -> dict:
+    [result] = [r for r in found.summary["results"] if r["about"]["supervisor"] == supervisor]
+    return result
+
+
 def test_pooled_estimates_count_a_row_once_however_many_divisions_judge_it(found: StudyResult) -> None:
-    for name, part in found.predictions.groupby("supervisor"):
-        estimates = found.summary["supervisors"][name]["estimates"]
+    for name, part in found.predictions.table.groupby("supervisor"):
+        estimates = _result(found, name)["estimates"]
         kept = {"groups": part["row"], "y_ceiling": part["y_ceiling"]}
         direct = measure(part["y_true"], part["y_weak"], part["y_strong"], **kept)
         assert direct.n_clusters == 30
@@ -49,15 +54,14 @@ def test_pooled_estimates_count_a_row_once_however_many_divisions_judge_it(found
 
 
 def test_spread_is_that_of_the_divisions(found: StudyResult) -> None:
-    for name, part in found.splits.groupby("supervisor"):
-        for key, spread in found.summary["supervisors"][name]["spread_over_divisions"].items():
+    for name, part in found.divisions.groupby("supervisor"):
+        facts = _result(found, name)["facts"]
+        for key, spread in facts["spread_over_divisions"].items():
             column = part[key]
             expected = {"std": column.std(), "min": column.min(), "max": column.max()}
             assert spread == pytest.approx(expected)
         correlation = np.corrcoef(part["misfit"], part["gain"])[0, 1]
-        assert found.summary["supervisors"][name]["correlation_of_gain_and_misfit"] == pytest.approx(
-            correlation
-        )
+        assert facts["correlation_of_gain_and_misfit"] == pytest.approx(correlation)
 
 
 def _estimate(value: float, error: float) -> Estimate:
@@ -102,15 +106,15 @@ def test_the_table_has_every_number_in_its_column(found: StudyResult) -> None:
     assert headings == ["supervisor", *keys]
     for line in lines[4:6]:
         name, *cells = line.split()
-        estimates = found.summary["supervisors"][name]["estimates"]
+        estimates = _result(found, name)["estimates"]
         for key, cell in zip(keys.values(), cells, strict=True):
             assert float(cell) == pytest.approx(estimates[key]["value"], rel=1e-3)
 
 
 def test_the_figure_has_misfit_across_gain_up_and_the_diagonal(found: StudyResult) -> None:
-    axes = gain_against_misfit(found.splits, "y").axes[0]
+    axes = gain_against_misfit(found.divisions, "y").axes[0]
     for (name, part), points in zip(
-        found.splits.groupby("supervisor", sort=False), axes.collections, strict=True
+        found.divisions.groupby("supervisor", sort=False), axes.collections, strict=True
     ):
         assert points.get_label() == name
         np.testing.assert_array_equal(points.get_offsets(), part[["misfit", "gain"]].to_numpy())

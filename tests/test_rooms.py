@@ -8,7 +8,7 @@ from weakstrong import identity
 
 CORE = {
     "bootstrap", "cross_validation", "divergence", "errors", "estimator", "gain", "heads", "identity", "lazy",
-    "least_squares", "moments", "parallel", "progress", "projection", "storage",
+    "least_squares", "moments", "parallel", "predictions", "progress", "projection", "storage",
 }  # fmt: skip
 # Each room with the rooms that it may import.
 ROOMS = {

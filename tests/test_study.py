@@ -21,12 +21,24 @@ from sklearn.linear_model import LinearRegression
 from tests.conftest import World
 from weakstrong import HeadProjection, InputError, study
 from weakstrong.report.terminal import study_table
-from weakstrong.studies.inputs import Split, StudyInputs, divisions
+from weakstrong.studies.divisions import divisions
+from weakstrong.studies.inputs import Split, StudyInputs
 from weakstrong.studies.run import run
 from weakstrong.studies.settings import StudyOptions
 
 RECORDS = Path(__file__).parents[1] / "results" / "study"
-COLUMNS = {"split", "repeat", "supervisor", "weak_error", "strong_error", "misfit", "gain", "cross_term"}
+COLUMNS = {
+    "split",
+    "division",
+    "heads",
+    "student",
+    "supervisor",
+    "weak_error",
+    "strong_error",
+    "misfit",
+    "gain",
+    "cross_term",
+}
 COLUMNS |= {"ceiling_error", "direct_error", "mean_error"}
 
 
@@ -38,13 +50,18 @@ def arrays() -> dict:
     return {"weak": {"a": np.abs(strong[:, :2]), "b": strong[:, :1]}, "strong": strong, "y": noisy}
 
 
+def _result(summary: dict, supervisor: str) -> dict:
+    [found] = [r for r in summary["results"] if r["about"]["supervisor"] == supervisor]
+    return found
+
+
 def test_linear_study_equals_the_pipeline_written_out_with_scikit_learn(arrays: dict) -> None:
     found = study(**arrays, heads="linear", repeats=3, seed=4)
-    options = StudyOptions(heads="linear", repeats=3, seed=4)
-    inputs = StudyInputs(arrays["weak"], arrays["strong"], arrays["y"])
+    options = StudyOptions(heads=("linear",), repeats=3, seed=4)
+    inputs = StudyInputs(arrays["weak"], {"strong": arrays["strong"]}, arrays["y"])
     strong, y = arrays["strong"], arrays["y"]
     for unit in divisions(inputs, options):
-        sup, own, test = unit.supervised, unit.student, unit.test
+        sup, own, test = unit.supervised, unit.student, unit.judged
         assert len(np.unique(np.concatenate([sup, own, test]))) == len(y)
         for name, weak in arrays["weak"].items():
             supervisor = LinearRegression().fit(weak[sup], y[sup])
@@ -52,8 +69,8 @@ def test_linear_study_equals_the_pipeline_written_out_with_scikit_learn(arrays: 
             w, s, t = supervisor.predict(weak[test]), student.predict(strong[test]), y[test]
             ceiling = LinearRegression().fit(strong[own], y[own]).predict(strong[test])
             direct = LinearRegression().fit(strong[sup], y[sup]).predict(strong[test])
-            rows = found.splits
-            row = rows[(rows["repeat"] == unit.repeat) & (rows["supervisor"] == name)].iloc[0]
+            rows = found.divisions
+            row = rows[(rows["division"] == unit.number) & (rows["supervisor"] == name)].iloc[0]
             expected = {
                 "weak_error": np.mean((w - t) ** 2),
                 "strong_error": np.mean((s - t) ** 2),
@@ -72,10 +89,12 @@ def test_linear_study_equals_the_pipeline_written_out_with_scikit_learn(arrays: 
 def test_ball_study_equals_the_pipeline_written_out_with_regressors(arrays: dict, grouped: bool) -> None:
     """Seed, folds and groups reach every fit; radii and gaps of the record are those of the student."""
     groups = np.arange(90) // 3 if grouped else None
-    found = study(**arrays, groups=groups, heads="l2", cv=4, seed=6, repeats=1)
-    options = StudyOptions(heads="l2", cv=4, seed=6, repeats=1)
-    [unit] = divisions(StudyInputs(arrays["weak"], arrays["strong"], arrays["y"], groups=groups), options)
-    strong, y, sup, own, test = arrays["strong"], arrays["y"], unit.supervised, unit.student, unit.test
+    found = study(**arrays, groups=groups, heads="l2", n_folds=4, seed=6, repeats=1)
+    options = StudyOptions(heads=("l2",), n_folds=4, seed=6, repeats=1)
+    [unit] = divisions(
+        StudyInputs(arrays["weak"], {"strong": arrays["strong"]}, arrays["y"], groups=groups), options
+    )
+    strong, y, sup, own, test = arrays["strong"], arrays["y"], unit.supervised, unit.student, unit.judged
 
     def fitted(features: np.ndarray, rows: np.ndarray, labels: np.ndarray) -> HeadProjection:
         model = HeadProjection("l2", n_folds=4, random_state=6)
@@ -93,11 +112,11 @@ def test_ball_study_equals_the_pipeline_written_out_with_regressors(arrays: dict
             "y_direct": fitted(strong, sup, y[sup]).predict(strong[test]),
             "y_mean": np.full(len(test), y[sup].mean()),
         }
-        part = found.predictions[found.predictions["supervisor"] == name]
+        part = found.predictions.table.query("supervisor == @name")
         np.testing.assert_array_equal(part["row"], test)
         for column, values in expected.items():
             np.testing.assert_allclose(part[column], values, rtol=1e-8, atol=1e-10)
-        row = found.splits[found.splits["supervisor"] == name].iloc[0]
+        row = found.divisions[found.divisions["supervisor"] == name].iloc[0]
         assert row["weak_radius"] == pytest.approx(supervisor.heads_.radius[0])
         assert row["strong_radius"] == pytest.approx(student.heads_.radius[0])
         assert row["fitting_misfit"] == pytest.approx(student.fit_error_[0])
@@ -107,9 +126,9 @@ def test_ball_study_equals_the_pipeline_written_out_with_regressors(arrays: dict
 
 
 def test_more_repeats_do_not_change_the_first(arrays: dict) -> None:
-    few, more = (study(**arrays, repeats=r).splits for r in (2, 4))
-    pd.testing.assert_frame_equal(few, more[more["repeat"] < 2].reset_index(drop=True))
-    assert not study(**arrays, repeats=2, seed=1).splits["gain"].equals(few["gain"])
+    few, more = (study(**arrays, repeats=r).divisions for r in (2, 4))
+    pd.testing.assert_frame_equal(few, more[more["division"] < 2].reset_index(drop=True))
+    assert not study(**arrays, repeats=2, seed=1).divisions["gain"].equals(few["gain"])
 
 
 def test_groups_stay_on_one_side_and_widen_intervals_when_rows_are_copies(arrays: dict) -> None:
@@ -120,21 +139,21 @@ def test_groups_stay_on_one_side_and_widen_intervals_when_rows_are_copies(arrays
     }
     groups = np.repeat(np.arange(90), 4)
     grouped = study(**copies, groups=groups, repeats=2)
-    inputs = StudyInputs(copies["weak"], copies["strong"], copies["y"], groups=groups)
+    inputs = StudyInputs(copies["weak"], {"strong": copies["strong"]}, copies["y"], groups=groups)
     for unit in divisions(inputs, StudyOptions(repeats=2)):
-        sides = [set(groups[rows]) for rows in (unit.supervised, unit.student, unit.test)]
+        sides = [set(groups[rows]) for rows in (unit.supervised, unit.student, unit.judged)]
         assert sum(map(len, sides)) == len(set.union(*sides)) == 90
-    estimate = grouped.summary["supervisors"]["a"]["estimates"]["weak_error"]
-    errors = grouped.predictions.query("supervisor == 'a'").eval("(y_weak - y_true) ** 2")
+    estimate = _result(grouped.summary, "a")["estimates"]["weak_error"]
+    errors = grouped.predictions.table.query("supervisor == 'a'").eval("(y_weak - y_true) ** 2")
     naive = errors.std() / np.sqrt(len(errors))
     assert estimate["standard_error"] > 1.5 * naive
 
 
 def test_a_student_whose_features_span_the_supervisors_gains_nothing_and_is_told_so(arrays: dict) -> None:
     found = study({"part": arrays["strong"][:, :2]}, arrays["strong"], arrays["y"], heads="linear", repeats=2)
-    said = found.summary["supervisors"]["part"]
+    said = _result(found.summary, "part")
     assert said["estimates"]["misfit"]["value"] < 1e-20
-    assert "nothing gained or lost" in said["conclusions"][0]
+    assert "nothing gained or lost" in said["findings"][0]
 
 
 def _run(command, world: World, *more: object, repeats: int = 3):
@@ -148,15 +167,15 @@ def test_the_record(world: World, command) -> None:
     out = world.folder / "record"
     ran = _run(command, world, "--id", "id", "--groups", "site", "--out", out)
     assert ran.code == 0, ran.err
-    names = ["DONE", "config.toml", "figure.png", "predictions.csv", "splits.csv", "summary.json"]
+    names = ["DONE", "config.toml", "divisions.csv", "figure.png", "predictions.csv", "summary.json"]
     assert sorted(p.name for p in out.iterdir()) == names
-    rows, predictions = pd.read_csv(out / "splits.csv"), pd.read_csv(out / "predictions.csv")
+    rows, predictions = pd.read_csv(out / "divisions.csv"), pd.read_csv(out / "predictions.csv")
     assert set(rows.columns) >= COLUMNS
     assert list(rows["gain"]) == pytest.approx(list(rows["misfit"] + rows["cross_term"]), abs=1e-12)
     assert (out / "figure.png").read_bytes().startswith(b"\x89PNG")
     summary = json.loads((out / "summary.json").read_text())
     weak = predictions.eval("(y_weak - y_true) ** 2").mean()
-    assert summary["supervisors"]["weak"]["estimates"]["weak_error"]["value"] == pytest.approx(weak)
+    assert _result(summary, "weak")["estimates"]["weak_error"]["value"] == pytest.approx(weak)
     ids = world.labels.set_index("id")["y"]
     np.testing.assert_allclose(ids[predictions["id"]], predictions["y_true"])
     assert "student" in ran.out
@@ -164,7 +183,7 @@ def test_the_record(world: World, command) -> None:
     assert "holds a finished run" in _run(command, world, "--out", out).err
     again = command("study", "--config", out / "config.toml", "--out", world.folder / "again")
     assert again.code == 0, again.err
-    assert (world.folder / "again" / "splits.csv").read_bytes() == (out / "splits.csv").read_bytes()
+    assert (world.folder / "again" / "divisions.csv").read_bytes() == (out / "divisions.csv").read_bytes()
 
 
 def test_splits_from_a_table(world: World, command) -> None:
@@ -192,7 +211,7 @@ def test_splits_of_0_and_1_have_no_roles(world: World, command) -> None:
     assert "split 's' has 0 and 1, not roles" in ran.err
     again = command("study", "--config", out / "config.toml", "--out", world.folder / "again")
     assert again.code == 0, again.err
-    assert (world.folder / "again" / "splits.csv").read_bytes() == (out / "splits.csv").read_bytes()
+    assert (world.folder / "again" / "divisions.csv").read_bytes() == (out / "divisions.csv").read_bytes()
 
 
 def test_several_tables_of_splits_with_names_a_file_could_not_have(world: World, command) -> None:
@@ -204,10 +223,10 @@ def test_several_tables_of_splits_with_names_a_file_could_not_have(world: World,
         roles.to_csv(flags[-1], index=False)
     out = folder / "record"
     assert _run(command, world, *flags, "--out", out).code == 0
-    assert list(pd.read_csv(out / "splits.csv")["split"].unique()) == ["fold/1", "fold: 2?"]
+    assert list(pd.read_csv(out / "divisions.csv")["split"].unique()) == ["fold/1", "fold: 2?"]
     again = command("study", "--config", out / "config.toml", "--out", folder / "again")
     assert again.code == 0, again.err
-    assert (folder / "again" / "splits.csv").read_bytes() == (out / "splits.csv").read_bytes()
+    assert (folder / "again" / "divisions.csv").read_bytes() == (out / "divisions.csv").read_bytes()
     twice = _run(command, world, *flags, "--splits", flags[1])
     assert twice.code == 2
     assert "split 'fold/1' is there twice" in twice.err
@@ -223,9 +242,9 @@ def test_the_splits_of_chembench_on_real_features(command, data_folder: Path, tm
         "--repeats", 1, "--out", tmp_path / "out",
     )  # fmt: skip
     assert ran.code == 0, ran.err
-    found = pd.read_csv(tmp_path / "out" / "splits.csv").iloc[0]
-    record = pd.read_csv(RECORDS / "FreeSolv-l2" / "splits.csv").iloc[0]
-    assert (found["split"], found["repeat"], found["test_rows"]) == (122, 0, 65)
+    found = pd.read_csv(tmp_path / "out" / "divisions.csv").iloc[0]
+    record = pd.read_csv(RECORDS / "FreeSolv-l2" / "divisions.csv").iloc[0]
+    assert (found["split"], found["division"], found["test_rows"]) == (122, 0, 65)
     for name in ("weak_error", "strong_error", "misfit", "gain", "ceiling_error", "direct_error"):
         assert found[name] == pytest.approx(record[name], rel=1e-6), name
 
@@ -250,7 +269,7 @@ def test_a_record_can_be_run_again_from_where_it_lies(
     again = command("study", "--config", "one/config.toml", "--out", "two")
     assert again.code == 0, again.err
     one, two = (world.folder / "records" / name for name in ("one", "two"))
-    for name in ("splits.csv", "config.toml"):
+    for name in ("divisions.csv", "config.toml"):
         assert (two / name).read_bytes() == (one / name).read_bytes()
     command("study", "--example", "diabetes", "--repeats", 1, "--out", "example")
     again = command("study", "--config", "example/config.toml", "--out", "again")
@@ -275,8 +294,10 @@ def test_all_features_are_joined_by_id_or_none(world: World, command) -> None:
     found = ran("weak.npz", "--id", "id", "--out", folder / "out")
     assert found.code == 0, found.err
     assert "strong.npz: 20 rows have no label" in found.out
-    expected = study({"weak": world.weak[:100]}, world.strong[:100], world.labels["y"][:100], repeats=2)
-    pd.testing.assert_frame_equal(pd.read_csv(folder / "out" / "splits.csv"), expected.splits)
+    expected = study(
+        {"weak": world.weak[:100]}, {"strong": world.strong[:100]}, world.labels["y"][:100], repeats=2
+    )
+    pd.testing.assert_frame_equal(pd.read_csv(folder / "out" / "divisions.csv"), expected.divisions)
 
 
 def test_several_values_may_follow_one_flag(world: World, command) -> None:
@@ -297,7 +318,7 @@ def test_the_table_shows_every_number_and_name_whole(arrays: dict, width: int, u
     console.print(study_table(summary))
     shown = console.file.getvalue()
     assert "…" not in shown
-    for found in summary["supervisors"].values():
+    for found in summary["results"]:
         for key in ("weak_error", "strong_error", "misfit", "ceiling_error", "direct_error", "mean_error"):
             assert f"{found['estimates'][key]['value']:.4g}" in shown
         for key in ("gain", "cross_term"):
@@ -314,7 +335,7 @@ def test_a_config_file_with_flags_over_it(world: World, command) -> None:
     ran = command("study", "--config", path, "--heads", "linear", "--out", world.folder / "record")
     assert ran.code == 0, ran.err
     options = json.loads((world.folder / "record" / "summary.json").read_text())["options"]
-    assert (options["repeats"], options["heads"]) == (2, "linear")
+    assert (options["repeats"], options["heads"]) == (2, ["linear"])
     for text, said in (
         ("repeat = 2", "repeat is no setting (did you mean repeats?); settings: heads"),
         ("repeats = 0", "repeats (got 0): Input should be greater than or equal to 1"),
@@ -355,7 +376,7 @@ def test_a_run_goes_on_only_from_the_very_same_inputs(
     strong = rng.normal(size=(60, 3))
     held = np.arange(60) >= 40
     first = StudyInputs(
-        {"w": strong[:, :1] ** 2}, strong, strong.sum(1) + rng.normal(size=60), "y",
+        {"w": strong[:, :1] ** 2}, {"s": strong}, strong.sum(1) + rng.normal(size=60), "y",
         np.array([f"r{i}" for i in range(60)]), np.arange(60) // 2,
         (Split("s", np.flatnonzero(~held), np.flatnonzero(held)),),
     )  # fmt: skip
@@ -363,15 +384,15 @@ def test_a_run_goes_on_only_from_the_very_same_inputs(
     if changed == "y":
         second = replace(first, y=first.y + strong[:, 0])
     elif changed == "strong":
-        second = replace(first, strong=np.abs(strong))
+        second = replace(first, students={"s": np.abs(strong)})
     elif changed == "weak":
-        second = replace(first, weak={"w": np.abs(strong[:, :1])})
+        second = replace(first, supervisors={"w": np.abs(strong[:, :1])})
     elif changed == "ids":
         second = replace(first, ids=np.char.add("new-", first.ids))
     elif changed == "groups":
         second = replace(first, groups=np.r_[np.arange(40) // 4, np.arange(40, 60)])
     elif changed == "name":
-        second = replace(first, weak={"other": first.weak["w"]})
+        second = replace(first, supervisors={"other": first.supervisors["w"]})
     elif changed == "split":
         second = replace(first, splits=(replace(first.splits[0], name="renamed"),))
     elif changed == "seed":
@@ -394,19 +415,19 @@ def test_a_run_goes_on_only_from_the_very_same_inputs(
     resumed = run(second, options, out=out, track=counted)
     fresh = run(second, options, out=tmp_path / "fresh")
     assert fitted == [changed == "nothing"]
-    pd.testing.assert_frame_equal(resumed.predictions, fresh.predictions)
-    pd.testing.assert_frame_equal(resumed.splits, fresh.splits)
+    pd.testing.assert_frame_equal(resumed.predictions.table, fresh.predictions.table)
+    pd.testing.assert_frame_equal(resumed.divisions, fresh.divisions)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["fresh", "out"]
 
 
 SLOW_STUDY = """
 import sys, time
 import weakstrong.studies.run as runner
-fit = runner.fit_unit
+fit = runner.fit_division
 def slow(*arguments):
     time.sleep(0.15)
     return fit(*arguments)
-runner.fit_unit = slow
+runner.fit_division = slow
 sys.argv = ["weakstrong", *sys.argv[1:]]
 from weakstrong.cli import main
 main()
@@ -445,7 +466,7 @@ def test_a_killed_study_resumes_to_the_same_record(world: World, command, tmp_pa
     finally:
         runner._write = original
     assert {f: seen[f] for f in kept} == kept  # finished divisions were not fitted again
-    for name in ("predictions.csv", "splits.csv", "summary.json"):
+    for name in ("predictions.csv", "divisions.csv", "summary.json"):
         assert (cut / name).read_bytes() == (whole / name).read_bytes()
     assert sorted(p.name for p in cut.iterdir()) == sorted(p.name for p in whole.iterdir())
     assert not list(tmp_path.glob(".*"))
@@ -463,9 +484,9 @@ BAD_STUDY = {
         "column 'y', row 4 (counted from 0): a missing value",
     ),
     "unknown column": (lambda w: None, ["--groups", "clinic"], "no column 'clinic'"),
-    "too many folds": (lambda w: None, ["--cv", "60"], "fewer than the 60 folds"),
+    "too many folds": (lambda w: None, ["--n-folds", "60"], "fewer than the 60 folds"),
     "bad option": (lambda w: None, ["--test-size", "1.5"], "test_size"),
-    "not a number": (lambda w: None, ["--cv", "many"], "many"),
+    "not a number": (lambda w: None, ["--n-folds", "many"], "many"),
     "half a repeat": (lambda w: None, ["--seed", "2.9"], "2.9"),
     "no splits": (lambda w: None, ["--evaluate-on", "valid"], "evaluate_on has no effect without splits"),
     "unknown flag": (lambda w: None, ["--frobnicate"], "--frobnicate"),
@@ -487,7 +508,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(world: World, command, fault: 
 
 
 def test_arrays_that_cannot_be_studied(arrays: dict) -> None:
-    with pytest.raises(InputError, match="strong features: 80 rows, but 90 labels"):
+    with pytest.raises(InputError, match="strong features 'strong': 80 rows, but 90 labels"):
         study(arrays["weak"], arrays["strong"][:80], arrays["y"])
     with pytest.raises(InputError, match="row 3, column 0"):
         study(arrays["weak"], arrays["strong"], np.where(np.arange(90) == 3, np.nan, arrays["y"]))
@@ -512,7 +533,7 @@ def test_arrays_that_cannot_be_studied(arrays: dict) -> None:
         study(**arrays, splits={"s": (np.arange(60), np.arange(-30, 0))})
     with pytest.raises(InputError, match="row numbers or masks"):
         study(**arrays, splits={"s": (np.arange(60.0), np.arange(60, 90))})
-    with pytest.raises(InputError, match="groups have shape"):
+    with pytest.raises(InputError, match="groups: shape"):
         study(**arrays, groups=np.arange(90)[:, None])
     with pytest.raises(InputError, match="y: real numbers"):
         study(arrays["weak"], arrays["strong"], ["high"] * 90)
@@ -532,4 +553,134 @@ def test_splits_are_row_numbers_or_masks(arrays: dict) -> None:
     held = np.arange(90) % 3 == 0
     by_mask = study(**arrays, splits={"s": (~held, held)}, repeats=2)
     by_number = study(**arrays, splits={"s": (np.flatnonzero(~held), np.flatnonzero(held))}, repeats=2)
-    pd.testing.assert_frame_equal(by_mask.splits, by_number.splits)
+    pd.testing.assert_frame_equal(by_mask.divisions, by_number.divisions)
+
+
+def _written_out(x: np.ndarray, rows: np.ndarray, labels: np.ndarray, heads: str) -> HeadProjection:
+    return HeadProjection(heads, n_folds=5 if heads == "l2" else None).fit(x[rows], labels)
+
+
+def test_students_and_head_classes_in_one_study_are_those_of_separate_ones(arrays: dict) -> None:
+    students = {"all": arrays["strong"], "two": arrays["strong"][:, :2]}
+    both = study(arrays["weak"], students, arrays["y"], heads=["linear", "l2"], repeats=2)
+    assert len(both.summary["results"]) == 2 * 2 * 2
+    for name, features in students.items():
+        for heads in ("linear", "l2"):
+            alone = study(arrays["weak"], {name: features}, arrays["y"], heads=heads, repeats=2)
+            part = both.predictions.table.query("student == @name and heads == @heads")
+            keys = ["division", "supervisor", "row"]
+            pd.testing.assert_frame_equal(
+                part.sort_values(keys).reset_index(drop=True),
+                alone.predictions.table.sort_values(keys).reset_index(drop=True),
+                rtol=1e-9,
+            )
+
+
+@pytest.mark.parametrize("heads", ["linear", "l2"])
+def test_a_division_given_whole_with_untrained_controls_and_the_ceiling_of_the_student(
+    arrays: dict, heads: str
+) -> None:
+    """Every prediction is that of heads fitted one by one; the class ceiling has the student's radius."""
+    strong, y, rng = arrays["strong"], arrays["y"], np.random.default_rng(0)
+    sup, own, test = np.split(rng.permutation(90), [30, 70])
+    untrained, text = rng.normal(size=(2, 90, 3)), np.array([f"text {i}" for i in range(90)])
+    found = study(
+        **arrays, heads=heads, splits={"given": (sup, own, test)}, untrained={"strong": untrained},
+        display={"text": text}, repeats=7,
+    )  # fmt: skip
+    table = found.predictions.table
+    assert list(table["division"].unique()) == [0]  # nothing is left to draw
+    assert list(table["text"]) == list(text[table["row"]])
+    own = np.sort(own)
+    for name, weak in arrays["weak"].items():
+        labels = _written_out(weak, sup, y[sup], heads).predict(weak[own])
+        student = _written_out(strong, own, labels, heads)
+        best = HeadProjection(student.heads_).fit(strong[own], y[own])
+        part = table[table["supervisor"] == name]
+        np.testing.assert_array_equal(part["row"], test)
+        np.testing.assert_allclose(part["y_strong"], student.predict(strong[test]), rtol=1e-8)
+        np.testing.assert_allclose(part["y_class"], best.predict(strong[test]), rtol=1e-8)
+        control = _written_out(untrained[0], own, labels, heads).predict(untrained[0][test])
+        np.testing.assert_allclose(part["y_untrained"], control, rtol=1e-8)
+    estimates = _result(found.summary, "a")["estimates"]
+    errors = found.predictions.losses().query("supervisor == 'a'")
+    for name in ("class", "untrained", "direct", "mean"):
+        assert estimates[f"{name}_error"]["value"] == pytest.approx(errors[f"{name}_error"].mean())
+        gain = (errors[f"{name}_error"] - errors["strong_error"]).mean()
+        assert estimates[f"gain_over_{name}"]["value"] == pytest.approx(gain)
+
+
+def test_untrained_draws_are_taken_in_turn(arrays: dict) -> None:
+    draws = np.random.default_rng(0).normal(size=(2, 90, 3))
+    one, other, both = (
+        study(**arrays, untrained={"strong": d}, repeats=3).predictions.table
+        for d in (draws[:1], draws[1:], draws)
+    )
+    for number, alone in enumerate((one, other, one)):
+        mine, theirs = (t.loc[t["division"] == number, "y_untrained"] for t in (both, alone))
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_labels_are_counted_in_rows_or_shares(arrays: dict) -> None:
+    def rows(**options: object) -> tuple[int, int]:
+        first = study(**arrays, repeats=1, **options).divisions.iloc[0]
+        return first["supervised_rows"], first["student_rows"]
+
+    assert rows() == (36, 36)
+    assert rows(true_labels=20) == (20, 52)
+    assert rows(true_labels=20, weak_labels=30) == (20, 30)
+    assert rows(true_labels=0.25, weak_labels=0.5) == (18, 36)
+    few = study(**arrays, repeats=1, true_labels=20, weak_labels=30, seed=3).predictions.table
+    more = study(**arrays, repeats=1, true_labels=20, seed=3).predictions.table
+    np.testing.assert_allclose(few["y_weak"], more["y_weak"])  # the same supervisor
+    grouped = study(**arrays, groups=np.arange(90) // 4, repeats=1, true_labels=31, n_folds=2).divisions
+    assert 28 <= grouped["supervised_rows"].iloc[0] <= 31  # whole groups that fit
+    for wrong in (0, -3, 1.5, True, "half"):
+        with pytest.raises(InputError, match="true_labels"):
+            study(**arrays, true_labels=wrong)
+    with pytest.raises(InputError, match="fewer than the 5 folds"):
+        study(**arrays, true_labels=70)
+
+
+def test_a_table_may_give_divisions_whole(world: World, command) -> None:
+    roles = pd.DataFrame({"id": world.labels["id"], "s": "student"})
+    roles.loc[:39, "s"], roles.loc[90:, "s"], roles.loc[40:49, "s"] = "supervised", "test", ""
+    roles.to_csv(world.folder / "splits.csv", index=False)
+    out = world.folder / "record"
+    ran = _run(command, world, "--id", "id", "--splits", world.folder / "splits.csv", "--out", out)
+    assert ran.code == 0, ran.err
+    rows = pd.read_csv(out / "divisions.csv")
+    assert rows[["supervised_rows", "student_rows", "test_rows"]].to_numpy().tolist() == [[40, 40, 30]]
+    roles.loc[roles["s"] == "student", "s"] = ""
+    roles.to_csv(world.folder / "splits.csv", index=False)
+    ran = _run(command, world, "--id", "id", "--splits", world.folder / "splits.csv")
+    assert "no row with role 'student'" in ran.err
+
+
+def test_former_names_of_settings_still_work_and_say_the_present_one(
+    world: World, command, arrays: dict
+) -> None:
+    ran = _run(command, world, "--cv", 4, "--supervised-fraction", 0.4, "--out", world.folder / "old")
+    assert ran.code == 0, ran.err
+    notes = [line for line in ran.err.splitlines() if "note" in line]
+    assert notes == [
+        "weakstrong: note: study: supervised_fraction is now called true_labels",
+        "weakstrong: note: study: cv is now called n_folds",
+    ]
+    new = _run(command, world, "--n-folds", 4, "--true-labels", 0.4, "--out", world.folder / "new")
+    assert "note" not in new.err
+    one, other = ((world.folder / name / "divisions.csv").read_bytes() for name in ("old", "new"))
+    assert one == other
+    both = _run(command, world, "--cv", 4, "--n-folds", 4)
+    assert both.code == 2
+    assert "cv is the former name of n_folds" in both.err
+    with pytest.warns(FutureWarning, match="cv is now called n_folds"):
+        study(**arrays, cv=4, repeats=1)
+
+
+def test_several_students_from_files(world: World, command) -> None:
+    np.save(world.folder / "other.npy", world.strong[:, :2])
+    ran = _run(command, world, "--strong", world.folder / "other.npy", repeats=1)
+    assert ran.code == 0, ran.err
+    assert "weak → strong (1 divisions" in ran.out
+    assert "weak → other (1 divisions" in ran.out

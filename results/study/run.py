@@ -45,7 +45,9 @@ def molecules(name: str, data: Path, *, swapped: bool = False) -> StudyInputs:
         Split(seed, np.flatnonzero(role == "train"), np.flatnonzero(role == "test"))
         for seed, role in chosen.splits.items()
     )
-    return StudyInputs({weak: features[weak]}, features[strong], chosen.y.to_numpy(), name, splits=splits)
+    return StudyInputs(
+        {weak: features[weak]}, {strong: features[strong]}, chosen.y.to_numpy(), name, splits=splits
+    )
 
 
 def protein(data: Path, *, swapped: bool = False) -> StudyInputs:
@@ -69,8 +71,10 @@ def protein(data: Path, *, swapped: bool = False) -> StudyInputs:
         Split(str(k), np.flatnonzero(~held), np.flatnonzero(held)) for k, held in enumerate(folds.T)
     )
     if swapped:
-        return StudyInputs({"fourier_500": fourier}, columns, table[:, -1], "protein", splits=splits)
-    return StudyInputs(weak, fourier, table[:, -1], "protein", splits=splits)
+        weak, strong = {"fourier_500": fourier}, {"columns_9": columns}
+    else:
+        strong = {"fourier_500": fourier}
+    return StudyInputs(weak, strong, table[:, -1], "protein", splits=splits)
 
 
 def studies(data: Path) -> None:
@@ -86,7 +90,7 @@ def studies(data: Path) -> None:
                 folder = HERE / f"{name}-{'swapped-' if swapped else ''}{heads}"
                 if (folder / "DONE").exists():
                     continue
-                options = StudyOptions(heads=heads, repeats=1 if name == "protein" else REPEATS)
+                options = StudyOptions(heads=(heads,), repeats=1 if name == "protein" else REPEATS)
                 settings = options.model_dump(exclude={"test_size"})
                 print(folder.name, flush=True)
                 run(inputs, options, out=folder, settings=settings, track=track)
@@ -102,13 +106,18 @@ def label_budget(data: Path) -> None:
         inputs = protein(data) if name == "protein" else molecules(name, data)
         for share in PROTEIN_SHARES if name == "protein" else MOLECULE_SHARES:
             options = StudyOptions(
-                heads="l2", repeats=1 if name == "protein" else REPEATS, supervised_fraction=share
+                heads=("l2",), repeats=1 if name == "protein" else REPEATS, true_labels=share
             )
             print(f"label budget: {name} {share}", flush=True)
             found = run(inputs, options, track=track)
-            labelled = found.splits["supervised_rows"].iloc[0]
-            for supervisor, said in found.summary["supervisors"].items():
-                row = {"set": name, "supervisor": supervisor, "share": share, "true_labels": int(labelled)}
+            labelled = found.divisions["supervised_rows"].iloc[0]
+            for said in found.summary["results"]:
+                row = {
+                    "set": name,
+                    "supervisor": said["about"]["supervisor"],
+                    "share": share,
+                    "true_labels": int(labelled),
+                }
                 row |= {k: e["value"] for k, e in said["estimates"].items() if k.endswith("error")}
                 for k in ("gain", "gain_over_direct"):
                     row |= {f"{k}_{part}": said["estimates"][k][part] for part in ("value", "low", "high")}
@@ -137,9 +146,9 @@ def table(studies: list[str], columns: dict[str, str] = COLUMNS) -> list[str]:
     lines = [f"| study | supervisor | {' | '.join(columns)} |", "|---|---|" + "---:|" * len(columns)]
     for study in studies:
         summary = json.loads((HERE / study / "summary.json").read_text())
-        for supervisor, said in summary["supervisors"].items():
+        for said in summary["results"]:
             cells = (_cell(said, title, key) for title, key in columns.items())
-            lines.append(f"| {study} | {supervisor} | {' | '.join(cells)} |")
+            lines.append(f"| {study} | {said['about']['supervisor']} | {' | '.join(cells)} |")
     return lines
 
 
@@ -198,7 +207,8 @@ def break_even(budget: pd.DataFrame) -> list[str]:
 def _cell(said: dict, title: str, key: str) -> str:
     """An estimate, with its interval if the title promises one, or the correlation."""
     if key not in said["estimates"]:
-        return "–" if said[key] is None else f"{said[key]:+.2f}"
+        fact = said["facts"][key]
+        return "–" if fact is None else f"{fact:+.2f}"
     estimate = said["estimates"][key]
     if "[" not in title:
         return f"{estimate['value']:.4g}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 
 from cyclopts import App, CycloptsError
 
@@ -11,7 +12,7 @@ from weakstrong.commands.molecules import convert, embed, leakage, pretrain
 from weakstrong.commands.reproduce import reproduce
 from weakstrong.commands.student import fit, predict
 from weakstrong.commands.study import study
-from weakstrong.errors import InputError
+from weakstrong.errors import InputError, RenamedWarning
 
 app = App(
     name="weakstrong",
@@ -27,7 +28,10 @@ for verb in (fit, predict, study, reproduce, pretrain, convert, embed, leakage):
 def main() -> None:
     """Run a command; faulty input gives one line on stderr and exit code 2."""
     try:
-        app(sys.argv[1:], exit_on_error=False, print_error=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", RenamedWarning)
+            warnings.showwarning = _in_one_line
+            app(sys.argv[1:], exit_on_error=False, print_error=False)
     except (InputError, CycloptsError, OSError) as error:  # OSError: a full disk, a file taken away
         print("weakstrong: " + " ".join(str(error).split()), file=sys.stderr)
         sys.exit(2)
@@ -37,3 +41,11 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(130)
+
+
+def _in_one_line(message: Warning | str, category: type[Warning], *where: object, **more: object) -> None:
+    """Show a warning of this package as a note of one line, and any other as Python does."""
+    if issubclass(category, RenamedWarning):
+        print(f"weakstrong: note: {message}", file=sys.stderr)
+    else:
+        sys.stderr.write(warnings.formatwarning(message, category, *where[:2]))  # type: ignore[arg-type]

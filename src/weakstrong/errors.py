@@ -1,4 +1,4 @@
-"""The exception for faulty input, whose message is one line that a user can act on."""
+"""The exception for faulty input, whose message is one line that a user can act on; and a warning."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ class InputError(ValueError):
 
     The command line prints the message as one line and exits with code 2.
     """
+
+
+class RenamedWarning(FutureWarning):
+    """Issued where a former name is used that still works; the message says the present one."""
 
 
 def quoted(text: object) -> str:

@@ -154,6 +154,16 @@ class Moments:
         parts: dict[str, Any] = {name: np.asarray(getattr(self, name)[index]) for name in _ARRAYS}
         return replace(self, **parts)
 
+    def select(self, targets: ArrayLike) -> Moments:
+        """Return the moments of some of the targets, named by place, each as often as it is named."""
+        places = np.asarray(targets, dtype=np.intp)
+        return replace(
+            self,
+            target_mean=self.target_mean[..., places],
+            projected=self.projected[..., places],
+            residual=self.residual[..., places],
+        )
+
     def mse(self, head: Head) -> Array:
         """Compute the mean squared error ``E_ω (b + Φ w − y)²`` of a head, shape (..., k).
 

@@ -16,6 +16,8 @@ Paths = Annotated[tuple[Path, ...], Parameter(negative="", show_default=False, c
 Count = Annotated[int, Parameter(converter=lambda _, tokens: int(tokens[0].value))]  # 2.5 is no count
 Switch = Annotated[bool, Parameter(negative="", show_default=False)]
 
+FORMER = Parameter(show=False)  # a flag under the name that it used to have
+
 
 def check_file(out: Path, overwrite: bool, *suffixes: str) -> None:
     """Refuse a file that cannot be written, before any work is done."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from weakstrong.commands.options import Columns, Count, Paths, Switch
+from cyclopts import Parameter
+
+from weakstrong.commands.options import FORMER, Columns, Count, Paths, Switch
+
+_SEVERAL = Parameter(negative="", show_default=False, consume_multiple=True)
 
 
 def study(
     *,
     weak: Paths = (),
-    strong: Path | None = None,
+    strong: Paths = (),
     labels: Path | None = None,
     target: str | None = None,
     id: str | None = None,
@@ -20,14 +24,17 @@ def study(
     evaluate_on: Columns = (),
     test_size: float | None = None,
     repeats: Count | None = None,
-    supervised_fraction: float | None = None,
-    heads: Literal["linear", "l2"] | None = None,
-    cv: Count | None = None,
+    true_labels: float | None = None,
+    weak_labels: float | None = None,
+    heads: Annotated[tuple[Literal["linear", "l2"], ...], _SEVERAL] = (),
+    n_folds: Count | None = None,
     seed: Count | None = None,
     out: Path | None = None,
     config: Path | None = None,
     example: str | None = None,
     overwrite: Switch = False,
+    supervised_fraction: Annotated[float | None, FORMER] = None,
+    cv: Annotated[Count | None, FORMER] = None,
 ) -> None:
     """Measure, on your own frozen features, whether a student is worth having.
 
@@ -45,7 +52,7 @@ def study(
     weak
         Features of the supervisors, one file each: .npy, .npz, .csv or .parquet.
     strong
-        Features of the student.
+        Features of the student, or of several students, one file each.
     labels
         Table of true labels: .csv or .parquet.
     target
@@ -57,29 +64,37 @@ def study(
         cluster in intervals.
     splits
         Tables with one column per split, of train, test, other roles or empty cells, or of 0 and 1 (1 is
-        held out); or index files that ChemBench published, under their own names (.ind.pkl).
+        held out), or of supervised, student and test, which give a division as it stands; or index files
+        that ChemBench published, under their own names (.ind.pkl).
     evaluate_on
         Roles to hold out and judge on, with --splits. [default: test]
     test_size
         Share of rows held out, without --splits. [default: 0.2]
     repeats
         Number of random divisions (with --splits, of the training rows of each split). [default: 10]
-    supervised_fraction
-        Share of training rows whose true labels the supervisor sees. [default: 0.5]
+    true_labels
+        Training rows whose true labels the supervisor sees: a share of them, or how many. [default: 0.5]
+    weak_labels
+        Training rows that the student is fitted to, of the others: a share of all training rows, or how many.
+        [default: all others]
     heads
-        Class of every head: linear, or an L2 ball with cross-validated radius. [default: l2]
-    cv
+        Class of every head: linear, or l2, a ball with cross-validated radius; or both. [default: l2]
+    n_folds
         Number of folds of that cross-validation. [default: 5]
     seed
         Seed of divisions and folds. [default: 0]
     out
-        Folder for summary.json, splits.csv, predictions.csv, figure.png and config.toml.
+        Folder for summary.json, divisions.csv, predictions.csv, figure.png and config.toml.
     config
         TOML file with these settings (underscores for dashes); flags override it. Every record has one.
     example
         Run on data that ship with scikit-learn instead: diabetes.
     overwrite
         Replace a finished run in OUT.
+    supervised_fraction
+        Former name of --true-labels.
+    cv
+        Former name of --n-folds.
     """
     from weakstrong.progress import track
     from weakstrong.report.terminal import show, study_table
@@ -90,11 +105,12 @@ def study(
     from weakstrong.studies.settings import ExampleConfig, load_config
 
     options = {
-        "test_size": test_size, "repeats": repeats, "supervised_fraction": supervised_fraction,
-        "heads": heads, "cv": cv, "seed": seed,
+        "test_size": test_size, "repeats": repeats, "true_labels": true_labels, "weak_labels": weak_labels,
+        "heads": heads or None, "n_folds": n_folds, "seed": seed, "supervised_fraction": supervised_fraction,
+        "cv": cv,
     }  # fmt: skip
     files = {
-        "weak": weak or None, "strong": strong, "labels": labels, "target": target, "id": id,
+        "weak": weak or None, "strong": strong or None, "labels": labels, "target": target, "id": id,
         "groups": groups, "splits": splits or None, "evaluate_on": evaluate_on or None, "out": out,
         "example": example,
     }  # fmt: skip

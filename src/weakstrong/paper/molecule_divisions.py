@@ -3,38 +3,26 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from weakstrong.divergence import SQUARED_ERROR
 from weakstrong.errors import InputError
-from weakstrong.heads import HeadClass
-from weakstrong.paper.config import HeadName, MoleculesConfig
+from weakstrong.paper.config import MoleculesConfig
 from weakstrong.paper.worlds import stream
+from weakstrong.predictions import Pair, Predictions
 from weakstrong.storage import write_atomically
-
-if TYPE_CHECKING:
-    from weakstrong.estimator import HeadProjection
+from weakstrong.studies.divisions import Division
+from weakstrong.studies.inputs import StudyInputs
+from weakstrong.studies.settings import StudyOptions
 
 Array = NDArray[np.float64]
-Rows = NDArray[np.int64]
 
-KEYS = ("seed", "split", "heads", "supervisor", "student")
-# Of a molecule, with w, s, y the supervisor's label, the student's prediction and the truth: (w − y)²,
-# (s − y)², (w − s)², 2 (w − s)(s − y); then squared errors of others: the student's class on the truth of its
-# rows (for a ball, of a radius of its own; of the student's radius), on the supervisor's true labels, their
-# mean, and an untrained student.
-SQUARES = (
-    "weak_error", "strong_error", "misfit", "cross_term", "ceiling_error", "class_error", "direct_error",
-    "mean_error", "untrained_error",
-)  # fmt: skip
-OF_DIVISION = ("supervised_rows", "student_rows", "fitting_misfit", "optimality_gap")
+OF_FIT = ("supervised_rows", "student_rows", "fitting_misfit", "strong_optimality_gap")
 
 
 @dataclass(frozen=True)
@@ -54,6 +42,7 @@ class MoleculeInputs:
         By name of the settings.
     untrained : dict of str to array of shape (draws, n, d)
         Of the students' encoders at random initialisations.
+    smiles : array of str, shape (n,)
     """
 
     y: Array
@@ -62,11 +51,28 @@ class MoleculeInputs:
     clusters: NDArray[np.uint64]
     features: dict[str, NDArray[Any]]
     untrained: dict[str, NDArray[Any]]
+    smiles: NDArray[np.str_]
+
+    def study(self, config: MoleculesConfig) -> StudyInputs:
+        """Return the inputs of a study: the weak models supervise the strong one, or with roles swapped."""
+        weak = {name: self.features[name] for name in config.weak}
+        strong = {config.strong: self.features[config.strong]}
+        supervisors, students = (strong, weak) if config.swap_roles else (weak, strong)
+        return StudyInputs(
+            supervisors,
+            students,
+            self.y,
+            config.dataset,
+            groups=self.clusters,
+            untrained=self.untrained,
+            display={"smiles": self.smiles},
+        )
 
     def save(self, path: Path) -> None:
         """Write to an .npz."""
         buffer = io.BytesIO()
         parts = {"y": self.y, "roles": self.roles, "splits": np.array(self.splits), "clusters": self.clusters}
+        parts["smiles"] = self.smiles
         for kind, arrays in (("features", self.features), ("untrained", self.untrained)):
             parts |= {f"{kind}:{name}": values for name, values in arrays.items()}
         np.savez(buffer, **parts, allow_pickle=False)
@@ -82,16 +88,11 @@ class MoleculeInputs:
             {name.partition(":")[2]: values for name, values in found.items() if name.startswith(f"{kind}:")}
             for kind in ("features", "untrained")
         ]
-        return cls(found["y"], found["roles"], tuple(found["splits"].tolist()), found["clusters"], *arrays)
-
-
-@dataclass(frozen=True)
-class Division:
-    """Rows of one split: with true labels, with weak labels, to judge on."""
-
-    supervised: Rows
-    unlabelled: Rows
-    judged: Rows
+        splits = tuple(found["splits"].tolist())
+        features, untrained = arrays
+        return cls(
+            found["y"], found["roles"], splits, found["clusters"], features, untrained, found["smiles"]
+        )
 
 
 def label_counts(config: MoleculesConfig, train: int, split: str) -> tuple[int, int]:
@@ -145,100 +146,34 @@ def division(config: MoleculesConfig, inputs: MoleculeInputs, seed: int, split: 
                 f"{config.dataset}, split {inputs.splits[split]}: {fewest} different molecules are too few "
                 f"for {config.cv} folds; set more true_labels and weak_labels, or a smaller cv"
             )
-    return Division(supervised, unlabelled, judged)
+    name, roles = inputs.splits[split], roles[judged]
+    return Division(name, seed, supervised, unlabelled, judged, roles, untrained_draw=seed + split)
 
 
 def run_division(config: MoleculesConfig, inputs: MoleculeInputs, seed: int) -> pd.DataFrame:
-    """Squared errors of every molecule judged, for every split, head class and pair of models.
-
-    Supervisors are fitted to true labels (eq. 10), students to their labels (eq. 11).
+    """Predict every molecule judged, for one division of every split.
 
     Parameters
     ----------
     config : MoleculesConfig
     inputs : MoleculeInputs
     seed : int
-        Of the division of each split.
+        Seed of the division of each split.
 
     Returns
     -------
     DataFrame
-        A row a split, head class, pair and molecule judged. Columns are `KEYS`, ``row``, ``role``,
-        ``cluster`` and `SQUARES`, in squared units of the labels, and `OF_DIVISION`, the same for all
-        molecules of a division: ``fitting_misfit`` is the misfit on the student's own rows.
+        The table of `Predictions`, with `OF_FIT` of each division, class of heads and pair:
+        ``fitting_misfit`` is the misfit on the student's own rows.
     """
-    frames = []
-    for place, split in enumerate(inputs.splits):
-        rows = division(config, inputs, seed, place)
-        judged = {
-            "seed": seed,
-            "split": split,
-            "row": rows.judged,
-            "cluster": inputs.clusters[rows.judged],
-            "role": inputs.roles[rows.judged, place],
-        }
-        for heads in config.heads:
-            pairs = _of_heads(config, inputs, rows, heads, seed + place)
-            frames += [frame.assign(heads=heads, **judged) for frame in pairs]
-    frame = pd.concat(frames, ignore_index=True)
-    return frame[[*KEYS, "row", "role", "cluster", *SQUARES, *OF_DIVISION]]
+    from weakstrong.studies.fitting import fit_division  # scikit-learn takes a second
 
-
-def _of_heads(
-    config: MoleculesConfig, inputs: MoleculeInputs, rows: Division, heads: HeadName, draw: int
-) -> Iterator[pd.DataFrame]:
-    """Every pair of supervisor and student with one class of heads; untrained students take turns."""
-
-    def fit(features: NDArray, on: Rows, labels: Array, known: HeadClass | None = None) -> HeadProjection:
-        return _fitted(features[on], labels, known or heads, config.cv, inputs.clusters[on])
-
-    y, own, judged = inputs.y, rows.unlabelled, rows.judged
-    teaching, taught = config.weak, (config.strong,)
-    if config.swap_roles:
-        teaching, taught = taught, teaching
-    said: Mapping[str, Array] = {
-        name: fit(inputs.features[name], rows.supervised, y[rows.supervised]).predict(inputs.features[name])
-        for name in teaching
-    }
-    lessons = np.column_stack([y[own], *(labels[own] for labels in said.values())])
-    for student in taught:
-        phi = inputs.features[student]
-        fitted = fit(phi, own, lessons)  # its ceiling first, then a student of every supervisor
-        predicted = fitted.predict(phi[judged])
-        truths = np.repeat(y[own][:, None], lessons.shape[1], axis=1)
-        best = fit(phi, own, truths, fitted.heads_).predict(phi[judged])  # each in its student's class
-        direct = fit(phi, rows.supervised, y[rows.supervised]).predict(phi[judged])
-        control = None
-        if len(draws := inputs.untrained.get(student, ())):
-            z = draws[draw % len(draws)]
-            control = fit(z, own, lessons).predict(z[judged])
-        for place, (supervisor, labels) in enumerate(said.items(), start=1):
-            w, s, truth = labels[judged], predicted[:, place], y[judged]
-            baselines: dict[str, Any] = {
-                "ceiling": predicted[:, 0],
-                "class": best[:, place],
-                "direct": direct,
-                "mean": y[rows.supervised].mean(),
-                "untrained": np.nan if control is None else control[:, place],
-            }
-            squares = SQUARED_ERROR.of_rows(truth, w, s)
-            del squares["gain"]  # a difference of two of the others
-            squares |= {f"{name}_error": SQUARED_ERROR.error(p, truth) for name, p in baselines.items()}
-            yield pd.DataFrame(squares).assign(
-                supervisor=supervisor,
-                student=student,
-                supervised_rows=len(rows.supervised),
-                student_rows=len(own),
-                fitting_misfit=float(fitted.fit_error_[place]),
-                optimality_gap=float(fitted.optimality_gap_[place]),
-            )
-
-
-def _fitted(
-    features: NDArray, labels: Array, heads: HeadName | HeadClass, folds: int, clusters: NDArray[np.uint64]
-) -> HeadProjection:
-    """Heads of a class; an open radius is chosen with each cluster in one fold."""
-    from weakstrong.estimator import HeadProjection  # scikit-learn takes a second
-
-    model = HeadProjection(heads, n_folds=folds if heads == "l2" else None)
-    return model.fit(features, labels, groups=clusters)
+    options = StudyOptions(heads=config.heads, n_folds=config.cv)
+    study = inputs.study(config)
+    parts = [
+        fit_division(division(config, inputs, seed, split), study, options)
+        for split in range(len(inputs.splits))
+    ]
+    fits = pd.concat([fits for _, fits in parts])
+    keys = ["split", "division", *Pair._fields]
+    return Predictions.concatenated(p for p, _ in parts).table.merge(fits[[*keys, *OF_FIT]], on=keys)

@@ -173,6 +173,7 @@ def prepare(config: MoleculesConfig, places: Places, meter: Meter | None = None)
         clusters(smiles, meter),
         features,
         untrained,
+        np.array(smiles),
     )
 
 

@@ -10,9 +10,13 @@ from numpy.typing import NDArray
 
 from weakstrong.bootstrap import cluster_weights, interval
 from weakstrong.paper.config import MoleculesConfig
-from weakstrong.paper.molecule_divisions import SQUARES
 
 Array = NDArray[np.float64]
+
+ERRORS = (
+    "weak_error", "strong_error", "misfit", "cross_term", "ceiling_error", "class_error", "direct_error",
+    "mean_error", "untrained_error",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class Means:
     pairs : tuple of str
         The weak models.
     first : dict of str to array of shape (1 + resamples, splits, pairs)
-        Of the first division. The sample comes first. Names are those of `SQUARES` and ``gain``.
+        Of the first division. The sample comes first. Names are those of `ERRORS` and ``gain``.
     values : dict of str to array of shape (1 + resamples, splits, divisions, pairs)
         Of all divisions, which the resamples draw with replacement too.
     """
@@ -59,7 +63,7 @@ def means(frame: pd.DataFrame, roles: tuple[str, ...], weights: Array, config: M
     Parameters
     ----------
     frame : DataFrame
-        Rows of one head class.
+        Losses of one head class: `Predictions.losses`.
     roles : tuple of str
     weights : array of shape (1 + resamples, molecules of the set)
     config : MoleculesConfig
@@ -67,9 +71,9 @@ def means(frame: pd.DataFrame, roles: tuple[str, ...], weights: Array, config: M
     judged = frame[frame["role"].isin(roles)]
     order = {name: place for place, name in enumerate(config.weak)}
     weak = judged["student" if config.swap_roles else "supervisor"].map(order)
-    judged = judged.assign(weak=weak).sort_values(["split", "seed", "weak", "row"])
-    seeds, pairs = judged["seed"].nunique(), len(config.weak)
-    found: dict[str, list[Array]] = {name: [] for name in SQUARES}
+    judged = judged.assign(weak=weak).sort_values(["split", "division", "weak", "row"])
+    seeds, pairs = judged["division"].nunique(), len(config.weak)
+    found: dict[str, list[Array]] = {name: [] for name in ERRORS}
     for _, part in judged.groupby("split", sort=True):
         rows = part["row"].to_numpy()[: len(part) // (seeds * pairs)]
         drawn = weights[:, rows]

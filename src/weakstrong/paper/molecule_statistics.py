@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from weakstrong.paper.config import MoleculesConfig
-from weakstrong.paper.molecule_divisions import KEYS, OF_DIVISION, SQUARES
-from weakstrong.paper.molecule_resampling import Means, estimate, means, resample_weights
+from weakstrong.paper.molecule_divisions import OF_FIT
+from weakstrong.paper.molecule_resampling import ERRORS, Means, estimate, means, resample_weights
 from weakstrong.paper.statistics import summary_of
+from weakstrong.predictions import Predictions
 
 Array = NDArray[np.float64]
 
@@ -21,21 +22,26 @@ CROSSED = "chosen on valid, judged on test"
 RULE, WEAK_ALONE = "weak error − misfit", "weak error"
 RULES = (RULE, WEAK_ALONE, "most misfit", "least misfit", "at random")
 _TIED = 1e-9  # of the scores' size
+_KEYS = ["seed", "split", "heads", "supervisor", "student"]
 
 
 def by_division(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row for each division, head class, pair and evaluation: means over the molecules judged."""
+    """One row for each division, head class, pair and evaluation: means over the molecules judged.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Of `run_division`.
+    """
+    losses = Predictions(frame).losses().rename(columns={"division": "seed"})
+    columns = [*ERRORS[:4], "gain", *ERRORS[4:], *OF_FIT]
     parts = []
     for name, roles in EVALUATIONS.items():
-        judged = frame[frame["role"].isin(roles)]
-        groups = judged.groupby(list(KEYS), sort=False)
-        part = groups[[*SQUARES, *OF_DIVISION]].mean()
-        part.insert(0, "rows", groups.size())
-        part.insert(4, "gain", part["weak_error"] - part["strong_error"])
-        parts.append(part.reset_index().assign(evaluation=name))
+        groups = losses[losses["role"].isin(roles)].groupby(_KEYS, sort=False)
+        parts.append(groups[columns].mean().assign(rows=groups.size(), evaluation=name).reset_index())
     rows = pd.concat(parts, ignore_index=True)
-    rows.insert(3, "evaluation", rows.pop("evaluation"))
-    return rows
+    order = [*_KEYS[:3], "evaluation", *_KEYS[3:], "rows", *columns]
+    return rows[order].rename(columns={"strong_optimality_gap": "optimality_gap"})
 
 
 def summarize_molecules(config: MoleculesConfig, frame: pd.DataFrame) -> dict[str, Any]:
@@ -51,9 +57,10 @@ def summarize_molecules(config: MoleculesConfig, frame: pd.DataFrame) -> dict[st
         Of `run_division`, of all seeds.
     """
     weights = resample_weights(config, frame)
+    losses = Predictions(frame).losses()
     found: dict[str, Any] = {}
     for heads in config.heads:
-        own = frame[frame["heads"] == heads]
+        own = losses[losses["heads"] == heads]
         at = {name: means(own, roles, weights, config) for name, roles in EVALUATIONS.items()}
         valid = means(own, ("valid",), weights, config)
         found[heads] = {
@@ -67,7 +74,7 @@ def summarize_molecules(config: MoleculesConfig, frame: pd.DataFrame) -> dict[st
             for name, of in at.items()
         }
         found[heads][CROSSED] = {"regret": regret(valid, at["test"], by_split=True)}
-    gap = float(frame["optimality_gap"].max())
+    gap = float(frame["strong_optimality_gap"].max())
     settings = config.model_dump(include={"dataset", "swap_roles"})
     return {**settings, "optimality_gap": gap, "by_heads": found}
 

@@ -48,17 +48,20 @@ def _table(title: str, first: str, others: Iterable[str]) -> Table:
 def study_table(summary: dict[str, Any]) -> RenderableType:
     """Errors of every supervisor's student beside the baselines, then conclusions in words."""
     title = f"{escape(summary['target'])}: mean squared errors on held-out rows"
+    results = summary["results"]
     table = _table(title, "supervisor", _STUDY_COLUMNS)
-    for name, found in summary["supervisors"].items():
+    labels = _labels([found["about"] for found in results])
+    for label, found in zip(labels, results, strict=True):
         cells = [_cell(found["estimates"], key) for key in _STUDY_COLUMNS.values()]
-        table.add_row(escape(name), *cells)
+        table.add_row(escape(label), *cells)
     lines = [Text(f"note: {note}") for note in summary["notes"]]
-    for name, found in summary["supervisors"].items():
+    for label, found in zip(labels, results, strict=True):
+        facts = found["facts"]
         lines.append(
-            Text(f"\n{name} ({found['divisions']} divisions, {found['held_out_rows']} held-out rows)")
+            Text(f"\n{label} ({facts['divisions']} divisions, {facts['held_out_rows']} held-out rows)")
         )
-        lines += [Text(f"  {said}") for said in found["conclusions"]]
-        lines.append(Text(f"  {_spread(found)}"))
+        lines += [Text(f"  {said}") for said in found["findings"]]
+        lines.append(Text(f"  {_spread(facts)}"))
         lines.append(Text(f"  gap recovered: {_recovered(found)}"))
     lines.append(
         Text(
@@ -68,6 +71,17 @@ def study_table(summary: dict[str, Any]) -> RenderableType:
         )
     )
     return Group(table, *lines)
+
+
+def _labels(about: list[dict[str, str]]) -> list[str]:
+    """The supervisor of each pair, with its student and class of heads where there are several."""
+    several = {key for key in ("student", "heads") if len({of[key] for of in about}) > 1}
+    labels = []
+    for of in about:
+        student = f" → {of['student']}" if "student" in several else ""
+        heads = f", {of['heads']} heads" if "heads" in several else ""
+        labels.append(f"{of['supervisor']}{student}{heads}")
+    return labels
 
 
 def student_table(student: Student, notes: tuple[str, ...]) -> RenderableType:
@@ -124,16 +138,16 @@ def _cell(estimates: dict[str, dict[str, float]], key: str) -> str:
     return f"{value:+.4g}" if key in _SIGNED else f"{value:.4g}"
 
 
-def _spread(found: dict[str, Any]) -> str:
+def _spread(facts: dict[str, Any]) -> str:
     """What refitting on other divisions changes; not a standard error, for they share rows."""
-    gain = found["spread_over_divisions"]["gain"]
-    if found["divisions"] == 1:
-        return "a single division: what refitting changes is not seen (--repeats)"
+    gain = facts["spread_over_divisions"]["gain"]
+    if facts["divisions"] == 1:
+        return "a single division: what refitting changes is not seen (repeats)"
     return f"from division to division gain ranges from {gain['min']:+.4g} to {gain['max']:+.4g}"
 
 
 def _recovered(found: dict[str, Any]) -> str:
     if "performance_gap_recovered" not in found["estimates"]:
-        return f"none: {found['gap_not_recovered_because']}"
+        return f"none: {found['facts']['gap_not_recovered_because']}"
     shown = found["estimates"]["performance_gap_recovered"]
     return f"{shown['value']:.2f} (95% interval {shown['low']:.2f} to {shown['high']:.2f})"

@@ -26,8 +26,8 @@ def load_example(name: str) -> StudyInputs:
     x, y = table.data, table.target.to_numpy(dtype=float)
     rich = PolynomialFeatures(2, include_bias=False).fit_transform(x / x.std())
     return StudyInputs(
-        weak={column: _in_bins(x[column]) for column in ("bmi", "bp", "s5")},
-        strong=np.asarray(rich),
+        supervisors={column: _in_bins(x[column]) for column in ("bmi", "bp", "s5")},
+        students={"all columns": np.asarray(rich)},
         y=y,
         target="disease progression",
     )

@@ -17,6 +17,8 @@ from weakstrong.errors import InputError
 from weakstrong.studies.inputs import Split, StudyInputs
 from weakstrong.studies.settings import StudyConfig
 
+_PARTS = ("supervised", "student")  # roles of the training rows where a division is given whole
+
 
 def read_inputs(config: StudyConfig) -> StudyInputs:
     """Read and join features, labels, groups and splits, in the order of the labels' rows.
@@ -31,15 +33,15 @@ def read_inputs(config: StudyConfig) -> StudyInputs:
     asked = () if config.target is None else (config.target,)
     [target] = target_names(frame, config.labels, asked, others)
     ids = None if config.id is None else checked_ids(frame[config.id], config.labels)
-    weak = {name: read_features(path, config.id) for name, path in _named(config.weak).items()}
-    strong = read_features(config.strong, config.id)
-    for features in (*weak.values(), strong):
+    read = [read_features(path, config.id) for path in (*config.weak, *config.strong)]
+    for features in read:
         refuse_shared_columns(features, frame, config.labels, {target, *others})
-    matrices, notes = _in_order([*weak.values(), strong], config, ids, len(frame))
+    matrices, notes = _in_order(read, config, ids, len(frame))
     groups = None if config.groups is None else group_names(frame[config.groups], config.labels)
+    count = len(config.weak)
     return StudyInputs(
-        weak=dict(zip(weak, matrices[:-1], strict=True)),
-        strong=matrices[-1],
+        supervisors=dict(zip(_names(config.weak), matrices[:count], strict=True)),
+        students=dict(zip(_names(config.strong), matrices[count:], strict=True)),
         y=real_valued(frame[target], config.labels),
         target=target,
         ids=ids,
@@ -72,13 +74,13 @@ def _in_order(
     return matrices, notes
 
 
-def _named(paths: tuple[Path, ...]) -> dict[str, Path]:
-    """Supervisors by the name of their file, by the path where names are not unique."""
+def _names(paths: tuple[Path, ...]) -> list[str]:
+    """Names of files without endings, or their paths where those are not unique."""
     if len(set(paths)) < len(paths):
         twice = next(p for p in paths if paths.count(p) > 1)
-        raise InputError(f"{twice}: given twice with --weak; name each supervisor once")
+        raise InputError(f"{twice}: given twice; name each file of features once")
     stems = [p.name.split(".gz")[0].rsplit(".", 1)[0] for p in paths]
-    return {stem if stems.count(stem) == 1 else str(p): p for stem, p in zip(stems, paths, strict=True)}
+    return [stem if stems.count(stem) == 1 else str(p) for stem, p in zip(stems, paths, strict=True)]
 
 
 def _read_splits(
@@ -100,19 +102,24 @@ def _read_splits(
 
 
 def _split(column: pd.Series, name: str, path: Path, config: StudyConfig) -> Split:
-    """Rows by role: ``train`` and those to evaluate on, or 0 and 1 with 1 held out."""
+    """Rows by role: ``train`` and those to evaluate on, or 0 and 1 with 1 held out.
+
+    With ``supervised`` and ``student`` in place of ``train``, a division is given whole.
+    """
     roles = column.astype("string").fillna("").str.strip()
     if set(roles) <= {"0", "1", "0.0", "1.0", "True", "False"}:
         held = roles.isin(["1", "1.0", "True"])
-        train, test = ~held, held
         if "evaluate_on" in config.model_fields_set:
             raise InputError(f"{path}: split {name!r} has 0 and 1, not roles; leave --evaluate-on out")
-    else:
-        train, test = roles == "train", roles.isin(config.evaluate_on)
-        missing = [role for role in ("train", *config.evaluate_on) if role not in set(roles)]
-        if missing:
-            raise InputError(
-                f"{path}: split {name!r} has no row with role {missing[0]!r}; give roles (train, test, ...) "
-                "or 0 and 1 (1 is held out), and an id column if there is one with --id"
-            )
-    return Split(name, np.flatnonzero(train), np.flatnonzero(test))
+        return Split(name, np.flatnonzero(~held), np.flatnonzero(held))
+    is_whole = not set(roles).isdisjoint(_PARTS) and "train" not in set(roles)
+    needed = (*(_PARTS if is_whole else ("train",)), *config.evaluate_on)
+    missing = [role for role in needed if role not in set(roles)]
+    if missing:
+        raise InputError(
+            f"{path}: split {name!r} has no row with role {missing[0]!r}; give roles (train, test, ...; or "
+            "supervised, student, test) or 0 and 1 (1 is held out), and name the id column if there is one"
+        )
+    train, test = roles.isin(needed[: -len(config.evaluate_on)]), roles.isin(config.evaluate_on)
+    supervised = np.flatnonzero(roles == "supervised") if is_whole else None
+    return Split(name, np.flatnonzero(train), np.flatnonzero(test), supervised)

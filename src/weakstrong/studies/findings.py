@@ -9,66 +9,75 @@ import numpy as np
 import pandas as pd
 
 from weakstrong.gain import Estimate, measure
+from weakstrong.predictions import Pair, Predictions
 
 _NO_MISFIT = 1e-9  # of the error of predicting the mean
 
 
-def by_division(predictions: pd.DataFrame, fits: pd.DataFrame) -> pd.DataFrame:
-    """One row for each division and supervisor: what was measured on its held-out rows."""
-    keys = ["split", "repeat", "supervisor"]
+def by_division(predictions: Predictions, fits: pd.DataFrame) -> pd.DataFrame:
+    """One row for each division and pair: what was measured on its held-out rows, and how it was fitted."""
+    keys = ["split", "division", *Pair._fields]
     measured = []
-    for key, part in predictions.groupby(keys, sort=False):
-        estimates, _ = measure_rows(part)
+    for key, part in predictions.table.groupby(keys, sort=False):
+        estimates, _ = measure_pair(Predictions(part))
         row = dict(zip(keys, key, strict=True))
         row |= {"test_rows": len(part)}
         row |= {n: float(e.value) for n, e in estimates.items() if n != "performance_gap_recovered"}
         row |= {f"{n}_se": float(estimates[n].standard_error) for n in ("gain", "cross_term")}
         measured.append(row)
-    return pd.DataFrame(measured).merge(fits, on=keys, validate="one_to_one")
+    rows = pd.DataFrame(measured).merge(fits, on=keys, validate="one_to_one")
+    gaps = [rows.pop(f"{role}_optimality_gap") for role in ("weak", "strong")]
+    return rows.assign(optimality_gap=np.maximum(*gaps))
 
 
-def measure_rows(part: pd.DataFrame) -> tuple[dict[str, Estimate], str]:
-    """Estimates on the held-out rows of one supervisor, and why the gap recovered is not among them.
+def measure_pair(predictions: Predictions) -> tuple[dict[str, Estimate], str]:
+    """Estimates on the held-out rows of one pair, and why the gap recovered is not among them.
 
     A row that several divisions judge is one cluster, as is a group.
     """
-    y, s = part["y_true"], part["y_strong"]
-    clusters = (part["group"] if "group" in part else part["row"]).to_numpy()
-    found = measure(y, part["y_weak"], s, y_ceiling=part["y_ceiling"], groups=clusters)
+    table, clusters = predictions.table, predictions.clusters.to_numpy()
+    y, s = table["y_true"], table["y_strong"]
+    found = measure(y, table["y_weak"], s, y_ceiling=table["y_ceiling"], groups=clusters)
     estimates = found.estimates()
-    for baseline in ("direct", "mean"):
-        against = measure(y, part[f"y_{baseline}"], s, groups=clusters)
-        estimates[f"{baseline}_error"] = against.weak_error
-        estimates[f"gain_over_{baseline}"] = against.gain
+    for baseline in predictions.baselines:
+        if baseline != "ceiling" and table[f"y_{baseline}"].notna().all():
+            against = measure(y, table[f"y_{baseline}"], s, groups=clusters)
+            estimates[f"{baseline}_error"] = against.weak_error
+            estimates[f"gain_over_{baseline}"] = against.gain
     return estimates, found.not_recovered_because
 
 
-def summarize(predictions: pd.DataFrame, rows: pd.DataFrame) -> dict[str, Any]:
-    """Pooled estimates, their spread over divisions, and conclusions, for each supervisor.
+def summarize(predictions: Predictions, rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Pooled estimates, their spread over divisions, and conclusions, for each pair.
 
     Parameters
     ----------
-    predictions : DataFrame
-        Of `StudyResult`.
+    predictions : Predictions
     rows : DataFrame
         What `by_division` made of them.
     """
-    found = {}
-    for name, part in predictions.groupby("supervisor", sort=False):
-        mine = rows[rows["supervisor"] == name]
-        estimates, reason = measure_rows(part)
-        found[str(name)] = {
+    found = []
+    for pair, part in predictions.pairs():
+        mine = rows[(rows[list(Pair._fields)] == list(pair)).all(axis=1)]
+        estimates, reason = measure_pair(part)
+        facts = {
             "divisions": len(mine),
-            "held_out_rows": int(part["row"].nunique()),
-            "estimates": {k: _shown(e) for k, e in estimates.items()},
+            "held_out_rows": int(part.table["row"].nunique()),
             "gap_not_recovered_because": reason or None,
             "spread_over_divisions": {
                 k: {"std": float(mine[k].std()), "min": float(mine[k].min()), "max": float(mine[k].max())}
                 for k in ("weak_error", "strong_error", "misfit", "gain", "cross_term", "direct_error")
             },
             "correlation_of_gain_and_misfit": _correlation(mine["misfit"], mine["gain"]),
-            "conclusions": conclusions(estimates),
         }
+        found.append(
+            {
+                "about": pair._asdict(),
+                "estimates": {k: _shown(e) for k, e in estimates.items()},
+                "facts": facts,
+                "findings": conclusions(estimates),
+            }
+        )
     return found
 
 

@@ -7,17 +7,37 @@ import tomllib
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from warnings import warn
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from weakstrong.errors import InputError
+from weakstrong.errors import InputError, RenamedWarning
 
-Heads = Literal["linear", "l2"]
+HeadName = Literal["linear", "l2"]
 Model = TypeVar("Model", bound=BaseModel)
 
-_PATHS = ("strong", "labels")
-_PATH_LISTS = ("weak", "splits")
+_PATHS = ("labels",)
+_PATH_LISTS = ("weak", "strong", "splits")
+
+
+def _share_or_count(value: Any) -> float | int:
+    """A share of rows as a float, a number of rows as an integer."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not (0 < value < 1 or (value >= 1 and value == int(value))):
+        raise ValueError("give a share between 0 and 1, or a whole number of rows")
+    return float(value) if value < 1 else int(value)
+
+
+Size = Annotated[float | int, BeforeValidator(_share_or_count)]
 
 
 class StudyOptions(BaseModel):
@@ -25,29 +45,48 @@ class StudyOptions(BaseModel):
 
     Parameters
     ----------
-    heads : {"linear", "l2"}
-        Class of every head. ``"l2"`` chooses its radius by cross-validation on the labels it
-        is fitted to.
-    cv : int
-        Folds of that cross-validation.
-    supervised_fraction : float
-        Share of the training rows whose true labels the supervisor (and the direct baseline)
-        sees; the student is trained on the others.
+    heads : tuple of {"linear", "l2"}
+        Classes of heads, each a study of its own. ``"l2"`` chooses its radius by cross-validation on the
+        labels that it is fitted to.
+    n_folds : int
+        Number of folds of that cross-validation.
+    true_labels : float or int
+        Training rows whose true labels the supervisors (and the direct baseline) see: a share of them
+        (of the groups, if there are any), or how many.
+    weak_labels : float or int, optional
+        Training rows that the students are fitted to, of those without true labels: a share of all training
+        rows, or how many; all of them unless given.
     test_size : float
-        Share of the rows held out, where no splits are given.
+        Share of the rows that is held out, where no splits are given.
     repeats : int
-        Random divisions: of the training rows of each split, or of all rows.
+        Number of random divisions: of the training rows of each split, or of all rows.
     seed : int
+        Seed of the divisions and of the folds.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    heads: Heads = "l2"
-    cv: int = Field(default=5, ge=2, strict=True)
-    supervised_fraction: float = Field(default=0.5, gt=0, lt=1)
+    renamed: ClassVar[dict[str, str]] = {"cv": "n_folds", "supervised_fraction": "true_labels"}
+
+    heads: tuple[HeadName, ...] = Field(default=("l2",), min_length=1)
+    n_folds: int = Field(default=5, ge=2, strict=True)
+    true_labels: Size = 0.5
+    weak_labels: Size | None = None
     test_size: float = Field(default=0.2, gt=0, lt=1)
     repeats: int = Field(default=10, ge=1, strict=True)
     seed: int = Field(default=0, ge=0, strict=True)
+
+    @field_validator("heads", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("heads")
+    @classmethod
+    def _named_once(cls, value: tuple[HeadName, ...]) -> tuple[HeadName, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError(f"must hold different names; got {list(value)}")
+        return value
 
     def options(self) -> StudyOptions:
         """These settings without what says where the data are."""
@@ -61,16 +100,17 @@ class StudyConfig(StudyOptions):
     ----------
     weak : tuple of Path
         Features of the supervisors.
-    strong : Path
-        Features of the student.
+    strong : tuple of Path
+        Features of the students.
     labels : Path
         Table of true labels.
     target, id, groups : str, optional
         Columns of that table: target (needed if there are several), ids that join it to the
         features, and groups whose rows stay together and are not independent.
     splits : tuple of Path
-        Tables with a column a split: ``train``, ``test``, other roles, or empty; or 0 and 1
-        (1 is held out). Or ChemBench's published index files, one a split.
+        Tables with one column per split: ``train``, ``test``, other roles, or empty; or 0 and 1
+        (1 is held out); or ``supervised``, ``student`` and ``test``, which give a division whole. Or
+        ChemBench's published index files, one per split.
     evaluate_on : tuple of str
         Roles that are held out for judging.
     out : Path, optional
@@ -78,7 +118,7 @@ class StudyConfig(StudyOptions):
     """
 
     weak: tuple[Path, ...] = Field(min_length=1)
-    strong: Path
+    strong: tuple[Path, ...] = Field(min_length=1)
     labels: Path
     target: str | None = None
     id: str | None = None
@@ -182,6 +222,7 @@ def validated(model: type[Model], values: dict[str, Any], source: str) -> Model:
     InputError
         With the first fault as one line, naming its source.
     """
+    values = _under_present_names(model, values, source)
     try:
         return model(**values)
     except ValidationError as error:
@@ -197,6 +238,18 @@ def validated(model: type[Model], values: dict[str, Any], source: str) -> Model:
             shown = f"{name} (got {first['input']!r}): " if name else ""
             said = shown + first["msg"].removeprefix("Value error, ")
         raise InputError(f"{source}: {said}") from error
+
+
+def _under_present_names(model: type[BaseModel], values: dict[str, Any], source: str) -> dict[str, Any]:
+    """Settings with those of a former name under the present one, saying so."""
+    former: dict[str, str] = getattr(model, "renamed", {})
+    for old in [name for name in values if name in former]:
+        new = former[old]
+        if new in values:
+            raise InputError(f"{source}: {old} is the former name of {new}, which is given too; leave it out")
+        warn(f"{source}: {old} is now called {new}", RenamedWarning, stacklevel=2)
+        values = {new if name == old else name: value for name, value in values.items()}
+    return values
 
 
 def _flag(name: str) -> str:

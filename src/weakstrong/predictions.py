@@ -1,0 +1,75 @@
+"""The long table of predictions on judged rows, from which every statistic is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import pandas as pd
+
+from weakstrong.divergence import SQUARED_ERROR, Divergence
+
+BASELINES = ("ceiling", "class", "direct", "mean", "untrained")
+
+
+class Pair(NamedTuple):
+    """A supervisor and its student, with the class of their heads."""
+
+    heads: str
+    student: str
+    supervisor: str
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What supervisors, students and baselines predict on the rows that judge them.
+
+    It holds predictions, never errors: another loss is another reading of the same table.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row for each division (``split``, ``division``), class of heads (``heads``), ``student``,
+        ``supervisor`` and judged row (``row``, its number; ``id``, ``role`` and ``cluster`` where they are
+        known). ``y_true``, ``y_weak`` and ``y_strong`` are the truth, the supervisor's label and the
+        student's prediction. Baselines are the student's class fitted to the truth of the student's rows
+        (``y_ceiling``; ``y_class`` with the student's own radius), to the supervisor's true labels
+        (``y_direct``), the mean of those labels (``y_mean``), and a student of the same weak labels on
+        untrained features (``y_untrained``). Other columns, such as a text or a molecule, are for display.
+    """
+
+    table: pd.DataFrame
+
+    @classmethod
+    def concatenated(cls, parts: Iterable[Predictions]) -> Predictions:
+        """Join the predictions of several divisions into one table."""
+        return cls(pd.concat([part.table for part in parts], ignore_index=True))
+
+    def pairs(self) -> Iterator[tuple[Pair, Predictions]]:
+        """Yield the predictions of each pair of supervisor and student, in order of appearance."""
+        for key, part in self.table.groupby(list(Pair._fields), sort=False):
+            yield Pair(*map(str, key)), Predictions(part)
+
+    @property
+    def clusters(self) -> pd.Series:
+        """Names of the independent clusters: groups if there are any, else the rows themselves.
+
+        A row that several divisions judge is one cluster.
+        """
+        return self.table["cluster" if "cluster" in self.table else "row"]
+
+    @property
+    def baselines(self) -> tuple[str, ...]:
+        """Names of the baselines that were predicted."""
+        return tuple(name for name in BASELINES if f"y_{name}" in self.table)
+
+    def losses(self, divergence: Divergence = SQUARED_ERROR) -> pd.DataFrame:
+        """Return the table with the losses of every row in place of its predictions.
+
+        Columns are those of `Divergence.of_rows`, and ``ceiling_error`` and so on for every baseline.
+        """
+        y = {name: self.table[name].to_numpy() for name in self.table if str(name).startswith("y_")}
+        rows = divergence.of_rows(y["y_true"], y["y_weak"], y["y_strong"])
+        rows |= {f"{b}_error": divergence.error(y[f"y_{b}"], y["y_true"]) for b in self.baselines}
+        return self.table.drop(columns=list(y)).assign(**rows)

@@ -1,0 +1,133 @@
+"""Fit and predict one division of a study: supervisors, students and baselines are made here alone."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from weakstrong.estimator import HeadProjection
+from weakstrong.predictions import Predictions
+from weakstrong.projection import project
+from weakstrong.studies.divisions import Division, Rows
+from weakstrong.studies.inputs import StudyInputs
+from weakstrong.studies.settings import HeadName, StudyOptions
+
+Array = NDArray[np.float64]
+
+
+def fit_division(
+    division: Division, inputs: StudyInputs, options: StudyOptions
+) -> tuple[Predictions, pd.DataFrame]:
+    """Fit every supervisor, student and baseline on one division, and predict its judged rows.
+
+    Supervisors are fitted to true labels (equation (10) of the paper), students to their labels (11). The
+    students of all supervisors and the ceiling are targets of one fit: they share a factorization, and each
+    has a radius of its own.
+
+    Parameters
+    ----------
+    division : Division
+    inputs : StudyInputs
+    options : StudyOptions
+
+    Returns
+    -------
+    predictions : Predictions
+        One row for each class of heads, pair of supervisor and student, and judged row.
+    fits : DataFrame
+        One row for each class of heads and pair: how many rows were fitted, and how the fits went.
+    """
+    y, taught, own, judged = inputs.y, division.supervised, division.student, division.judged
+    frames, fits = [], []
+    for heads in options.heads:
+        fit = partial(_fit, heads=heads, inputs=inputs, options=options)
+        supervisors = {name: fit(x, taught, y[taught]) for name, x in inputs.supervisors.items()}
+        weak = np.column_stack([m.predict(inputs.supervisors[name]) for name, m in supervisors.items()])
+        labels = np.column_stack([y, weak])[own]  # the truth first: its student is the ceiling
+        for student, features in inputs.students.items():
+            students = fit(features, own, labels)
+            predicted = {"weak": weak[judged], **_with_ceilings(students, features[judged])}
+            predicted["direct"] = fit(features, taught, y[taught]).predict(features[judged])
+            predicted["mean"] = np.full(len(judged), y[taught].mean())
+            if inputs.untrained:
+                control = _untrained(inputs, student, division)
+                predicted["untrained"] = np.full_like(predicted["strong"], np.nan)
+                if control is not None:
+                    predicted["untrained"] = fit(control, own, labels).predict(control[judged])[:, 1:]
+            for place, (supervisor, model) in enumerate(supervisors.items()):
+                pair = {"heads": heads, "student": student, "supervisor": supervisor}
+                columns = {f"y_{k}": v[:, place] if v.ndim == 2 else v for k, v in predicted.items()}
+                frames.append(_judged(division, inputs).assign(**pair, y_true=y[judged], **columns))
+                fits.append({**pair, **_quality(division, model, students, place + 1)})
+    whole = pd.concat(frames, ignore_index=True)
+    for name, values in inputs.display.items():
+        whole[name] = values[whole["row"]]
+    return Predictions(whole), pd.DataFrame(fits).assign(split=division.split, division=division.number)
+
+
+def _fit(
+    features: NDArray[Any],
+    rows: Rows,
+    labels: Array,
+    *,
+    heads: HeadName,
+    inputs: StudyInputs,
+    options: StudyOptions,
+) -> HeadProjection:
+    """Fit heads of one class; an open radius is chosen by folds that keep groups whole."""
+    n_folds = options.n_folds if heads == "l2" else None
+    groups = None if inputs.groups is None else inputs.groups[rows]
+    model = HeadProjection(heads, n_folds=n_folds, random_state=options.seed)
+    return model.fit(features[rows], labels, groups=groups)
+
+
+def _with_ceilings(students: HeadProjection, features: NDArray[Any]) -> dict[str, Array]:
+    """Predictions of a student of each supervisor, of the ceiling, and of that of each student's own radius.
+
+    The latter is projected from the same moments, without a second pass over the rows.
+    """
+    both = students.predict(features)
+    truth = students.moments_.select([0] * students.moments_.n_targets)
+    own_class = project(truth, students.heads_).head(features)
+    return {"strong": both[:, 1:], "ceiling": both[:, 0], "class": own_class[:, 1:]}
+
+
+def _untrained(inputs: StudyInputs, student: str, division: Division) -> NDArray[Any] | None:
+    """Features of a student's untrained control for one division, if it has one."""
+    draws = inputs.untrained.get(student, ())
+    return draws[division.untrained_draw % len(draws)] if len(draws) else None
+
+
+def _judged(division: Division, inputs: StudyInputs) -> pd.DataFrame:
+    """The judged rows of a division, with all that is known of them."""
+    rows = division.judged
+    known = pd.DataFrame({"split": division.split, "division": division.number, "row": rows})
+    if inputs.ids is not None:
+        known["id"] = inputs.ids[rows]
+    if inputs.groups is not None:
+        known["cluster"] = inputs.groups[rows]
+    if division.roles is not None:
+        known["role"] = division.roles
+    return known
+
+
+def _quality(
+    division: Division, supervisor: HeadProjection, students: HeadProjection, place: int
+) -> dict[str, Any]:
+    """How the fits of one supervisor and its student went."""
+    weak_radius, strong_radius = (getattr(m.heads_, "radius", None) for m in (supervisor, students))
+    return {
+        "supervised_rows": len(division.supervised),
+        "student_rows": len(division.student),
+        "fitting_misfit": float(students.fit_error_[place]),
+        "weak_rank": supervisor.rank_,
+        "strong_rank": students.rank_,
+        "weak_radius": np.nan if weak_radius is None else float(weak_radius[0]),
+        "strong_radius": np.nan if strong_radius is None else float(strong_radius[place]),
+        "weak_optimality_gap": float(supervisor.optimality_gap_[0]),
+        "strong_optimality_gap": float(students.optimality_gap_[place]),
+    }
