@@ -32,9 +32,10 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from weakstrong.molecules.chembench import SETS
-from weakstrong.paper.config import MoleculesConfig
 from weakstrong.paper.molecule_divisions import MoleculeInputs, division, run_division
-from weakstrong.paper.molecule_inputs import MODELS, Places, prepare
+from weakstrong.paper.molecule_inputs import MODELS, prepare
+from weakstrong.paper.molecule_settings import MoleculeSettings
+from weakstrong.paper.sources import Places
 from weakstrong.predictions import Predictions
 
 TARGETS = ("fig2d", "fig2e", "fig2f", "table1", "table2", "table3")
@@ -60,7 +61,7 @@ def command(data: Path, out: Path, cache: Path) -> float:
     return time.perf_counter() - start
 
 
-def plain(config: MoleculesConfig, inputs: MoleculeInputs, ridge: dict[str, Any]) -> tuple[float, float]:
+def plain(config: MoleculeSettings, inputs: MoleculeInputs, ridge: dict[str, Any]) -> tuple[float, float]:
     """Seconds, and the mean true error of the students with regularized heads."""
     y, errors = inputs.y, []
     start = time.perf_counter()
@@ -95,7 +96,7 @@ def regularized(x: Array, on: Array, labels: Array, ridge: dict[str, Any]) -> Pr
     return lambda z: np.column_stack([model.predict(z) for model in models])
 
 
-def ours(config: MoleculesConfig, inputs: MoleculeInputs) -> tuple[float, float]:
+def ours(config: MoleculeSettings, inputs: MoleculeInputs) -> tuple[float, float]:
     """Seconds, and the mean true error of the students with heads in a ball."""
     start = time.perf_counter()
     frame = run_division(config, inputs, SEED)
@@ -116,7 +117,7 @@ def measured(data: Path) -> dict[str, Any]:
         }
         os.environ["WEAKSTRONG_CACHE"] = str(scratch / "cache")
         for name in SETS:
-            config = MoleculesConfig(dataset=name)
+            config = MoleculeSettings(dataset=name)
             inputs = prepare(config, Places(HOME, data))
             with threadpool_limits(1):
                 runs = {"weakstrong": lambda c=config, i=inputs: ours(c, i)}

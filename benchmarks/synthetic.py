@@ -25,9 +25,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from weakstrong.paper.catalogue import resolve
 from weakstrong.paper.networks import PretrainingJob, load, needed, sample_of
 from weakstrong.paper.reproduction import CACHE
-from weakstrong.paper.resolving import resolve
 from weakstrong.paper.tasks import representations_of
 from weakstrong.paper.worlds import inputs, random_tasks, stream, truth
 
@@ -77,7 +77,7 @@ def run(out: Path) -> dict[str, Any]:
     """Time both; the plain pipeline's heads are fitted on our networks' features."""
     from heads import adam_loop, both_stages, exact_batch  # beside this file
 
-    configs = resolve((), {"seeds": 1})
+    configs = {e.name: e.settings for e in resolve((), {"seeds": 1})}
     ours = {"one_seed": command(1, out / "one")}
     [cache] = (out / "one" / CACHE).glob("networks-*")
     jobs = {j.key: j for c in configs.values() for j in needed(c, SEED).values()}
@@ -86,13 +86,13 @@ def run(out: Path) -> dict[str, Any]:
     for key, job in jobs.items():
         seconds, loss = plain_network(job)
         networks[names[key]] = {
-            "plain_seconds": seconds, "plain_loss": loss, "our_loss": load(job.file(cache))[1],
+            "plain_seconds": seconds, "plain_loss": loss, "our_loss": load(cache / job.file_name)[1],
         }  # fmt: skip
         print(names[key], networks[names[key]], flush=True)
     heads = {}
     for name, config in configs.items():
         h = truth(config, SEED)
-        learnt = {role: load(job.file(cache))[0] for role, job in needed(config, SEED).items()}
+        learnt = {role: load(cache / job.file_name)[0] for role, job in needed(config, SEED).items()}
         h_weak, h_strong = representations_of(config, SEED, learnt)
         x = np.stack(
             [inputs(config, (2, config.rows), stream(SEED, "samples", t)) for t in range(config.tasks)], 1

@@ -142,12 +142,13 @@ def _record(*path: str) -> Any:
     return json.loads(ROOT.joinpath(*path).read_text())
 
 
+EXAMPLES = ("study_real_features", "reproduce_synthetic", "reproduce_molecules")
 BENCHMARK = _record("benchmarks", "results", "heads.json")
 
 
 def test_tables_are_those_of_the_records() -> None:
-    found = [script(f"results/{name}/run.py").page_tables() for name in ("study", "synthetic", "molecules")]
-    found.append(script("models/make.py").page_tables(_record("models", "probes.json")))
+    found = [script(f"examples/{name}.py").page_tables() for name in EXAMPLES]
+    found.append(script("examples/pretrain_models.py").page_tables(_record("models", "probes.json")))
     benchmarks = {"benchmark": script("benchmarks/heads.py").table(BENCHMARK)}
     for name in ("synthetic", "molecules", "supervision"):
         record = _record("benchmarks", "results", f"{name}.json")
@@ -177,8 +178,8 @@ def _value(mark: str) -> float | None:
         return float(_variants().loc[(variant, target), statistic])
     if found := re.fullmatch(r"synthetic ([\w-]+) (\w+(?:/\w+)+)( percent)?", mark):
         target, place, percent = found.groups()
-        record = _record("results", "synthetic", target, "summary.json")
-        return float(reduce(getitem, place.split("/"), record)) * (100 if percent else 1)
+        [result] = _record("results", "synthetic", target, "summary.json")["results"]
+        return float(reduce(getitem, place.split("/"), result)) * (100 if percent else 1)
     if found := re.fullmatch(r"([\w-]+) (\w+) (\w+)", mark):
         study, supervisor, estimate = found.groups()
         record = _record("results", "study", study, "summary.json")
@@ -193,7 +194,7 @@ def test_numbers_in_the_text_are_those_of_the_records(page: str) -> None:
     for number, mark in re.findall(MARKED, PAGES[page]):
         value = _value(mark)
         assert value is None or _rounded(number, value), mark
-    assert script("results/molecules/run.py").filled(PAGES[page]) == PAGES[page]
+    assert script("examples/reproduce_molecules.py").filled(PAGES[page]) == PAGES[page]
 
 
 def test_no_marked_number_is_missed() -> None:

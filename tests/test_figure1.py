@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 
 from weakstrong import InputError
-from weakstrong.paper.config import Figure1Config
-from weakstrong.paper.figure1 import Slice, run_slices, slices
-from weakstrong.paper.statistics import of_figure_1
+from weakstrong.paper.experiments.figure1 import Figure1Settings, Slice, of_figure_1, run_slices, slices
 
-CONFIG = Figure1Config(rows=300)
+CONFIG = Figure1Settings(rows=300)
 
 
 def squared(a: np.ndarray, b: np.ndarray) -> float:
@@ -62,11 +60,11 @@ def test_rows_and_summary_are_the_slices_numbers() -> None:
         np.testing.assert_allclose(
             [row["strong_error"], row["misfit"], row["weak_error"]], [a, b, c], rtol=1e-9
         )
-    found = of_figure_1(rows)["cross_term_over_weak_error"]
+    found = of_figure_1(rows)
     assert abs(found["subspace"]) < 1e-9
     assert found["ball"] > 0
 
 
 def test_a_world_with_nothing_to_draw_is_refused() -> None:
     with pytest.raises(InputError, match="larger weak_sigma"):
-        slices(Figure1Config(rows=300, weak_sigma=1e-9), 0)
+        slices(Figure1Settings(rows=300, weak_sigma=1e-9), 0)

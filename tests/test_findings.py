@@ -9,16 +9,14 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from weakstrong import measure, study
-from weakstrong.gain import Estimate
+from weakstrong import Estimate, Record, measure, study
 from weakstrong.report.figures import gain_against_misfit
 from weakstrong.report.terminal import study_table
 from weakstrong.studies.findings import conclusions
-from weakstrong.studies.run import StudyResult
 
 
 @pytest.fixture(scope="module")
-def found() -> StudyResult:
+def found() -> Record:
     rng = np.random.default_rng(0)
     strong = rng.normal(size=(80, 4))
     y = strong @ rng.normal(size=4) + rng.normal(size=80)
@@ -27,35 +25,28 @@ def found() -> StudyResult:
     return study(weak, strong, y, splits={"only": split}, repeats=6)
 
 
-def _result(found: StudyResult, supervisor: str) -> dict:
-    [result] = [r for r in found.summary["results"] if r["about"]["supervisor"] == supervisor]
-    return result
-
-
-def test_pooled_estimates_count_a_row_once_however_many_divisions_judge_it(found: StudyResult) -> None:
+def test_pooled_estimates_count_a_row_once_however_many_divisions_judge_it(found: Record) -> None:
     for name, part in found.predictions.table.groupby("supervisor"):
-        estimates = _result(found, name)["estimates"]
+        estimates = found.result(supervisor=name).estimates
         kept = {"groups": part["row"], "y_ceiling": part["y_ceiling"]}
         direct = measure(part["y_true"], part["y_weak"], part["y_strong"], **kept)
         assert direct.n_clusters == 30
         for key in ("weak_error", "strong_error", "misfit", "gain", "cross_term", "ceiling_error"):
-            assert estimates[key]["value"] == pytest.approx(float(getattr(direct, key).value))
-            assert estimates[key]["standard_error"] == pytest.approx(
-                float(getattr(direct, key).standard_error)
-            )
+            assert estimates[key].value == pytest.approx(float(getattr(direct, key).value))
+            assert estimates[key].standard_error == pytest.approx(float(getattr(direct, key).standard_error))
             low, high = (float(v) for v in getattr(direct, key).interval())
-            assert (estimates[key]["low"], estimates[key]["high"]) == pytest.approx((low, high))
+            assert estimates[key].interval() == pytest.approx((low, high))
         naive = measure(part["y_true"], part["y_weak"], part["y_strong"])
-        assert estimates["weak_error"]["standard_error"] > 1.5 * float(naive.weak_error.standard_error)
+        assert estimates["weak_error"].standard_error > 1.5 * float(naive.weak_error.standard_error)
         for baseline in ("direct", "mean"):
             against = measure(part["y_true"], part[f"y_{baseline}"], part["y_strong"], groups=part["row"])
-            assert estimates[f"{baseline}_error"]["value"] == pytest.approx(float(against.weak_error.value))
-            assert estimates[f"gain_over_{baseline}"]["value"] == pytest.approx(float(against.gain.value))
+            assert estimates[f"{baseline}_error"].value == pytest.approx(float(against.weak_error.value))
+            assert estimates[f"gain_over_{baseline}"].value == pytest.approx(float(against.gain.value))
 
 
-def test_spread_is_that_of_the_divisions(found: StudyResult) -> None:
-    for name, part in found.divisions.groupby("supervisor"):
-        facts = _result(found, name)["facts"]
+def test_spread_is_that_of_the_divisions(found: Record) -> None:
+    for name, part in found.tables["divisions"].groupby("supervisor"):
+        facts = found.result(supervisor=name).facts
         for key, spread in facts["spread_over_divisions"].items():
             column = part[key]
             expected = {"std": column.std(), "min": column.min(), "max": column.max()}
@@ -65,7 +56,8 @@ def test_spread_is_that_of_the_divisions(found: StudyResult) -> None:
 
 
 def _estimate(value: float, error: float) -> Estimate:
-    return Estimate(np.asarray(value), np.asarray(error), 100.0)
+    half = 1.984 * error
+    return Estimate(value, value - half, value + half, "made up", standard_error=error)
 
 
 @pytest.mark.parametrize(
@@ -93,9 +85,9 @@ def test_verdicts_are_what_the_intervals_allow(
     assert f"{cross[0]:+.2f} times the misfit" in lines[1]
 
 
-def test_the_table_has_every_number_in_its_column(found: StudyResult) -> None:
+def test_the_table_has_every_number_in_its_column(found: Record) -> None:
     console = Console(width=300, file=io.StringIO())
-    console.print(study_table(found.summary))
+    console.print(study_table(found))
     lines = console.file.getvalue().splitlines()
     headings = [h.strip() for h in lines[2].split("  ") if h.strip()]
     keys = {
@@ -106,15 +98,15 @@ def test_the_table_has_every_number_in_its_column(found: StudyResult) -> None:
     assert headings == ["supervisor", *keys]
     for line in lines[4:6]:
         name, *cells = line.split()
-        estimates = _result(found, name)["estimates"]
+        estimates = found.result(supervisor=name).estimates
         for key, cell in zip(keys.values(), cells, strict=True):
-            assert float(cell) == pytest.approx(estimates[key]["value"], rel=1e-3)
+            assert float(cell) == pytest.approx(estimates[key].value, rel=1e-3)
 
 
-def test_the_figure_has_misfit_across_gain_up_and_the_diagonal(found: StudyResult) -> None:
-    axes = gain_against_misfit(found.divisions, "y").axes[0]
+def test_the_figure_has_misfit_across_gain_up_and_the_diagonal(found: Record) -> None:
+    axes = gain_against_misfit(found.tables["divisions"], "y").axes[0]
     for (name, part), points in zip(
-        found.divisions.groupby("supervisor", sort=False), axes.collections, strict=True
+        found.tables["divisions"].groupby("supervisor", sort=False), axes.collections, strict=True
     ):
         assert points.get_label() == name
         np.testing.assert_array_equal(points.get_offsets(), part[["misfit", "gain"]].to_numpy())

@@ -11,7 +11,15 @@ import pytest
 from weakstrong import identity
 from weakstrong.identity import code_hash, import_closure, imports_of
 
-MAKERS = ("paper.tasks", "paper.networks", "paper.theorem2", "paper.molecule_divisions", "estimator")
+MAKERS = (
+    "paper.tasks", "paper.networks", "paper.experiments.theorem2", "paper.molecule_divisions", "estimator",
+)  # fmt: skip
+    "paper.tasks",
+    "paper.networks",
+    "paper.experiments.theorem2",
+    "paper.molecule_divisions",
+    "estimator",
+)
 
 
 def loaded_by(module: str) -> set[str]:

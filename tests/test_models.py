@@ -17,7 +17,7 @@ from weakstrong.molecules.smiles_encoder import SmilesEncoder
 from .test_docs import README, ROOT, script
 
 MODELS = ROOT / "models"
-MAKE = script("models/make.py")
+MAKE = script("examples/pretrain_models.py")
 RECORD = json.loads((MODELS / "probes.json").read_text())
 
 

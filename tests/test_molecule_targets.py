@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -19,17 +18,19 @@ import pytest
 from tests.test_docs import ROOT, script
 from tests.test_models import MODELS
 from tests.test_molbert_checkpoint import released_state, write
+from weakstrong import Record
 from weakstrong.errors import InputError
 from weakstrong.molecules.molbert_checkpoint import convert
 from weakstrong.molecules.smiles_bert import EncoderConfig, random_model, save_model
 from weakstrong.paper import reproduction as module
-from weakstrong.paper.config import MoleculesConfig
 from weakstrong.paper.molecule_divisions import run_division
-from weakstrong.paper.molecule_inputs import Places, clusters, prepare, representation
+from weakstrong.paper.molecule_inputs import clusters, prepare, representation
+from weakstrong.paper.molecule_settings import MoleculeSettings
 from weakstrong.paper.molecule_statistics import by_division
+from weakstrong.paper.sources import Places
 
 TINY = ["--seeds", 2, "--set", 'weak=["small", "smaller"]', "--set", "resamples=100", "--set", "untrained=1"]
-FILES = {"config.toml", "tasks.csv", "table.csv", "summary.json", "figure.png", "DONE"}
+FILES = {"config.toml", "tasks.csv", "table.csv", "predictions.csv", "summary.json", "figure.png", "DONE"}
 
 
 @pytest.fixture(scope="module")
@@ -119,8 +120,8 @@ def test_a_converted_checkpoint_features_of_a_file_and_swapped_roles(
     base = ["reproduce", "fig2e", *TINY[:2], *TINY[4:], *weak, "--models", models, "--data", data_folder]
     ran = command(*base, "--strong", tmp_path / "molbert" / "c", "--out", tmp_path / "r")
     assert ran.code == 0, ran.err
-    summary = json.loads((tmp_path / "r" / "fig2e" / "summary.json").read_text())
-    assert summary["note"].startswith("h_s is a converted checkpoint (2 layers of width 16, sha256 ")
+    record = Record.read(tmp_path / "r" / "fig2e")
+    assert record.notes[0].startswith("h_s is a converted checkpoint (2 layers of width 16, sha256 ")
     assert "not a replication" not in ran.out
     ran = command(*base, "--set", "swap_roles=true", "--out", tmp_path / "s")
     assert ran.code == 0, ran.err
@@ -212,9 +213,9 @@ def test_features_are_found_where_the_data_are(
 ) -> None:
     (tmp_path / "features").mkdir()
     (tmp_path / "features" / "ESOL.mine.npy").touch()
-    name, config = "features/{dataset}.mine.npy", MoleculesConfig(dataset="ESOL")
+    name, config = "features/{dataset}.mine.npy", MoleculeSettings(dataset="ESOL")
     monkeypatch.delenv("WEAKSTRONG_DATA", raising=False)
-    with pytest.raises(InputError, match="name the folder of models with --models"):
+    with pytest.raises(InputError, match="name the folder of models"):
         representation(name, config, Places(models))
     assert representation(name, config, Places(models, tmp_path)).is_file
     monkeypatch.setenv("WEAKSTRONG_DATA", str(tmp_path))
@@ -241,7 +242,7 @@ def test_molecules_of_one_connectivity_are_one_cluster() -> None:
 
 def test_the_committed_models_make_the_committed_record(data_folder: Path) -> None:
     """One division of FreeSolv again; rounding of another machine moves features by some 1e-6."""
-    config = MoleculesConfig(dataset="FreeSolv", heads=("l2",))
+    config = MoleculeSettings(dataset="FreeSolv", heads=("l2",))
     found = by_division(run_division(config, prepare(config, Places(MODELS, data_folder)), 3))
     record = pd.read_csv(ROOT / "results" / "molecules" / "records" / "fig2e" / "tasks.csv")
     keys = ["split", "evaluation", "supervisor"]
@@ -253,8 +254,8 @@ def test_the_committed_models_make_the_committed_record(data_folder: Path) -> No
 
 
 def test_the_report_is_that_of_the_records() -> None:
-    run = script("results/molecules/run.py")
-    text = (run.HERE / "README.md").read_text()
+    run = script("examples/reproduce_molecules.py")
+    text = (run.RESULTS / "README.md").read_text()
     for name, lines in run.blocks().items():
         [shown] = text.split(f"<!-- {name}: begin -->")[1:]
         assert [line for line in shown.split(f"<!-- {name}: end -->")[0].splitlines() if line] == lines

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -17,13 +16,11 @@ import pandas as pd
 import pytest
 
 from tests.conftest import Ran
-from weakstrong import InputError
+from weakstrong import Estimate, InputError, Record
 from weakstrong.paper import reproduction as module
-from weakstrong.paper.claims import verdict
+from weakstrong.paper.catalogue import catalogue, resolve
+from weakstrong.paper.experiments import figure1, synthetic
 from weakstrong.paper.reproduction import CACHE
-from weakstrong.paper.resolving import resolve
-from weakstrong.paper.statistics import summary_of
-from weakstrong.paper.targets import TARGETS
 
 TINY = [f"pretraining_{k}" for k in ("steps=40", "rows=60", "tasks=3")] + ["tasks=5", "rows=80"]
 SETS = [part for pair in TINY for part in ("--set", pair)]
@@ -35,7 +32,7 @@ Command = Callable[..., Ran]
 def test_every_figure_gets_its_record_and_the_folder_a_page(command: Command, tmp_path: Path) -> None:
     ran = command("reproduce", "--seeds", 2, "--out", tmp_path / "r", *SETS)
     assert ran.code == 0, ran.err
-    six = [name for name, target in TARGETS.items() if target.default]
+    six = [name for name, experiment in catalogue().items() if experiment.default]
     assert six == ["fig2a", "fig2b", "fig2c", "fig3a", "fig3b", "fig3c"]
     page = (tmp_path / "r" / "README.md").read_text()
     for name in six:
@@ -57,11 +54,11 @@ def test_every_figure_gets_its_record_and_the_folder_a_page(command: Command, tm
             (s, t) for s in range(2) for t in range(5)
         ]
         assert f"{name}/figure.png" in page
-        assert f"| {name} | {TARGETS[name].claim} | " in page
+        assert f"| {name} | {catalogue()[name].claim} | " in page
         settings = tomllib.loads((folder / "config.toml").read_text())
         assert settings["pretraining_steps"] == 40
-        assert set(TARGETS[name].settings.model_dump()) | {"target"} == set(settings)
-        assert json.loads((folder / "summary.json").read_text())["agrees"] in ("yes", "partly", "no")
+        assert set(catalogue()[name].settings.model_dump()) | {"target"} == set(settings)
+        assert Record.read(folder).results[0].facts["agrees"] in ("yes", "partly", "no")
     # Roles swapped: the same two representations, and nothing is computed twice for them.
     loss = [
         pd.read_csv(tmp_path / "r" / n / "tasks.csv")["strong_pretraining_loss"] for n in ("fig2b", "fig3a")
@@ -134,14 +131,14 @@ def test_theorem_2_figure_1_and_other_heads(command: Command, tmp_path: Path) ->
     descent = ["--solver", "gradient", "--seeds", 1, *SETS, "--set", "descent_steps=60"]
     ran = command("reproduce", "nonconvex-relu", "fig2c", "--out", out, *descent)
     assert ran.code == 0, ran.err
-    found = {name: json.loads((out / name / "summary.json").read_text()) for name in
-             ("theorem2", "figure1", "nonconvex-relu", "fig2c")}  # fmt: skip
-    assert found["theorem2"]["law_4"]["below"] == 0
-    assert found["figure1"]["agrees"] == "yes"
-    assert "reconstruction" in found["nonconvex-relu"]["title"]
-    assert found["nonconvex-relu"]["over_seeds"]["mean_excess_loss"]["median"] >= 0
+    records = {n: Record.read(out / n) for n in ("theorem2", "figure1", "nonconvex-relu", "fig2c")}
+    assert "reconstruction" in records["nonconvex-relu"].title
+    found = {name: record.results[0] for name, record in records.items()}
+    assert found["theorem2"].facts["law_4"]["below"] == 0
+    assert found["figure1"].facts["agrees"] == "yes"
+    assert found["nonconvex-relu"].estimates["mean_excess_loss"].value >= 0
     for name in ("slope_change", "mean_excess_loss"):
-        assert found["fig2c"]["over_seeds"][name]["median"] != 0
+        assert found["fig2c"].estimates[name].value != 0
     page = (out / "README.md").read_text()
     assert all(f"{name}/figure.png" in page for name in found)
     assert "with complexity = 4, draws = 100" in page
@@ -175,7 +172,7 @@ def test_changed_code_computes_again_and_drops_only_its_own_old_results(
     out = tmp_path / "r"
     run = ["reproduce", "fig2c", "--seeds", 1, "--out", out, *SETS]
     assert command(*run).code == 0
-    [old] = (out / CACHE).glob("WeakToStrongConfig-*")
+    [old] = (out / CACHE).glob("WeakToStrong-*")
     (out / CACHE / "mine").mkdir()
     monkeypatch.setattr(module, "code_hash", lambda *modules: "another")
     ran = command(*run)
@@ -210,7 +207,7 @@ def test_numbers_that_overflow_are_one_line(command: Command, tmp_path: Path) ->
 
 BAD = [
     (["fig2d2"], "fig2d2 is no target (did you mean fig2"),
-    (["fig2a", "--set", "tasks"], "--set tasks: expected key=value"),
+    (["fig2a", "--set", "tasks"], "setting tasks: expected key=value"),
     (["fig2a", "--set", "taskz=3"], "taskz is no setting (did you mean tasks?)"),
     (["fig2a", "--set", "tasks=many"], "tasks (got 'many')"),
     (["fig2a", "--set", "tasks=2.5"], "tasks (got 2.5)"),
@@ -222,7 +219,7 @@ BAD = [
     (["theorem2", "--set", "misfit=inf"], "misfit (got inf)"),
     (["figure1", "--set", "ball_rows=20"], "ball_rows must be at most the width"),
     (["figure1", "--set", "heads=tanh"], "heads (got 'tanh')"),
-    (["fig2a", "--set", "tasks=5", "--set", "tasks=6"], "--set tasks: given twice"),
+    (["fig2a", "--set", "tasks=5", "--set", "tasks=6"], "setting tasks: given twice"),
     (
         ["fig2a", "--set", "fit_intercept=true", "--solver", "gradient"],
         "fit_intercept is for exact linear heads",
@@ -278,7 +275,7 @@ def test_without_torch_the_extra_is_named(
 
 def test_the_list_and_the_help_name_every_target(command: Command) -> None:
     listed, helped = command("reproduce", "--list"), command("reproduce", "--help")
-    for name in TARGETS:
+    for name in catalogue():
         assert name in listed.out
         assert name in helped.out
     assert "nn" in listed.out
@@ -288,42 +285,50 @@ def test_the_list_and_the_help_name_every_target(command: Command) -> None:
 def test_settings_come_from_the_target_then_the_file_then_the_command_line(tmp_path: Path) -> None:
     file = tmp_path / "c.toml"
     file.write_text('target = "fig3c"\nseeds = 7\ntasks = 30\n')
-    [(name, config)] = resolve((), {"seeds": 9}, ("tasks=40", "truth_init=he"), file).items()
-    assert name == "fig3c"
+    [experiment] = resolve((), {"seeds": 9}, ("tasks=40", "truth_init=he"), file)
+    config = experiment.settings
+    assert experiment.name == "fig3c"
     assert (config.seeds, config.tasks, config.truth_init) == (9, 40, "he")
     assert (config.pretraining_tasks, config.pretraining_rows) == (5, 250)
-    assert list(resolve(("fig2a", "fig2a"), {})) == ["fig2a"]
+    assert [e.name for e in resolve(("fig2a", "fig2a"), {})] == ["fig2a"]
     with pytest.raises(InputError, match="is no target"):
         resolve(("fig9",), {})
 
 
-def line(slope: float, fit: float) -> dict[str, object]:
+def estimates(slope: float, fit: float, reversed_: int = 0) -> dict[str, Estimate]:
     found = {"slope": slope, "r2_misfit": fit, "r2_minus_misfit": fit, "ceiling_over_misfit": 0.1}
-    return {"over_seeds": {k: summary_of([v] * 8) for k, v in found.items()}}
+    return {k: Estimate.of_median([v] * 8) for k, v in found.items()} | {
+        "reversed": Estimate.of_share(reversed_, 20)
+    }
 
 
 @pytest.mark.parametrize(
-    ("name", "summary", "agrees"),
+    ("name", "found", "agrees"),
     [
-        ("fig2a", line(0.95, 0.97), "yes"),
-        ("fig2a", line(0.95, 0.8), "partly"),
-        ("fig2a", line(0.7, 0.95), "partly"),
-        ("fig2a", line(0.3, 0.95), "no"),
-        ("fig2a", line(-1.0, 0.95), "no"),
-        ("fig3a", line(-1.0, 0.95), "yes"),
-        ("fig3a", line(1.0, 0.95), "no"),
-        ("fig3c", {**line(-1.0, 0.9), "reversed": {"count": 18, "of": 20, "low": 0.6, "high": 1.0}}, "yes"),
-        (
-            "fig3c",
-            {**line(-1.0, 0.9), "reversed": {"count": 10, "of": 20, "low": 0.3, "high": 0.7}},
-            "partly",
-        ),
-        ("fig3c", {**line(-1.0, 0.9), "reversed": {"count": 2, "of": 20, "low": 0.0, "high": 0.3}}, "no"),
-        ("figure1", {"cross_term_over_weak_error": {"ball": 0.1, "subspace": 1e-15}}, "yes"),
-        ("figure1", {"cross_term_over_weak_error": {"ball": -0.1, "subspace": 1e-15}}, "no"),
+        ("fig2a", estimates(0.95, 0.97), "yes"),
+        ("fig2a", estimates(0.95, 0.8), "partly"),
+        ("fig2a", estimates(0.7, 0.95), "partly"),
+        ("fig2a", estimates(0.3, 0.95), "no"),
+        ("fig2a", estimates(-1.0, 0.95), "no"),
+        ("fig3a", estimates(-1.0, 0.95), "yes"),
+        ("fig3a", estimates(1.0, 0.95), "no"),
+        ("fig3c", estimates(-1.0, 0.9, 18), "yes"),
+        ("fig3c", estimates(-1.0, 0.9, 10), "partly"),
+        ("fig3c", estimates(-1.0, 0.9, 2), "no"),
     ],
 )
-def test_verdicts_follow_their_rules(name: str, summary: dict[str, object], agrees: str) -> None:
-    found = verdict(TARGETS[name], summary)
-    assert found.agrees == agrees
-    assert any(digit in found.ours for digit in "0123456789")
+def test_verdicts_follow_their_rules(name: str, found: dict[str, Estimate], agrees: str) -> None:
+    facts = {"seeds_reversed": round(20 * found["reversed"].value)}
+    said, answer = catalogue()[name]._verdict(found, facts)
+    assert answer == agrees
+    assert any(digit in said for digit in "0123456789")
+    assert isinstance(catalogue()[name], synthetic.WeakToStrong)
+
+
+@pytest.mark.parametrize(("ball", "agrees"), [(0.1, "yes"), (-0.1, "no")])
+def test_figure_1_agrees_if_no_angle_is_acute(ball: float, agrees: str) -> None:
+    rows = figure1.run_slices(catalogue()["figure1"].settings, 0)
+    of_ball = rows["body"] == "ball"
+    rows.loc[of_ball, "cross_term"] = ball * rows.loc[of_ball, "weak_error"]
+    [result] = catalogue()["figure1"].results(rows)
+    assert result.facts["agrees"] == agrees

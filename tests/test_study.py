@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import signal
 import subprocess
@@ -19,7 +18,7 @@ from rich.console import Console
 from sklearn.linear_model import LinearRegression
 
 from tests.conftest import World
-from weakstrong import HeadProjection, InputError, study
+from weakstrong import HeadProjection, InputError, Record, study
 from weakstrong.report.terminal import study_table
 from weakstrong.studies.divisions import divisions
 from weakstrong.studies.inputs import Split, StudyInputs
@@ -50,11 +49,6 @@ def arrays() -> dict:
     return {"weak": {"a": np.abs(strong[:, :2]), "b": strong[:, :1]}, "strong": strong, "y": noisy}
 
 
-def _result(summary: dict, supervisor: str) -> dict:
-    [found] = [r for r in summary["results"] if r["about"]["supervisor"] == supervisor]
-    return found
-
-
 def test_linear_study_equals_the_pipeline_written_out_with_scikit_learn(arrays: dict) -> None:
     found = study(**arrays, heads="linear", repeats=3, seed=4)
     options = StudyOptions(heads=("linear",), repeats=3, seed=4)
@@ -69,7 +63,7 @@ def test_linear_study_equals_the_pipeline_written_out_with_scikit_learn(arrays: 
             w, s, t = supervisor.predict(weak[test]), student.predict(strong[test]), y[test]
             ceiling = LinearRegression().fit(strong[own], y[own]).predict(strong[test])
             direct = LinearRegression().fit(strong[sup], y[sup]).predict(strong[test])
-            rows = found.divisions
+            rows = found.tables["divisions"]
             row = rows[(rows["division"] == unit.number) & (rows["supervisor"] == name)].iloc[0]
             expected = {
                 "weak_error": np.mean((w - t) ** 2),
@@ -116,7 +110,7 @@ def test_ball_study_equals_the_pipeline_written_out_with_regressors(arrays: dict
         np.testing.assert_array_equal(part["row"], test)
         for column, values in expected.items():
             np.testing.assert_allclose(part[column], values, rtol=1e-8, atol=1e-10)
-        row = found.divisions[found.divisions["supervisor"] == name].iloc[0]
+        row = found.tables["divisions"][found.tables["divisions"]["supervisor"] == name].iloc[0]
         assert row["weak_radius"] == pytest.approx(supervisor.heads_.radius[0])
         assert row["strong_radius"] == pytest.approx(student.heads_.radius[0])
         assert row["fitting_misfit"] == pytest.approx(student.fit_error_[0])
@@ -126,9 +120,9 @@ def test_ball_study_equals_the_pipeline_written_out_with_regressors(arrays: dict
 
 
 def test_more_repeats_do_not_change_the_first(arrays: dict) -> None:
-    few, more = (study(**arrays, repeats=r).divisions for r in (2, 4))
+    few, more = (study(**arrays, repeats=r).tables["divisions"] for r in (2, 4))
     pd.testing.assert_frame_equal(few, more[more["division"] < 2].reset_index(drop=True))
-    assert not study(**arrays, repeats=2, seed=1).divisions["gain"].equals(few["gain"])
+    assert not study(**arrays, repeats=2, seed=1).tables["divisions"]["gain"].equals(few["gain"])
 
 
 def test_groups_stay_on_one_side_and_widen_intervals_when_rows_are_copies(arrays: dict) -> None:
@@ -143,17 +137,17 @@ def test_groups_stay_on_one_side_and_widen_intervals_when_rows_are_copies(arrays
     for unit in divisions(inputs, StudyOptions(repeats=2)):
         sides = [set(groups[rows]) for rows in (unit.supervised, unit.student, unit.judged)]
         assert sum(map(len, sides)) == len(set.union(*sides)) == 90
-    estimate = _result(grouped.summary, "a")["estimates"]["weak_error"]
+    estimate = grouped.result(supervisor="a").estimates["weak_error"]
     errors = grouped.predictions.table.query("supervisor == 'a'").eval("(y_weak - y_true) ** 2")
     naive = errors.std() / np.sqrt(len(errors))
-    assert estimate["standard_error"] > 1.5 * naive
+    assert estimate.standard_error > 1.5 * naive
 
 
 def test_a_student_whose_features_span_the_supervisors_gains_nothing_and_is_told_so(arrays: dict) -> None:
     found = study({"part": arrays["strong"][:, :2]}, arrays["strong"], arrays["y"], heads="linear", repeats=2)
-    said = _result(found.summary, "part")
-    assert said["estimates"]["misfit"]["value"] < 1e-20
-    assert "nothing gained or lost" in said["findings"][0]
+    said = found.result(supervisor="part")
+    assert said.estimates["misfit"].value < 1e-20
+    assert "nothing gained or lost" in said.findings[0]
 
 
 def _run(command, world: World, *more: object, repeats: int = 3):
@@ -173,13 +167,13 @@ def test_the_record(world: World, command) -> None:
     assert set(rows.columns) >= COLUMNS
     assert list(rows["gain"]) == pytest.approx(list(rows["misfit"] + rows["cross_term"]), abs=1e-12)
     assert (out / "figure.png").read_bytes().startswith(b"\x89PNG")
-    summary = json.loads((out / "summary.json").read_text())
+    record = Record.read(out)
     weak = predictions.eval("(y_weak - y_true) ** 2").mean()
-    assert _result(summary, "weak")["estimates"]["weak_error"]["value"] == pytest.approx(weak)
+    assert record.result(supervisor="weak").estimates["weak_error"].value == pytest.approx(weak)
     ids = world.labels.set_index("id")["y"]
     np.testing.assert_allclose(ids[predictions["id"]], predictions["y_true"])
     assert "student" in ran.out
-    assert len([n for n in summary["notes"] if "by position" not in n]) == 1  # that radii were chosen
+    assert len([n for n in record.notes if "by position" not in n]) == 1  # that radii were chosen
     assert "holds a finished run" in _run(command, world, "--out", out).err
     again = command("study", "--config", out / "config.toml", "--out", world.folder / "again")
     assert again.code == 0, again.err
@@ -297,7 +291,7 @@ def test_all_features_are_joined_by_id_or_none(world: World, command) -> None:
     expected = study(
         {"weak": world.weak[:100]}, {"strong": world.strong[:100]}, world.labels["y"][:100], repeats=2
     )
-    pd.testing.assert_frame_equal(pd.read_csv(folder / "out" / "divisions.csv"), expected.divisions)
+    pd.testing.assert_frame_equal(pd.read_csv(folder / "out" / "divisions.csv"), expected.tables["divisions"])
 
 
 def test_several_values_may_follow_one_flag(world: World, command) -> None:
@@ -313,16 +307,16 @@ def test_several_values_may_follow_one_flag(world: World, command) -> None:
 @pytest.mark.parametrize(("width", "unit"), [(80, 1.0), (80, 30.0), (120, 1e-3), (200, 1e-3)])
 def test_the_table_shows_every_number_and_name_whole(arrays: dict, width: int, unit: float) -> None:
     names = [f"a rather long name of supervisor {i}" for i in range(3)]
-    summary = study(dict.fromkeys(names, arrays["weak"]["a"]), arrays["strong"], arrays["y"] * unit).summary
+    record = study(dict.fromkeys(names, arrays["weak"]["a"]), arrays["strong"], arrays["y"] * unit)
     console = Console(width=width, file=io.StringIO())
-    console.print(study_table(summary))
+    console.print(study_table(record))
     shown = console.file.getvalue()
     assert "…" not in shown
-    for found in summary["results"]:
+    for found in record.results:
         for key in ("weak_error", "strong_error", "misfit", "ceiling_error", "direct_error", "mean_error"):
-            assert f"{found['estimates'][key]['value']:.4g}" in shown
+            assert f"{found.estimates[key].value:.4g}" in shown
         for key in ("gain", "cross_term"):
-            assert f"{found['estimates'][key]['value']:+.4g}" in shown
+            assert f"{found.estimates[key].value:+.4g}" in shown
     for name in names:
         assert name.split()[-1] in shown
 
@@ -334,8 +328,8 @@ def test_a_config_file_with_flags_over_it(world: World, command) -> None:
     )
     ran = command("study", "--config", path, "--heads", "linear", "--out", world.folder / "record")
     assert ran.code == 0, ran.err
-    options = json.loads((world.folder / "record" / "summary.json").read_text())["options"]
-    assert (options["repeats"], options["heads"]) == (2, ["linear"])
+    settings = Record.read(world.folder / "record").settings
+    assert (settings["repeats"], settings["heads"]) == (2, ["linear"])
     for text, said in (
         ("repeat = 2", "repeat is no setting (did you mean repeats?); settings: heads"),
         ("repeats = 0", "repeats (got 0): Input should be greater than or equal to 1"),
@@ -416,7 +410,7 @@ def test_a_run_goes_on_only_from_the_very_same_inputs(
     fresh = run(second, options, out=tmp_path / "fresh")
     assert fitted == [changed == "nothing"]
     pd.testing.assert_frame_equal(resumed.predictions.table, fresh.predictions.table)
-    pd.testing.assert_frame_equal(resumed.divisions, fresh.divisions)
+    pd.testing.assert_frame_equal(resumed.tables["divisions"], fresh.tables["divisions"])
     assert sorted(p.name for p in tmp_path.iterdir()) == ["fresh", "out"]
 
 
@@ -456,9 +450,9 @@ def test_a_killed_study_resumes_to_the_same_record(world: World, command, tmp_pa
 
     original = runner._write
 
-    def spy(stage: Path, *rest: object) -> None:
+    def spy(found: Record, stage: Path) -> None:
         seen.update({f: f.stat().st_mtime_ns for f in stage.glob(".fits-*")})
-        original(stage, *rest)
+        original(found, stage)
 
     runner._write = spy
     try:
@@ -553,7 +547,7 @@ def test_splits_are_row_numbers_or_masks(arrays: dict) -> None:
     held = np.arange(90) % 3 == 0
     by_mask = study(**arrays, splits={"s": (~held, held)}, repeats=2)
     by_number = study(**arrays, splits={"s": (np.flatnonzero(~held), np.flatnonzero(held))}, repeats=2)
-    pd.testing.assert_frame_equal(by_mask.divisions, by_number.divisions)
+    pd.testing.assert_frame_equal(by_mask.tables["divisions"], by_number.tables["divisions"])
 
 
 def _written_out(x: np.ndarray, rows: np.ndarray, labels: np.ndarray, heads: str) -> HeadProjection:
@@ -563,7 +557,7 @@ def _written_out(x: np.ndarray, rows: np.ndarray, labels: np.ndarray, heads: str
 def test_students_and_head_classes_in_one_study_are_those_of_separate_ones(arrays: dict) -> None:
     students = {"all": arrays["strong"], "two": arrays["strong"][:, :2]}
     both = study(arrays["weak"], students, arrays["y"], heads=["linear", "l2"], repeats=2)
-    assert len(both.summary["results"]) == 2 * 2 * 2
+    assert len(both.results) == 2 * 2 * 2
     for name, features in students.items():
         for heads in ("linear", "l2"):
             alone = study(arrays["weak"], {name: features}, arrays["y"], heads=heads, repeats=2)
@@ -602,12 +596,12 @@ def test_a_division_given_whole_with_untrained_controls_and_the_ceiling_of_the_s
         np.testing.assert_allclose(part["y_class"], best.predict(strong[test]), rtol=1e-8)
         control = _written_out(untrained[0], own, labels, heads).predict(untrained[0][test])
         np.testing.assert_allclose(part["y_untrained"], control, rtol=1e-8)
-    estimates = _result(found.summary, "a")["estimates"]
+    estimates = found.result(supervisor="a").estimates
     errors = found.predictions.losses().query("supervisor == 'a'")
     for name in ("class", "untrained", "direct", "mean"):
-        assert estimates[f"{name}_error"]["value"] == pytest.approx(errors[f"{name}_error"].mean())
+        assert estimates[f"{name}_error"].value == pytest.approx(errors[f"{name}_error"].mean())
         gain = (errors[f"{name}_error"] - errors["strong_error"]).mean()
-        assert estimates[f"gain_over_{name}"]["value"] == pytest.approx(gain)
+        assert estimates[f"gain_over_{name}"].value == pytest.approx(gain)
 
 
 def test_untrained_draws_are_taken_in_turn(arrays: dict) -> None:
@@ -623,7 +617,7 @@ def test_untrained_draws_are_taken_in_turn(arrays: dict) -> None:
 
 def test_labels_are_counted_in_rows_or_shares(arrays: dict) -> None:
     def rows(**options: object) -> tuple[int, int]:
-        first = study(**arrays, repeats=1, **options).divisions.iloc[0]
+        first = study(**arrays, repeats=1, **options).tables["divisions"].iloc[0]
         return first["supervised_rows"], first["student_rows"]
 
     assert rows() == (36, 36)
@@ -633,7 +627,9 @@ def test_labels_are_counted_in_rows_or_shares(arrays: dict) -> None:
     few = study(**arrays, repeats=1, true_labels=20, weak_labels=30, seed=3).predictions.table
     more = study(**arrays, repeats=1, true_labels=20, seed=3).predictions.table
     np.testing.assert_allclose(few["y_weak"], more["y_weak"])  # the same supervisor
-    grouped = study(**arrays, groups=np.arange(90) // 4, repeats=1, true_labels=31, n_folds=2).divisions
+    grouped = study(**arrays, groups=np.arange(90) // 4, repeats=1, true_labels=31, n_folds=2).tables[
+        "divisions"
+    ]
     assert 28 <= grouped["supervised_rows"].iloc[0] <= 31  # whole groups that fit
     for wrong in (0, -3, 1.5, True, "half"):
         with pytest.raises(InputError, match="true_labels"):

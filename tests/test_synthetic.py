@@ -5,21 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import binom, kstest, linregress
+from scipy.stats import kstest, linregress
 
-from weakstrong.paper.config import WeakToStrongConfig, WorldConfig
+from weakstrong.paper.catalogue import catalogue
+from weakstrong.paper.experiments.synthetic import of_seed, over_seeds
 from weakstrong.paper.networks import batches, first_weights, needed, sample_of
-from weakstrong.paper.statistics import of_seed, over_seeds, share_of, summary_of
-from weakstrong.paper.targets import TARGETS
+from weakstrong.paper.task_settings import TaskSettings, WorldSettings
 from weakstrong.paper.tasks import representations_of, rows_of, run_tasks
 from weakstrong.paper.worlds import inputs, random_tasks, stream, truth
 
-PERTURBED = WeakToStrongConfig(representations="perturbation", tasks=12, rows=400)
+PERTURBED = TaskSettings(representations="perturbation", tasks=12, rows=400)
 
 
 def test_the_world_is_the_paper_s() -> None:
     """h*: 5 layers, R^8 -> R^16 of width 16; x ~ N(0, 500² I); T = 10, N_r = 2000, M = 100, N_f = 2000."""
-    config = WeakToStrongConfig()
+    config = TaskSettings()
     h = truth(config, 0)
     assert [w.shape for w in h.weights] == [(8, 16), *[(16, 16)] * 4]
     x = inputs(config, (5000,), stream(0, "some"))
@@ -44,7 +44,7 @@ def test_purposes_have_random_numbers_of_their_own() -> None:
     """No pretrained network starts from weights of h*, nor from another network's: a real trap."""
     purposes = [("truth", ()), ("samples", (0,)), ("samples", (1,)), ("first weights", (8, 0))]
     assert len({tuple(stream(4, p, *i).standard_normal(8)) for p, i in purposes}) == len(purposes)
-    alike = WeakToStrongConfig(truth_init="he", pretraining_init="he", weak_depth=5, strong_depth=5)
+    alike = TaskSettings(truth_init="he", pretraining_init="he", weak_depth=5, strong_depth=5)
     jobs = needed(alike, 4)
     assert jobs["weak"].key != jobs["strong"].key
     networks = [truth(alike, 4), *(first_weights(job) for job in jobs.values())]
@@ -67,8 +67,8 @@ def test_every_figure_is_the_paper_s() -> None:
         "fig3c": {"pretraining_tasks": 5, "pretraining_rows": 250},
     }
     for name, changes in apart.items():
-        assert TARGETS[name].settings == WeakToStrongConfig(**changes), name
-    base = WeakToStrongConfig()
+        assert catalogue()[name].settings == TaskSettings(**changes), name
+    base = TaskSettings()
     assert (base.weak_depth, base.strong_depth, base.truth_depth) == (2, 8, 5)
     assert (base.weak_sigma, base.strong_sigma, base.sigma) == (0.05, 0.01, 500)
     assert (base.width, base.input_dim, base.fit_intercept, base.heads) == (16, 8, False, "linear")
@@ -76,7 +76,7 @@ def test_every_figure_is_the_paper_s() -> None:
 
 def test_tasks_have_unit_size_and_the_first_are_the_same_whatever_their_number() -> None:
     for law in ("normal", "sphere"):
-        world = WorldConfig(task_law=law, task_scale=2.0)
+        world = WorldSettings(task_law=law, task_scale=2.0)
         tasks = random_tasks(world, 3, "finetuning tasks", 300)
         labels = tasks(truth(world, 3).transform(inputs(world, (4000,), stream(3, "test")))[None])
         assert (labels**2).mean() == pytest.approx(4.0, rel=0.25)
@@ -184,25 +184,16 @@ def test_statistics_over_seeds_count_reversals_and_law_3() -> None:
         return rows.assign(gain=slope * rows["misfit"] + shift, law_3_slack=slope, law_3_slack_se=0.4)
 
     frame = pd.concat([seed(0, -1, 0.0), seed(1, -0.5, 100.0), seed(2, 1, -100.0), seed(3, 0.9, 0.0)])
-    found = over_seeds(frame)
-    assert found["reversed"]["count"] == 1
-    assert found["reversed"]["of"] == 4
-    assert found["law_3"] == {"tasks": 48, "below": 24, "clearly_below": 12}
-    assert found["over_seeds"]["slope"]["median"] == pytest.approx(0.2)
-
-
-def test_the_median_s_interval_covers_as_the_binomial_says() -> None:
-    """Order statistics k and n + 1 − k with P(Bin(n, ½) < k) at most 2.5%; none below six values."""
-    values = np.random.default_rng(2).normal(size=20)
-    found = summary_of(values)
-    k = int(binom.ppf(0.025, 20, 0.5))
-    assert (found["low"], found["high"]) == (np.sort(values)[k - 1], np.sort(values)[20 - k])
-    assert np.isnan(summary_of(values[:5])["low"])
-    assert share_of(20, 20)["low"] == pytest.approx(0.025 ** (1 / 20), rel=1e-6)
+    estimates, facts = over_seeds(frame)
+    assert facts["seeds_reversed"] == 1
+    assert (estimates["reversed"].value, estimates["reversed"].rows) == (0.25, 4)
+    assert facts["law_3"] == {"tasks": 48, "below": 24, "clearly_below": 12}
+    assert estimates["slope"].value == pytest.approx(0.2)
+    assert facts["range_over_seeds"]["slope"] == pytest.approx({"min": -1.0, "max": 1.0})
 
 
 def test_batches_put_equal_shapes_together_and_long_ones_first() -> None:
-    jobs = [job for seed in range(12) for job in needed(WeakToStrongConfig(), seed).values()]
+    jobs = [job for seed in range(12) for job in needed(TaskSettings(), seed).values()]
     lots = batches(jobs)
     assert sorted(job.key for lot in lots for job in lot) == sorted(job.key for job in jobs)
     assert max(len(lot) for lot in lots) <= 6
@@ -211,7 +202,7 @@ def test_batches_put_equal_shapes_together_and_long_ones_first() -> None:
 
 
 def test_experiments_that_need_the_same_network_share_it() -> None:
-    base = WeakToStrongConfig()
+    base = TaskSettings()
     swapped, realizable = (
         base.model_copy(update=u) for u in ({"swap_roles": True}, {"representations": "realizable"})
     )

@@ -6,11 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from weakstrong.paper.config import Theorem2Config
-from weakstrong.paper.statistics import allowance, of_theorem_2, shortfall
-from weakstrong.paper.theorem2 import run_worlds
+from weakstrong.paper.experiments.theorem2 import (
+    Theorem2Settings,
+    allowance,
+    of_theorem_2,
+    run_worlds,
+    shortfall,
+)
 
-SMALL = Theorem2Config(draws=40, n_grid=(40, 100, 400, 1600), complexity=5, delta_grid=(0.5, 0.1, 0.05))
+SMALL = Theorem2Settings(draws=40, n_grid=(40, 100, 400, 1600), complexity=5, delta_grid=(0.5, 0.1, 0.05))
 
 
 def test_epsilon_and_the_least_misfit_are_what_is_asked_for() -> None:
@@ -25,7 +29,7 @@ def test_epsilon_and_the_least_misfit_are_what_is_asked_for() -> None:
 
 def test_errors_are_those_of_functions_on_the_unit_interval() -> None:
     """The population's row of one ε, by quadrature of the cosine series."""
-    from weakstrong.paper.theorem2 import _errors, _misled, _world
+    from weakstrong.paper.experiments.theorem2 import _errors, _misled, _world
     from weakstrong.paper.worlds import stream
 
     y, w = _world(SMALL, 0.01, stream(3, "theorem 2 world"))
@@ -46,7 +50,7 @@ def test_errors_are_those_of_functions_on_the_unit_interval() -> None:
 
 def test_students_are_least_squares_on_the_sample() -> None:
     """The student of a draw by numpy, on weak labels with their part inside the class too."""
-    from weakstrong.paper.theorem2 import _misled, _world
+    from weakstrong.paper.experiments.theorem2 import _misled, _world
     from weakstrong.paper.worlds import stream
 
     _, w = _world(SMALL, 0.0, stream(1, "theorem 2 world"))
@@ -60,7 +64,7 @@ def test_students_are_least_squares_on_the_sample() -> None:
 
 def test_draws_do_not_depend_on_how_many_are_made_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = run_worlds(SMALL, 5)
-    monkeypatch.setattr("weakstrong.paper.theorem2._DRAWS_AT_ONCE", 7)
+    monkeypatch.setattr("weakstrong.paper.experiments.theorem2._DRAWS_AT_ONCE", 7)
     pd.testing.assert_frame_equal(run_worlds(SMALL, 5), rows, rtol=1e-9)
 
 

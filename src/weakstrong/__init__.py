@@ -10,35 +10,45 @@ from weakstrong.lazy import lazy_names
 
 if TYPE_CHECKING:
     from weakstrong.errors import InputError as InputError
+    from weakstrong.estimate import Estimate as Estimate
     from weakstrong.estimator import HeadProjection as HeadProjection
     from weakstrong.estimator import weak_to_strong as weak_to_strong
     from weakstrong.gain import Gain as Gain
     from weakstrong.gain import measure as measure
     from weakstrong.heads import ConvexHull as ConvexHull
     from weakstrong.heads import Head as Head
+    from weakstrong.heads import HeadClass as HeadClass
     from weakstrong.heads import L2Ball as L2Ball
     from weakstrong.heads import LinearHeads as LinearHeads
     from weakstrong.moments import Moments as Moments
+    from weakstrong.predictions import Predictions as Predictions
     from weakstrong.projection import Projection as Projection
     from weakstrong.projection import project as project
-    from weakstrong.studies.run import StudyResult as StudyResult
+    from weakstrong.projection import solve as solve
+    from weakstrong.record import Record as Record
+    from weakstrong.record import Result as Result
     from weakstrong.studies.run import study as study
 
 __version__ = "0.1.0"
 
 _HOME = {
     "ConvexHull": "heads",
+    "Estimate": "estimate",
     "Gain": "gain",
     "Head": "heads",
+    "HeadClass": "heads",
     "HeadProjection": "estimator",
     "InputError": "errors",
     "L2Ball": "heads",
     "LinearHeads": "heads",
     "Moments": "moments",
+    "Predictions": "predictions",
     "Projection": "projection",
-    "StudyResult": "studies.run",
+    "Record": "record",
+    "Result": "record",
     "measure": "gain",
     "project": "projection",
+    "solve": "projection",
     "study": "studies.run",
     "weak_to_strong": "estimator",
 }

@@ -1,4 +1,4 @@
-"""Percentile bootstrap over clusters of rows."""
+"""Resamples of rows whose clusters are drawn with replacement."""
 
 from __future__ import annotations
 
@@ -28,9 +28,3 @@ def cluster_weights(clusters: ArrayLike, counted: ArrayLike, resamples: int, see
     weights = np.zeros((resamples, of_row.max() + 1))
     weights[:, members] = counts
     return weights[:, of_row]
-
-
-def interval(draws: Array) -> tuple[float, float]:
-    """95% percentile interval."""
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return float(low), float(high)

@@ -7,37 +7,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import t as t_distribution
 
 from weakstrong.divergence import SQUARED_ERROR
+from weakstrong.estimate import Estimate
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over rows with its standard error.
-
-    Parameters
-    ----------
-    value, standard_error : array of shape (k,) or scalar array
-    degrees_of_freedom : float
-        Clusters less one.
-    """
-
-    value: Array
-    standard_error: Array
-    degrees_of_freedom: float
-
-    def interval(self, level: float = 0.95) -> tuple[Array, Array]:
-        """Student t interval, ``value ± t_ν SE``."""
-        half = t_distribution.ppf((1 + level) / 2, self.degrees_of_freedom) * self.standard_error
-        return self.value - half, self.value + half
-
-    def __str__(self) -> str:
-        """Value ± standard error, four significant digits."""
-        pairs = zip(np.ravel(self.value), np.ravel(self.standard_error), strict=True)
-        return ", ".join(f"{v:.4g} ± {e:.2g}" for v, e in pairs)
 
 
 @dataclass(frozen=True)
@@ -104,8 +78,8 @@ def measure(
 ) -> Gain:
     """Measure a student against its supervisor on rows with known truth.
 
-    ``C − A = B + X`` (see `Gain`), each with the standard error of the paired sample,
-    ``SE² = G/(G−1) Σ_g (Σ_{i in g} ω_i (ψ_i − ψ̄))² / (Σ ω)²`` over G clusters g.
+    ``C − A = B + X`` (see `Gain`), each from the paired rows, with a Student t interval over clusters:
+    `Estimate.of_mean`.
 
     Parameters
     ----------
@@ -142,7 +116,7 @@ def measure(
     if y_ceiling is not None:
         best = _columns(y_true=y_true, y_ceiling=y_ceiling)[1][counted]
         rows["ceiling_error"] = SQUARED_ERROR.error(best, y)
-    known: dict[str, Any] = {name: _mean(values, cluster, omega) for name, values in rows.items()}
+    known: dict[str, Any] = {name: Estimate.of_mean(values, cluster, omega) for name, values in rows.items()}
     recovered, reason = _gap_recovered(rows, cluster, omega)
     return Gain(
         **{"ceiling_error": None, **known},
@@ -160,30 +134,16 @@ def _gap_recovered(
     if "ceiling_error" not in rows:
         return None, "the ceiling is not known: no predictions of a model fitted to the truth"
     gaps = rows["weak_error"] - rows["ceiling_error"]
-    gap = _mean(gaps, cluster, omega)
+    gap = Estimate.of_mean(gaps, cluster, omega)
     low = np.asarray(gap.interval()[0])
     if not np.all(low > 0):
         return None, (
             "weak error − ceiling error is not clearly positive "
             f"(95% interval from {np.min(low):.3g}), so there is no gap to recover"
         )
-    ratio = _mean(rows["gain"], cluster, omega).value / gap.value
+    ratio = Estimate.of_mean(rows["gain"], cluster, omega).value / gap.value
     influence = (rows["gain"] - ratio * gaps) / gap.value
-    error = _mean(influence, cluster, omega)
-    return Estimate(np.asarray(ratio), error.standard_error, error.degrees_of_freedom), ""
-
-
-def _mean(values: Array, cluster: NDArray[np.int64], omega: Array) -> Estimate:
-    """Weighted mean over rows with its cluster-robust standard error."""
-    weights = omega.reshape((-1,) + (1,) * (values.ndim - 1))
-    mean = (weights * values).sum(0) / omega.sum()
-    n_clusters = int(cluster.max()) + 1
-    sums = np.zeros((n_clusters, *values.shape[1:]))
-    np.add.at(sums, cluster, weights * (values - mean))
-    if n_clusters < 2:
-        return Estimate(np.asarray(mean), np.full_like(mean, np.nan), 0.0)
-    variance = n_clusters / (n_clusters - 1) * (sums**2).sum(0) / omega.sum() ** 2
-    return Estimate(np.asarray(mean), np.sqrt(variance), float(n_clusters - 1))
+    return Estimate.of_mean(influence, cluster, omega, value=ratio), ""
 
 
 def _columns(**named: ArrayLike) -> list[Array]:

@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -17,9 +17,11 @@ import numpy as np
 
 import weakstrong
 from weakstrong.errors import InputError
+from weakstrong.estimate import Estimate
 from weakstrong.identity import code_hash
 
 DONE = "DONE"
+_JSON_WIDTH = 300
 
 
 def check_output(path: Path, overwrite: bool) -> None:
@@ -114,8 +116,23 @@ def provenance() -> dict[str, Any]:
 
 
 def to_json(value: Any) -> str:
-    """Readable JSON with numpy numbers as numbers and NaN as null."""
-    return json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    """Readable JSON with numpy numbers as numbers and NaN as null; what is short stands on one line."""
+    return _lines(_plain(value), "") + "\n"
+
+
+def _lines(value: Any, indent: str) -> str:
+    """JSON of plain values: a mapping or list on one line if that is short enough."""
+    flat = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    if not isinstance(value, dict | list) or len(indent) + len(flat) <= _JSON_WIDTH:
+        return flat
+    inner = indent + " "
+    if isinstance(value, dict):
+        parts = [f"{json.dumps(k, ensure_ascii=False)}: {_lines(v, inner)}" for k, v in value.items()]
+        opening, closing = "{}"
+    else:
+        parts = [_lines(v, inner) for v in value]
+        opening, closing = "[]"
+    return f"{opening}\n" + ",\n".join(inner + part for part in parts) + f"\n{indent}{closing}"
 
 
 def to_toml(values: dict[str, Any]) -> str:
@@ -125,7 +142,9 @@ def to_toml(values: dict[str, Any]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
+    if isinstance(value, Estimate):
+        value = value.to_dict()
+    if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple | set):
         return [_plain(v) for v in value]

@@ -23,7 +23,7 @@ def reproduce(
     models: Path | None = None,
     data: Path | None = None,
     workers: Count | None = None,
-    catalogue: Annotated[bool, Parameter(name="--list", negative="", show_default=False)] = False,
+    listed: Annotated[bool, Parameter(name="--list", negative="", show_default=False)] = False,
 ) -> None:
     """Reproduce the paper's experiments: its six synthetic figures, or the targets that you name.
 
@@ -56,8 +56,8 @@ def reproduce(
         Fit heads by exact projection, or by Adam as in the paper. [default: exact; nonconvex-*: gradient]
     changes
         Another setting as key=value, say tasks=50, pretraining_rows=250 or, on molecules, swap_roles=true,
-        pooling=mean+cls, true_labels=50; repeat it for several. `weakstrong.paper.config` explains
-        them.
+        pooling=mean+cls, true_labels=50; repeat it for several. `weakstrong.paper.task_settings`
+        and `weakstrong.paper.molecule_settings` explain them.
     config
         TOML file with settings, a record's config.toml for instance; flags override it.
     strong
@@ -69,28 +69,32 @@ def reproduce(
         ChemBench folder; the environment variable WEAKSTRONG_DATA names one too. [default: downloaded]
     workers
         Number of processes; the results do not depend on it. [default: one per core]
-    catalogue
+    listed
         List the targets and what each one needs, then stop.
     """
-    from weakstrong.paper.pages import ours
-    from weakstrong.paper.resolving import resolve
-    from weakstrong.paper.targets import TARGETS
+    from weakstrong.paper.catalogue import catalogue, resolve
     from weakstrong.report.terminal import reproduced_table, show, targets_table
 
-    if catalogue:
-        show(targets_table([(n, t.default, t.needs, t.title, t.claim) for n, t in TARGETS.items()]))
+    if listed:
+        shown = [(e.name, e.default, e.settings.extra, e.title, e.claim) for e in catalogue().values()]
+        show(targets_table(shown))
         return
     settings = {"seeds": seeds, "seed": seed, "solver": solver, "strong": strong}
     given = {k: v for k, v in settings.items() if v is not None}
-    configs = resolve(targets, given, changes, config)
+    experiments = resolve(targets, given, changes, config)
     for flag, folder in (("--models", models), ("--data", data)):
-        if folder is not None and not any(config.extra == "molecules" for config in configs.values()):
-            raise InputError(f"{flag} {folder}: none of {', '.join(configs)} is on molecules; leave it out")
-    from weakstrong.paper.molecule_inputs import Places
-    from weakstrong.paper.reproduction import reproduce as run_targets
+        if folder is not None and not any(e.settings.extra == "molecules" for e in experiments):
+            names = ", ".join(e.name for e in experiments)
+            raise InputError(f"{flag} {folder}: none of {names} is on molecules; leave it out")
+    from weakstrong.paper.pages import agreement, ours
+    from weakstrong.paper.reproduction import reproduce as run_experiments
+    from weakstrong.paper.sources import Places
     from weakstrong.progress import meter
 
-    places = Places(models, data)
-    outcomes = run_targets(configs, out, places=places, meter=meter, workers=workers)
-    show(reproduced_table([(o.name, o.summary, ours(o.summary), o.recomputed) for o in outcomes]))
+    outcomes = run_experiments(experiments, out, places=Places(models, data), meter=meter, workers=workers)
+    rows = [
+        (o.record.kind, o.record.facts["claim"], ours(o.record), agreement(o.record), o.recomputed)
+        for o in outcomes
+    ]
+    show(reproduced_table(rows))
     print(f"written: {out} (README.md shows every figure)")

@@ -123,5 +123,5 @@ def study(
         inputs, settled.options(), out=settled.out, overwrite=overwrite, track=track,
         settings=None if settled.out is None else settled.saved(settled.out),
     )  # fmt: skip
-    show(study_table(found.summary))
+    show(study_table(found))
     print(f"written: {settled.out}" if settled.out else "give --out DIR to keep the record and its figure")

@@ -11,7 +11,8 @@ from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from weakstrong.bootstrap import cluster_weights, interval
+from weakstrong.bootstrap import cluster_weights
+from weakstrong.estimate import Estimate
 from weakstrong.molecules.chembench import MoleculeSet
 
 _STRENGTHS = np.logspace(-2, 6, 33)
@@ -63,18 +64,7 @@ def probe(features: Mapping[str, np.ndarray], molecules: MoleculeSet) -> Probe:
     return Probe(errors, choices)
 
 
-@dataclass(frozen=True)
-class Difference:
-    """The difference of two probes' RMSE, with its 95% interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-def difference(
-    a: Probe, b: Probe, clusters: np.ndarray, *, resamples: int = 2000, seed: int = 0
-) -> Difference:
+def difference(a: Probe, b: Probe, clusters: np.ndarray, *, resamples: int = 2000, seed: int = 0) -> Estimate:
     """Compute ``a.rmse - b.rmse``, with an interval by a paired percentile bootstrap over molecules.
 
     Parameters
@@ -89,7 +79,9 @@ def difference(
     tested = a.squared_errors.notna()
     weights = cluster_weights(clusters, tested.any(axis=1), resamples, seed)
     drawn = _rmse(a, tested, weights) - _rmse(b, tested, weights)
-    return Difference(a.rmse - b.rmse, *interval(drawn))
+    counted = np.unique(clusters[tested.any(axis=1)])
+    rows = int(tested.any(axis=1).sum())
+    return Estimate.of_draws(a.rmse - b.rmse, drawn, rows=rows, clusters=len(counted))
 
 
 def _rmse(probe: Probe, tested: pd.DataFrame, weights: np.ndarray) -> np.ndarray:

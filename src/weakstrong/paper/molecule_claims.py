@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from weakstrong.estimate import Estimate
 from weakstrong.paper.molecule_statistics import RULE
 from weakstrong.paper.verdicts import (
     CLOSE,
     FIT,
     ROUGH_FIT,
     ROUGH_SLOPE,
-    Verdict,
+    bracketed,
     gain_is_misfit,
-    interval,
 )
 
 # Table 1 of the paper (Lipop): weak error − misfit and true error, mean and std over the three splits.
@@ -41,56 +42,48 @@ MOLECULE_RULES = (
 )
 
 
-def molecule_verdict(summary: dict[str, Any], expects: str) -> Verdict:
-    """What came out for each head class, in words, and whether it agrees."""
-    judge = _ranking if expects == "ranking" else _line
-    found = {heads: judge(at[_SHOWN]) for heads, at in summary["by_heads"].items()}
-    if summary["swap_roles"]:
-        found = {heads: verdict._replace(agrees="not claimed") for heads, verdict in found.items()}
-    said = "; ".join(f"{heads}: {verdict.ours}" for heads, verdict in found.items())
-    answers = list(dict.fromkeys(verdict.agrees for verdict in found.values()))
-    if len(answers) > 1:
-        answers = [f"{verdict.agrees} ({heads})" for heads, verdict in found.items()]
-    return Verdict(said, ", ".join(answers), found)
+def molecule_verdict(at: Mapping[str, Any], expects: str) -> tuple[str, str]:
+    """Say what came out for a class of heads, in words, and whether it agrees with the claim."""
+    return _ranking(at[_SHOWN]) if expects == "ranking" else _line(at[_SHOWN])
 
 
-def _line(found: dict[str, Any]) -> Verdict:
+def _line(found: dict[str, Any]) -> tuple[str, str]:
     over = found["line"]
     said = (
-        f"slope {interval(over['slope'])}, R² of gain = misfit {interval(over['r2_misfit'])}, "
-        f"gain {interval(over['gain_over_misfit'])} of the misfit"
+        f"slope {bracketed(over['slope'])}, R² of gain = misfit {bracketed(over['r2_misfit'])}, "
+        f"gain {bracketed(over['gain_over_misfit'])} of the misfit"
     )
-    return Verdict(said, gain_is_misfit(over["slope"]["value"], over["r2_misfit"]["median"]))
+    return said, gain_is_misfit(over["slope"].value, over["r2_misfit"].value)
 
 
-def _ranking(found: dict[str, Any]) -> Verdict:
+def _ranking(found: dict[str, Any]) -> tuple[str, str]:
     rows, regret = found["table"], found["regret"]
     if len(rows) == 1:
-        return Verdict(f"{rows[0]['weak']} alone: nothing to choose", "no choice")
-    true = [row["strong_error"]["all"]["value"] for row in rows]
+        return f"{rows[0]['weak']} alone: nothing to choose", "no choice"
+    true = [row["strong_error"]["all"].value for row in rows]
     place = sorted(true).index(true[0]) + 1
-    rule, little = regret[RULE], _LITTLE * regret["at random"]["value"]
-    agrees = "partly" if rule["value"] <= little else "no"
-    if place == 1 and rule["high"] <= little:
+    rule, little = regret[RULE]["regret"], _LITTLE * regret["at random"]["regret"].value
+    agrees = "partly" if rule.value <= little else "no"
+    if place == 1 and rule.high <= little:
         agrees = "yes"
     best = "the least" if place == 1 else f"number {place} of {len(rows)}"
-    over = rule["over_weak_alone"]
-    than = "worse than" if over["low"] > 0 else "better than" if over["high"] < 0 else "not surely other than"
+    over = regret[RULE]["over_weak_alone"]
+    than = "worse than" if over.low > 0 else "better than" if over.high < 0 else "not surely other than"
     said = (
         f"over all divisions picks {rows[0]['weak']}, whose student's true error is {best}; Spearman "
-        f"{interval(found['ranking']['all'])}; mean regret {_precise(rule)} "
-        f"({_precise(regret['at random'])} at random), {than} by weak error alone: minus that "
+        f"{bracketed(found['ranking']['all'])}; mean regret {_precise(rule)} "
+        f"({_precise(regret['at random']['regret'])} at random), {than} by weak error alone: minus that "
         f"{_precise(over)}"
     )
-    return Verdict(said, agrees)
+    return said, agrees
 
 
-def _precise(found: dict[str, float]) -> str:
+def _precise(found: Estimate) -> str:
     """Three significant digits: regrets are small beside errors."""
-    return f"{found['value']:.3g} [{found['low']:.3g}, {found['high']:.3g}]"
+    return f"{found.value:.3g} [{found.low:.3g}, {found.high:.3g}]"
 
 
-def strong_model(content: dict[str, Any], name: str) -> str:
+def strong_model(content: Mapping[str, Any], name: str) -> str:
     """Whether the student's representation is the paper's, as a note of a record."""
     if content["kind"] == "features":
         return f"not a replication: different h_s (features of {name}; the paper's is MolBERT)"

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from weakstrong.errors import InputError
-from weakstrong.paper.config import MoleculesConfig
+from weakstrong.paper.molecule_settings import MoleculeSettings
 from weakstrong.paper.worlds import stream
 from weakstrong.predictions import Pair, Predictions
 from weakstrong.storage import write_atomically
@@ -53,7 +53,7 @@ class MoleculeInputs:
     untrained: dict[str, NDArray[Any]]
     smiles: NDArray[np.str_]
 
-    def study(self, config: MoleculesConfig) -> StudyInputs:
+    def study(self, config: MoleculeSettings) -> StudyInputs:
         """Return the inputs of a study: the weak models supervise the strong one, or with roles swapped."""
         weak = {name: self.features[name] for name in config.weak}
         strong = {config.strong: self.features[config.strong]}
@@ -95,7 +95,7 @@ class MoleculeInputs:
         )
 
 
-def label_counts(config: MoleculesConfig, train: int, split: str) -> tuple[int, int]:
+def label_counts(config: MoleculeSettings, train: int, split: str) -> tuple[int, int]:
     """How many of the training rows get true labels, and how many weak ones.
 
     Raises
@@ -110,15 +110,15 @@ def label_counts(config: MoleculesConfig, train: int, split: str) -> tuple[int, 
             f"{config.dataset}, split {split}: {train} training rows are not enough for {true} true and "
             f"{max(weak, 1)} weak labels; set fewer true_labels or weak_labels"
         )
-    if "l2" in config.heads and min(true, weak) < config.cv:
+    if "l2" in config.heads and min(true, weak) < config.n_folds:
         raise InputError(
-            f"{config.dataset}, split {split}: {true} true and {weak} weak labels do not fill {config.cv} "
-            "folds; set more true_labels or weak_labels, or a smaller cv"
+            f"{config.dataset}, split {split}: {true} true and {weak} weak labels do not fill "
+            f"{config.n_folds} folds; set more true_labels or weak_labels, or fewer folds (n_folds)"
         )
     return true, weak
 
 
-def division(config: MoleculesConfig, inputs: MoleculeInputs, seed: int, split: int) -> Division:
+def division(config: MoleculeSettings, inputs: MoleculeInputs, seed: int, split: int) -> Division:
     """A random division of a split's training rows, twins on one side; valid and test rows judge.
 
     Raises
@@ -141,21 +141,21 @@ def division(config: MoleculesConfig, inputs: MoleculeInputs, seed: int, split: 
     supervised, unlabelled = order[:cut], order[cut:][: None if config.weak_labels is None else weak]
     if "l2" in config.heads:
         fewest = min(len(np.unique(inputs.clusters[rows])) for rows in (supervised, unlabelled))
-        if fewest < config.cv:
+        if fewest < config.n_folds:
             raise InputError(
                 f"{config.dataset}, split {inputs.splits[split]}: {fewest} different molecules are too few "
-                f"for {config.cv} folds; set more true_labels and weak_labels, or a smaller cv"
+                f"for {config.n_folds} folds; set more true_labels and weak_labels, or fewer folds (n_folds)"
             )
     name, roles = inputs.splits[split], roles[judged]
     return Division(name, seed, supervised, unlabelled, judged, roles, untrained_draw=seed + split)
 
 
-def run_division(config: MoleculesConfig, inputs: MoleculeInputs, seed: int) -> pd.DataFrame:
+def run_division(config: MoleculeSettings, inputs: MoleculeInputs, seed: int) -> pd.DataFrame:
     """Predict every molecule judged, for one division of every split.
 
     Parameters
     ----------
-    config : MoleculesConfig
+    config : MoleculeSettings
     inputs : MoleculeInputs
     seed : int
         Seed of the division of each split.
@@ -168,7 +168,7 @@ def run_division(config: MoleculesConfig, inputs: MoleculeInputs, seed: int) -> 
     """
     from weakstrong.studies.fitting import fit_division  # scikit-learn takes a second
 
-    options = StudyOptions(heads=config.heads, n_folds=config.cv)
+    options = StudyOptions(heads=config.heads, n_folds=config.n_folds)
     study = inputs.study(config)
     parts = [
         fit_division(division(config, inputs, seed, split), study, options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,21 +11,22 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from weakstrong.paper.config import MoleculesConfig
+from weakstrong.paper.molecule_settings import MoleculeSettings
+from weakstrong.record import Result
 from weakstrong.report.figures import blank_figure
 
 _FAR_OUT = 0.01  # share of points on each side that need not fit into a frame
 _WILD = 20.0  # times the median: a misfit that no linear axis shows beside the others
 
 
-def molecules_figure(rows: pd.DataFrame, config: MoleculesConfig, title: str) -> Figure:
+def molecules_figure(rows: pd.DataFrame, config: MoleculeSettings, title: str) -> Figure:
     """Gain against misfit, a colour a weak model: three points each as the paper draws it, then all.
 
     Parameters
     ----------
     rows : DataFrame
         Of `weakstrong.paper.molecule_statistics.by_division`.
-    config : MoleculesConfig
+    config : MoleculeSettings
     title : str
     """
     figure = blank_figure((15.0, 4.6 * len(config.heads)))
@@ -52,7 +54,7 @@ def molecules_figure(rows: pd.DataFrame, config: MoleculesConfig, title: str) ->
 
 
 def _gain_against_misfit(
-    axes: Axes, rows: pd.DataFrame, config: MoleculesConfig, *, wild: bool, small: bool
+    axes: Axes, rows: pd.DataFrame, config: MoleculeSettings, *, wild: bool, small: bool
 ) -> None:
     if wild:
         axes.set_xscale("log")
@@ -80,21 +82,19 @@ def _gain_against_misfit(
     axes.set_ylabel("gain in accuracy")
 
 
-def ranking_figure(by_heads: dict[str, Any], title: str) -> Figure:
+def ranking_figure(results: Sequence[Result], title: str) -> Figure:
     """True error of every student against weak error − misfit: one division a split, and all.
 
     Parameters
     ----------
-    by_heads : dict
-        Of `weakstrong.paper.molecule_statistics.summarize_molecules`.
+    results : sequence of Result
+        One for each class of heads.
     title : str
     """
-    figure = blank_figure((11.5, 4.8 * len(by_heads)))
+    figure = blank_figure((11.5, 4.8 * len(results)))
     figure.suptitle(f"{title}; valid and test rows, squared units of the label", fontsize=12)
-    for line, (heads, at) in zip(
-        figure.subplots(len(by_heads), 2, squeeze=False), by_heads.items(), strict=True
-    ):
-        found = at["valid+test"]
+    for line, result in zip(figure.subplots(len(results), 2, squeeze=False), results, strict=True):
+        heads, found = result.about["heads"], result.estimates["valid+test"]
         table = sorted(found["table"], key=lambda row: _size(row["weak"]))
         errors = [_value(row["strong_error"], first) for row in table for first in (True, False)]
         wild = max(errors) > _WILD * min(errors)
@@ -111,7 +111,7 @@ def ranking_figure(by_heads: dict[str, Any], title: str) -> Figure:
             axes.scatter(
                 rule[picked], true[picked], s=160, facecolor="none", edgecolor="0.2", label="the rule's pick"
             )
-            spearman = found["ranking"]["first" if first else "all"]["value"]
+            spearman = found["ranking"]["first" if first else "all"].value
             said = "one division a split, ± std over splits" if first else "all divisions, 95% intervals"
             correlated = f"; Spearman {spearman:.2f}" if np.isfinite(spearman) else ""
             axes.set_title(f"{heads} heads: {said}{correlated}", fontsize=10)
@@ -129,7 +129,7 @@ def _student(axes: Axes, row: dict[str, Any], *, first: bool, colour: Any) -> No
     bars = []
     for column in _COLUMNS:
         std, found = row[column]["first"]["std"], row[column]["all"]
-        sides = [std, std] if first else [found["value"] - found["low"], found["high"] - found["value"]]
+        sides = [std, std] if first else [found.value - found.low, found.high - found.value]
         bars.append([[max(side, 0.0)] for side in sides])
     x, y = (_value(row[column], first) for column in _COLUMNS)
     name = _label(row["weak"])
@@ -137,7 +137,7 @@ def _student(axes: Axes, row: dict[str, Any], *, first: bool, colour: Any) -> No
 
 
 def _value(cell: dict[str, Any], first: bool) -> float:
-    return float(cell["first"]["mean"] if first else cell["all"]["value"])
+    return float(cell["first"]["mean"] if first else cell["all"].value)
 
 
 def _label(name: str) -> str:

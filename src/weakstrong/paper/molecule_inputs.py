@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,31 +18,18 @@ from weakstrong.data.index_files import SHA256
 from weakstrong.data.row_cache import Meter
 from weakstrong.data.tables import read_features
 from weakstrong.errors import InputError
-from weakstrong.identity import code_hash, file_hash
+from weakstrong.identity import code_hash, file_hash, fingerprint
 from weakstrong.molecules.chembench import load_chembench
-from weakstrong.paper.config import MoleculesConfig
 from weakstrong.paper.molecule_divisions import MoleculeInputs, label_counts
+from weakstrong.paper.molecule_settings import MoleculeSettings
+from weakstrong.paper.sources import Places, Source
+
+if TYPE_CHECKING:
+    from weakstrong.parallel import Workers
 
 MODELS = "models"
 # The libraries that the inputs follow from, beside files and code.
 _LIBRARIES = ("rdkit", "scikit-learn", "transformers")
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where models and data are.
-
-    Parameters
-    ----------
-    models : Path, optional
-        Folder of encoders; ``models`` in the working folder, then in the clone that the package is of.
-    data : Path, optional
-        ChemBench folder, as of `load_chembench`, else what WEAKSTRONG_DATA names; feature files are looked
-        for there too.
-    """
-
-    models: Path | None = None
-    data: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +81,7 @@ class Representation:
         }
 
 
-def representation(name: str, config: MoleculesConfig, places: Places) -> Representation:
+def representation(name: str, config: MoleculeSettings, places: Places) -> Representation:
     """The representation that a name of the settings stands for.
 
     Raises
@@ -111,7 +98,7 @@ def representation(name: str, config: MoleculesConfig, places: Places) -> Repres
             return Representation(name, path, path.is_file())
     raise InputError(
         f"{text}: no such model or file of features (looked for {', '.join(map(str, tried))}); name the "
-        "folder of models with --models, that of files with --data"
+        "folder of models, or that of the data"
     )
 
 
@@ -124,7 +111,7 @@ def _models(places: Places) -> list[Path]:
     return [places.models]
 
 
-def contents(config: MoleculesConfig, places: Places) -> dict[str, Any]:
+def contents(config: MoleculeSettings, places: Places) -> dict[str, Any]:
     """What the inputs of a run follow from, files by their content. All must be there.
 
     Raises
@@ -150,7 +137,38 @@ def contents(config: MoleculesConfig, places: Places) -> dict[str, Any]:
     }
 
 
-def prepare(config: MoleculesConfig, places: Places, meter: Meter | None = None) -> MoleculeInputs:
+@dataclass(frozen=True)
+class MoleculeFeatures(Source):
+    """The features of a set, in one file.
+
+    Parameters
+    ----------
+    settings : MoleculeSettings
+    places : Places
+    content : mapping
+        Of `contents`.
+    """
+
+    settings: MoleculeSettings
+    places: Places
+    content: Mapping[str, Any]
+
+    kind = "inputs"
+    made_by = __name__
+
+    @property
+    def file_name(self) -> str:
+        """The name of the file, by what the features follow from."""
+        return f"{fingerprint(self.settings.of_inputs(), self.content)[:16]}.npz"
+
+    @classmethod
+    def make(cls, missing: Sequence[MoleculeFeatures], folder: Path, pool: Workers, meter: Meter) -> None:
+        """Embed the molecules of each set."""
+        for features in missing:
+            prepare(features.settings, features.places, meter).save(folder / features.file_name)
+
+
+def prepare(config: MoleculeSettings, places: Places, meter: Meter | None = None) -> MoleculeInputs:
     """Load the set and embed its molecules with every representation.
 
     Raises
@@ -186,12 +204,12 @@ def clusters(smiles: Sequence[str], meter: Meter | None = None) -> NDArray[np.ui
 
 
 def _features(
-    source: Representation, config: MoleculesConfig, smiles: list[str], meter: Meter | None
+    source: Representation, config: MoleculeSettings, smiles: list[str], meter: Meter | None
 ) -> NDArray[Any]:
     return _read(source, config, len(smiles)) if source.is_file else _embedded(source, config, smiles, meter)
 
 
-def _read(source: Representation, config: MoleculesConfig, rows: int) -> NDArray[Any]:
+def _read(source: Representation, config: MoleculeSettings, rows: int) -> NDArray[Any]:
     """Features of a file, which are in the order of the set's own."""
     found = read_features(source.path)
     if found.ids is not None:
@@ -208,7 +226,7 @@ def _read(source: Representation, config: MoleculesConfig, rows: int) -> NDArray
 
 
 def _untrained(
-    source: Representation, config: MoleculesConfig, smiles: list[str], meter: Meter | None
+    source: Representation, config: MoleculeSettings, smiles: list[str], meter: Meter | None
 ) -> NDArray[Any]:
     draws = [_embedded(source, config, smiles, meter, draw) for draw in range(config.untrained)]
     return np.stack(draws) if draws else np.empty((0, len(smiles), 0))
@@ -216,7 +234,7 @@ def _untrained(
 
 def _embedded(
     source: Representation,
-    config: MoleculesConfig,
+    config: MoleculeSettings,
     smiles: list[str],
     meter: Meter | None,
     draw: int | None = None,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from weakstrong.bootstrap import cluster_weights, interval
-from weakstrong.paper.config import MoleculesConfig
+from weakstrong.bootstrap import cluster_weights
+from weakstrong.estimate import Estimate
+from weakstrong.paper.molecule_settings import MoleculeSettings
 
 Array = NDArray[np.float64]
 
@@ -31,14 +33,17 @@ class Means:
         Of the first division. The sample comes first. Names are those of `ERRORS` and ``gain``.
     values : dict of str to array of shape (1 + resamples, splits, divisions, pairs)
         Of all divisions, which the resamples draw with replacement too.
+    made_from : dict
+        How many rows and clusters were resampled.
     """
 
     pairs: tuple[str, ...]
     first: dict[str, Array]
     values: dict[str, Array]
+    made_from: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, pairs: tuple[str, ...], values: dict[str, Array], seed: int = 0) -> Means:
+    def of(cls, pairs: tuple[str, ...], values: dict[str, Array], seed: int = 0, **made_from: Any) -> Means:
         """From the means of every division under every resample of the molecules."""
         resamples, _, divisions, _ = next(iter(values.values())).shape
         drawn = np.random.default_rng([seed, 1]).integers(divisions, size=(resamples, divisions))
@@ -46,10 +51,14 @@ class Means:
         values = {**values, "gain": values["weak_error"] - values["strong_error"]}
         first = {name: v[:, :, 0] for name, v in values.items()}
         every = {n: np.take_along_axis(v, drawn[:, None, :, None], axis=2) for n, v in values.items()}
-        return cls(pairs, first, every)
+        return cls(pairs, first, every, made_from)
 
     def __getitem__(self, name: str) -> Array:
         return self.values[name]
+
+    def estimate(self, draws: Array) -> Estimate:
+        """Estimate a statistic from its values on the sample, which comes first, and on every resample."""
+        return Estimate.of_draws(draws[0], draws[1:], **self.made_from)
 
     @property
     def rule(self) -> Array:
@@ -57,7 +66,7 @@ class Means:
         return self["weak_error"] - self["misfit"]
 
 
-def means(frame: pd.DataFrame, roles: tuple[str, ...], weights: Array, config: MoleculesConfig) -> Means:
+def means(frame: pd.DataFrame, roles: tuple[str, ...], weights: Array, config: MoleculeSettings) -> Means:
     """Means over the molecules of some roles, under each row of weights.
 
     Parameters
@@ -66,7 +75,7 @@ def means(frame: pd.DataFrame, roles: tuple[str, ...], weights: Array, config: M
         Losses of one head class: `Predictions.losses`.
     roles : tuple of str
     weights : array of shape (1 + resamples, molecules of the set)
-    config : MoleculesConfig
+    config : MoleculeSettings
     """
     judged = frame[frame["role"].isin(roles)]
     order = {name: place for place, name in enumerate(config.weak)}
@@ -81,10 +90,18 @@ def means(frame: pd.DataFrame, roles: tuple[str, ...], weights: Array, config: M
         for name, lists in found.items():
             values = part[name].to_numpy().reshape(seeds * pairs, len(rows))
             lists.append((drawn @ values.T).reshape(-1, seeds, pairs) / total)
-    return Means.of(config.weak, {name: np.stack(lists, axis=1) for name, lists in found.items()})
+    rows = judged.drop_duplicates("row")
+    sizes = rows.groupby("cluster").size().to_numpy()
+    made_from: dict[str, Any] = {
+        "rows": len(rows),
+        "clusters": len(sizes),
+        "effective_clusters": round(float(sizes.sum() ** 2 / (sizes**2).sum()), 1),
+    }
+    stacked = {name: np.stack(lists, axis=1) for name, lists in found.items()}
+    return Means.of(config.weak, stacked, **made_from)
 
 
-def resample_weights(config: MoleculesConfig, frame: pd.DataFrame) -> Array:
+def resample_weights(config: MoleculeSettings, frame: pd.DataFrame) -> Array:
     """Weights of the sample, then of each resample, by row of the set."""
     judged = frame.drop_duplicates("row")[["row", "cluster"]].sort_values("row")
     drawn = cluster_weights(judged["cluster"], np.ones(len(judged), dtype=bool), config.resamples)
@@ -92,9 +109,3 @@ def resample_weights(config: MoleculesConfig, frame: pd.DataFrame) -> Array:
     weights[0, judged["row"]] = 1.0
     weights[1:, judged["row"]] = drawn
     return weights
-
-
-def estimate(draws: Array) -> dict[str, float]:
-    """A value, the first of `draws`, with the percentile interval of the others."""
-    low, high = interval(draws[1:]) if np.isfinite(draws).all() else (np.nan, np.nan)
-    return {"value": float(draws[0]), "low": low, "high": high}

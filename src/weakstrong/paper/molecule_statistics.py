@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from weakstrong.paper.config import MoleculesConfig
+from weakstrong.estimate import Estimate
 from weakstrong.paper.molecule_divisions import OF_FIT
-from weakstrong.paper.molecule_resampling import ERRORS, Means, estimate, means, resample_weights
-from weakstrong.paper.statistics import summary_of
+from weakstrong.paper.molecule_resampling import ERRORS, Means, means, resample_weights
+from weakstrong.paper.molecule_settings import MoleculeSettings
 from weakstrong.predictions import Predictions
+from weakstrong.record import Result
 
 Array = NDArray[np.float64]
 
@@ -44,7 +46,7 @@ def by_division(frame: pd.DataFrame) -> pd.DataFrame:
     return rows[order].rename(columns={"strong_optimality_gap": "optimality_gap"})
 
 
-def summarize_molecules(config: MoleculesConfig, frame: pd.DataFrame) -> dict[str, Any]:
+def summarize_molecules(config: MoleculeSettings, frame: pd.DataFrame) -> dict[str, Any]:
     """Everything that is reported of a set, for each head class and evaluation.
 
     Intervals are percentiles of a bootstrap over molecules, connectivities as clusters, and over divisions,
@@ -52,7 +54,7 @@ def summarize_molecules(config: MoleculesConfig, frame: pd.DataFrame) -> dict[st
 
     Parameters
     ----------
-    config : MoleculesConfig
+    config : MoleculeSettings
     frame : DataFrame
         Of `run_division`, of all seeds.
     """
@@ -74,9 +76,7 @@ def summarize_molecules(config: MoleculesConfig, frame: pd.DataFrame) -> dict[st
             for name, of in at.items()
         }
         found[heads][CROSSED] = {"regret": regret(valid, at["test"], by_split=True)}
-    gap = float(frame["strong_optimality_gap"].max())
-    settings = config.model_dump(include={"dataset", "swap_roles"})
-    return {**settings, "optimality_gap": gap, "by_heads": found}
+    return found
 
 
 def table(of: Means) -> list[dict[str, Any]]:
@@ -94,12 +94,12 @@ def table(of: Means) -> list[dict[str, Any]]:
             mine = values[..., pair]
             row[column] = {
                 "first": _spread(first[column][0, :, pair]),
-                "all": estimate(mine.mean(axis=(1, 2))),
+                "all": of.estimate(mine.mean(axis=(1, 2))),
                 "std_over_splits": _spread(mine[0].mean(axis=1))["std"],
                 "std_over_divisions": _spread(mine[0].mean(axis=0))["std"],
             }
         rows.append(row)
-    return sorted(rows, key=lambda row: row["weak_error_minus_misfit"]["all"]["value"])
+    return sorted(rows, key=lambda row: row["weak_error_minus_misfit"]["all"].value)
 
 
 def _columns(values: dict[str, Array]) -> dict[str, Array]:
@@ -120,8 +120,8 @@ def ranking(of: Means) -> dict[str, Any]:
     first = of.first["weak_error"] - of.first["misfit"]
     each = spearman(rule[0], true[0])
     return {
-        "first": estimate(spearman(first.mean(axis=1), of.first["strong_error"].mean(axis=1))),
-        "all": estimate(spearman(rule.mean(axis=1), true.mean(axis=1))),
+        "first": of.estimate(spearman(first.mean(axis=1), of.first["strong_error"].mean(axis=1))),
+        "all": of.estimate(spearman(rule.mean(axis=1), true.mean(axis=1))),
         "over_divisions": {"median": float(np.median(each)), "min": each.min(), "max": each.max()},
     }
 
@@ -170,8 +170,8 @@ def regret(chosen_on: Means, judged_on: Means, *, by_split: bool = False) -> dic
     picked["at random"] = true.mean(-1)
     return {
         name: {
-            **estimate((values - true.min(-1)).mean(axis=1)),
-            "over_weak_alone": estimate((values - picked[WEAK_ALONE]).mean(axis=1)),
+            "regret": judged_on.estimate((values - true.min(-1)).mean(axis=1)),
+            "over_weak_alone": judged_on.estimate((values - picked[WEAK_ALONE]).mean(axis=1)),
         }
         for name, values in picked.items()
     }
@@ -195,12 +195,12 @@ def line(of: Means) -> dict[str, Any]:
     misfit, gain, cross = (of[name].reshape(len(of.rule), -1) for name in ("misfit", "gain", "cross_term"))
     total = misfit.mean(axis=1)
     return {
-        "slope": estimate(_slope(misfit, gain)),
-        "slope_of_means": estimate(_slope(of["misfit"].mean(axis=(1, 2)), of["gain"].mean(axis=(1, 2)))),
-        "correlation": estimate(_correlation(misfit, gain)),
-        "r2_misfit": summary_of(_fit(of["misfit"][0], of["gain"][0])),
-        "cross_over_misfit": estimate(cross.mean(axis=1) / total),
-        "gain_over_misfit": estimate(gain.mean(axis=1) / total),
+        "slope": of.estimate(_slope(misfit, gain)),
+        "slope_of_means": of.estimate(_slope(of["misfit"].mean(axis=(1, 2)), of["gain"].mean(axis=(1, 2)))),
+        "correlation": of.estimate(_correlation(misfit, gain)),
+        "r2_misfit": Estimate.of_median(_fit(of["misfit"][0], of["gain"][0])),
+        "cross_over_misfit": of.estimate(cross.mean(axis=1) / total),
+        "gain_over_misfit": of.estimate(gain.mean(axis=1) / total),
         "points": misfit.shape[1],
     }
 
@@ -223,13 +223,13 @@ def law_3(of: Means) -> dict[str, Any]:
     b, e, gain = (of[name][0] for name in ("misfit", "class_error", "gain"))
     promised, below = b > 4 * e, gain < b - 2 * np.sqrt(e * b)
     return {
-        "ceiling_error": estimate(of["ceiling_error"].mean(axis=(1, 2, 3))),
-        "class_error": estimate(best.mean(axis=1)),
+        "ceiling_error": of.estimate(of["ceiling_error"].mean(axis=(1, 2, 3))),
+        "class_error": of.estimate(best.mean(axis=1)),
         "class_over_quarter_misfit": {
-            "least": estimate((4 * best / misfit).min(axis=1)),
-            "most": estimate((4 * best / misfit).max(axis=1)),
+            "least": of.estimate((4 * best / misfit).min(axis=1)),
+            "most": of.estimate((4 * best / misfit).max(axis=1)),
         },
-        "promise": {"least": estimate(promise.min(axis=1)), "most": estimate(promise.max(axis=1))},
+        "promise": {"least": of.estimate(promise.min(axis=1)), "most": of.estimate(promise.max(axis=1))},
         "points": b.size,
         "points_with_a_promise": int(promised.sum()),
         "points_below": int(below.sum()),
@@ -244,12 +244,28 @@ def _spread(values: Array) -> dict[str, float]:
     }
 
 
-def flat_table(by_heads: dict[str, Any]) -> pd.DataFrame:
-    """Tables of `summarize_molecules` as one: a row a head class, evaluation and weak model."""
+def flat_table(results: Sequence[Result]) -> pd.DataFrame:
+    """Return the tables of all classes of heads as one: a row for each of them, evaluation and weak model."""
     parts = [
-        pd.json_normalize(at[name]["table"]).assign(heads=heads, evaluation=name)
-        for heads, at in by_heads.items()
+        pd.json_normalize([_flat(row) for row in result.estimates[name]["table"]]).assign(
+            heads=result.about["heads"], evaluation=name
+        )
+        for result in results
         for name in EVALUATIONS
     ]
     whole = pd.concat(parts, ignore_index=True)
     return whole[["heads", "evaluation", *whole.columns.drop(["heads", "evaluation"])]]
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of `table` with value, low and high in place of estimates."""
+    ends = ("value", "low", "high")
+    return {
+        name: {
+            key: {end: getattr(found, end) for end in ends} if isinstance(found, Estimate) else found
+            for key, found in cell.items()
+        }
+        if isinstance(cell, Mapping)
+        else cell
+        for name, cell in row.items()
+    }

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from math import isnan
 from typing import Any
 
+from weakstrong.estimate import Estimate
 from weakstrong.paper.molecule_claims import PAPER_TABLE_1
 from weakstrong.paper.molecule_statistics import CROSSED, RULES, WEAK_ALONE
+from weakstrong.record import Record
 
 _HEADS = {
     "linear": "Plain linear heads.",
@@ -44,29 +48,27 @@ _BASELINES = {
 }
 
 
-def molecule_page(summary: dict[str, Any], *, ranking: bool) -> list[str]:
+def molecule_page(record: Record, *, ranking: bool) -> list[str]:
     """What a page shows of a record beside its figure."""
     lines: list[str] = []
-    weak = "student" if summary["swap_roles"] else "weak model"
-    for heads, at in summary["by_heads"].items():
+    swapped, dataset = record.settings["swap_roles"], record.settings["dataset"]
+    weak = "student" if swapped else "weak model"
+    for result in record.results:
+        heads, at = result.about["heads"], result.estimates
         if ranking:
-            shown = summary["dataset"] == "Lipop" and not summary["swap_roles"]
+            shown = dataset == "Lipop" and not swapped
             lines += [f"**{_HEADS[heads]}** {_OF_ONE_DIVISION}", ""]
             lines += [*paper_table(at, PAPER_TABLE_1 if shown else {}, weak), ""]
             lines += [f"{spearman_said(at)}.", "", *regret_table(at), ""]
         else:
-            lines += [
-                f"**{_HEADS[heads]}** {_OF_ALL}",
-                "",
-                *errors_table(at["valid+test"]["table"], weak),
-                "",
-            ]
+            table = errors_table(at["valid+test"]["table"], weak)
+            lines += [f"**{_HEADS[heads]}** {_OF_ALL}", "", *table, ""]
             lines += [f"{line_said(at['valid+test'])}.", ""]
     return lines
 
 
 def paper_table(
-    at: dict[str, Any], paper: dict[str, Any] | None = None, weak: str = "weak model"
+    at: Mapping[str, Any], paper: dict[str, Any] | None = None, weak: str = "weak model"
 ) -> list[str]:
     """The paper's Table 1: one division a split, ± std over the splits, the best of each column bold.
 
@@ -119,7 +121,7 @@ def errors_table(rows: list[dict[str, Any]], weak: str = "weak model") -> list[s
     return lines
 
 
-def regret_table(at: dict[str, Any]) -> list[str]:
+def regret_table(at: Mapping[str, Any]) -> list[str]:
     """What each rule loses against the best pick, scored and judged on the same rows and on others."""
     shown = {
         "valid+test": "scored and judged on the same rows, means over splits",
@@ -132,12 +134,12 @@ def regret_table(at: dict[str, Any]) -> list[str]:
         for name in shown:
             found = at[name]["regret"][rule]
             over = "" if rule == WEAK_ALONE else _bracketed(found["over_weak_alone"], signed=True)
-            cells += [_bracketed(found), over]
+            cells += [_bracketed(found["regret"]), over]
         lines.append(f"| {rule} | {' | '.join(cells)} |")
     return lines
 
 
-def spearman_said(at: dict[str, Any]) -> str:
+def spearman_said(at: Mapping[str, Any]) -> str:
     """Spearman's correlation of the table's columns in words."""
     ranking, alone = at["valid+test"]["ranking"], at["test"]["ranking"]
     each = ranking["over_divisions"]
@@ -158,7 +160,7 @@ def line_said(found: dict[str, Any]) -> str:
         f"{line['points']} points, {_bracketed(line['slope_of_means'])} over the means of the weak models. "
         "Law 3, gain ≥ misfit − 2√(class error · misfit), promises a gain where the class error (of the "
         "student's own class on the truth of its rows) is below a quarter of the misfit: in the means it "
-        f"is {over['least']['value']:.1f} to {over['most']['value']:.1f} times that. Points with a promise: "
+        f"is {over['least'].value:.1f} to {over['most'].value:.1f} times that. Points with a promise: "
         f"{law['points_with_a_promise']}, of which {law['points_with_a_broken_promise']} break it; points "
         f"below the bound, which is of a student of the whole population: {law['points_below']}"
     )
@@ -172,20 +174,21 @@ def _spread_cell(column: dict[str, dict[str, float]], name: str) -> str:
     return f"**{said}**" if column[name]["mean"] == min(c["mean"] for c in column.values()) else said
 
 
-def _interval_cell(found: dict[str, Any], *, signed: bool, full: bool) -> str:
-    if found["all"]["value"] is None:
+def _interval_cell(found: Mapping[str, Any], *, signed: bool, full: bool) -> str:
+    every: Estimate = found["all"]
+    if isnan(every.value):
         return "–"
-    return _bracketed(found["all"], signed=signed) if full else _number(found["all"]["value"], signed=signed)
+    return _bracketed(every, signed=signed) if full else _number(every.value, signed=signed)
 
 
-def _bracketed(found: dict[str, Any], *, signed: bool = False) -> str:
-    value, low, high = (_number(found[k], signed=signed) for k in ("value", "low", "high"))
+def _bracketed(found: Estimate, *, signed: bool = False) -> str:
+    value, low, high = (_number(v, signed=signed) for v in (found.value, found.low, found.high))
     return f"{value} [{low}, {high}]"
 
 
 def _number(value: float | None, *, signed: bool = False) -> str:
     """Four decimals as the paper's table; fewer where numbers are large."""
-    if value is None:
+    if value is None or isnan(value):
         return "–"
     digits = 4 if abs(value) < 10 else 2 if abs(value) < 1000 else 0
     return f"{value:{'+' if signed else ''}.{digits}f}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -13,25 +14,28 @@ import numpy as np
 from weakstrong.identity import fingerprint
 from weakstrong.neural.mlp import MLP, Initialization, random_mlp
 from weakstrong.neural.training import Training
-from weakstrong.paper.config import TargetConfig, WeakToStrongConfig, WorldConfig
+from weakstrong.paper.run_settings import Settings
+from weakstrong.paper.sources import Meter, Source
+from weakstrong.paper.task_settings import TaskSettings, WorldSettings
 from weakstrong.paper.worlds import inputs, random_tasks, stream, truth
 from weakstrong.progress import Advance
 from weakstrong.storage import write_atomically
 
 if TYPE_CHECKING:
     from weakstrong.neural.multitask import MultitaskSample
+    from weakstrong.parallel import Workers
 
-_OF_WORLD = [name for name in WorldConfig.model_fields if name not in TargetConfig.model_fields]
+_OF_WORLD = [name for name in WorldSettings.model_fields if name not in Settings.model_fields]
 _SIDE_BY_SIDE = 6  # networks in a batch; more of them gain little speed and lose more to an interruption
 
 
 @dataclass(frozen=True)
-class PretrainingJob:
+class PretrainingJob(Source):
     """One network to learn by equation (9); experiments that need the same network have equal jobs.
 
     Parameters
     ----------
-    world : WorldConfig
+    world : WorldSettings
     seed : int
         Seed of the world.
     depth, copy : int
@@ -43,7 +47,7 @@ class PretrainingJob:
     training : Training
     """
 
-    world: WorldConfig
+    world: WorldSettings
     seed: int
     depth: int
     copy: int
@@ -52,15 +56,27 @@ class PretrainingJob:
     init: Initialization
     training: Training
 
+    kind = "networks"
+    made_by = __name__
+
     @property
     def key(self) -> str:
         """A key that identifies the network, for one version of the code."""
         settings = {k: v for k, v in vars(self).items() if k != "world"}
         return fingerprint("pretraining", self.world.of_one_seed(), settings)[:24]
 
-    def file(self, folder: Path) -> Path:
-        """Return the path of the file that keeps the network."""
-        return folder / f"{self.depth}-layers-seed-{self.seed}-{self.key}.npz"
+    @property
+    def file_name(self) -> str:
+        """The name of the file that keeps the network."""
+        return f"{self.depth}-layers-seed-{self.seed}-{self.key}.npz"
+
+    @classmethod
+    def make(cls, missing: Sequence[PretrainingJob], folder: Path, pool: Workers, meter: Meter) -> None:
+        """Pretrain networks, several side by side."""
+        lots = batches(list(missing))
+        steps = sum(lot[0].training.steps for lot in lots)
+        with meter(steps, f"pretraining {len(missing)} networks: steps") as advance:
+            pool.run(train, [(lot, folder) for lot in lots], advance)
 
     @property
     def together(self) -> tuple[Any, ...]:
@@ -69,14 +85,14 @@ class PretrainingJob:
         return (self.depth, world.input_dim, world.width, world.output_relu, world.heads, self.training)
 
 
-def needed(config: WeakToStrongConfig, seed: int) -> dict[str, PretrainingJob]:
+def needed(config: TaskSettings, seed: int) -> dict[str, PretrainingJob]:
     """Return the networks that an experiment has to learn for a seed, by role before roles are swapped."""
     if config.representations == "perturbation":
         return {}
     depths = {"weak": config.weak_depth}
     if config.representations == "pretraining":
         depths["strong"] = config.strong_depth
-    world = WorldConfig(**{name: getattr(config, name) for name in _OF_WORLD})
+    world = WorldSettings(**{name: getattr(config, name) for name in _OF_WORLD})
     training = Training(
         config.pretraining_steps,
         config.pretraining_batch,
@@ -131,7 +147,7 @@ def train(jobs: list[PretrainingJob], folder: Path, advance: Advance) -> None:
     learnt = pretrain(samples, starts, orders, jobs[0].training, advance)
     folder.mkdir(parents=True, exist_ok=True)
     for job, network, sample in zip(jobs, learnt, samples, strict=True):
-        _save(job.file(folder), network, relative_loss(network, sample))
+        _save(folder / job.file_name, network, relative_loss(network, sample))
 
 
 def load(path: Path) -> tuple[MLP, float]:

@@ -3,39 +3,32 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+
+import pandas as pd
 
 from weakstrong.errors import InputError
 from weakstrong.identity import code_hash, fingerprint
-from weakstrong.paper.config import (
-    Extra,
-    Figure1Config,
-    MoleculesConfig,
-    TargetConfig,
-    Theorem2Config,
-    WeakToStrongConfig,
-)
-from weakstrong.paper.molecule_inputs import Places, contents, prepare
-from weakstrong.paper.networks import batches, needed, train
-from weakstrong.paper.pages import check_page, write_page
-from weakstrong.paper.record import Run, finished, write_record
-from weakstrong.paper.rows import keep_rows
+from weakstrong.paper.catalogue import catalogue
+from weakstrong.paper.experiment import Experiment
+from weakstrong.paper.pages import check_page, kept_record, write_page
+from weakstrong.paper.run_settings import Extra, Settings
+from weakstrong.paper.sources import Meter, Places, Source
 from weakstrong.parallel import Workers
 from weakstrong.progress import Advance
-from weakstrong.storage import check_output
+from weakstrong.record import Record
+from weakstrong.report.figures import png
+from weakstrong.storage import check_output, output_folder, provenance, write_atomically
 
 try:
     import fcntl
 except ImportError:  # not on Windows: two runs in one folder are then not told from one
     fcntl = None  # type: ignore[assignment]
-
-Meter = Callable[[int, str], AbstractContextManager[Advance]]
 
 CACHE = ".weakstrong-cache"
 _LIBRARIES = ("numpy", "scipy", "torch")
@@ -44,14 +37,6 @@ _MODULES: dict[Extra, tuple[str, ...]] = {
     "nn": ("torch",),
     "molecules": ("torch", "transformers", "safetensors", "rdkit", "pooch"),
 }
-# The modules that make the rows of each kind of experiment; statistics and figures can change without them.
-_MAKERS: dict[type[TargetConfig], str] = {
-    WeakToStrongConfig: "weakstrong.paper.tasks",
-    Theorem2Config: "weakstrong.paper.theorem2",
-    Figure1Config: "weakstrong.paper.figure1",
-    MoleculesConfig: "weakstrong.paper.molecule_divisions",
-}
-_NETWORKS, _INPUTS = "weakstrong.paper.networks", "weakstrong.paper.molecule_inputs"
 
 
 @dataclass(frozen=True)
@@ -60,19 +45,18 @@ class Outcome:
 
     Parameters
     ----------
-    name : str
-    summary : dict
+    record : Record
+        Without its tables and predictions, which are on disk.
     recomputed : bool
         Whether anything had to be done.
     """
 
-    name: str
-    summary: dict[str, Any]
+    record: Record
     recomputed: bool
 
 
 def reproduce(
-    configs: Mapping[str, TargetConfig],
+    experiments: Sequence[Experiment],
     out: Path,
     *,
     places: Places | None = None,
@@ -80,14 +64,15 @@ def reproduce(
     meter: Meter | None = None,
     workers: int | None = None,
 ) -> list[Outcome]:
-    """Run targets and write a folder for each, and a README.md of all that are there.
+    """Run experiments and write a folder for each, and a README.md of all that are there.
 
     Parameters
     ----------
-    configs : mapping of target name to its settings
+    experiments : sequence of Experiment
+        With the settings to run them with.
     out : Path
-        Folder of the records: ``out/<target>/`` with config.toml, tasks.csv, summary.json, figure.png
-        and, last, DONE.
+        Folder of the records: ``out/<name>/`` with config.toml, tasks.csv, summary.json, figure.png and,
+        last, DONE.
     places : Places, optional
         Where models and data of the experiments on molecules are.
     cache : Path, optional
@@ -108,104 +93,151 @@ def reproduce(
         If an extra is needed and not installed, a folder cannot be written or is in use by another run,
         models or data are missing, or settings lead to numbers that cannot be computed with.
     """
-    places = places or Places()
-    for name, config in configs.items():
-        for module in (m for m in _MODULES[config.extra] if find_spec(m) is None):
+    for experiment in experiments:
+        extra = experiment.settings.extra
+        for module in (m for m in _MODULES[extra] if find_spec(m) is None):
             raise InputError(
-                f"{name} needs {module}, which comes with the extra {config.extra}: "
-                f'pip install "weakstrong[{config.extra}]"'
+                f"{experiment.name} needs {module}, which comes with the extra {extra}: "
+                f'pip install "weakstrong[{extra}]"'
             )
     if workers is not None and workers < 1:
         raise InputError(f"workers must be at least 1; got {workers}")
-    for name in configs:
-        check_output(out / name, overwrite=True)
+    for experiment in experiments:
+        check_output(out / experiment.name, overwrite=True)
     check_page(out)
-    libraries, meter = _libraries(), meter or _silent
-    runs = []
-    for name, config in configs.items():
-        content = _content(config, places)
-        key = fingerprint(code_hash(write_record.__module__), libraries, name, config.model_dump(), content)
-        runs.append(Run(name, config, key, content))
-    missing = [run for run in runs if finished(run, out) is None]
+    meter = meter or _silent
+    located = [experiment.located(places or Places()) for experiment in experiments]
+    keys = {experiment.name: _key(experiment) for experiment in located}
+    missing = [e for e in located if not _finished(out / e.name, keys[e.name])]
     if missing:
         cache = cache or out / CACHE
         with _alone_in(cache), Workers(workers) as pool:
-            files = _computed(missing, cache, places, pool, meter)
+            files = _computed(missing, cache, pool, meter)
             with meter(len(missing), "figures") as advance:
-                pieces = [(run, f, out, libraries) for run, f in zip(missing, files, strict=True)]
+                pieces = [(e, keys[e.name], f, out) for e, f in zip(missing, files, strict=True)]
                 pool.run(write_record, pieces, advance)
     write_page(out)
-    summaries = [(run, finished(run, out)) for run in runs]
-    return [Outcome(run.name, found, run in missing) for run, found in summaries if found is not None]
+    names = {experiment.name for experiment in missing}
+    kept = [kept_record(out / experiment.name) for experiment in located]
+    return [Outcome(record, record.kind in names) for record in kept if record is not None]
 
 
 def rows_of(
-    configs: Sequence[TargetConfig],
+    experiments: Sequence[Experiment],
     cache: Path,
     *,
     places: Places | None = None,
     meter: Meter | None = None,
     workers: int | None = None,
 ) -> list[list[Path]]:
-    """Files with the rows of every seed, for each of the settings; parameters as of `reproduce`."""
-    places = places or Places()
-    runs = [Run("", config, "", _content(config, places)) for config in configs]
+    """Files with the rows of every seed, for each of the experiments; parameters as of `reproduce`."""
+    located = [experiment.located(places or Places()) for experiment in experiments]
     with _alone_in(cache), Workers(workers) as pool:
-        return _computed(runs, cache, places, pool, meter or _silent)
+        return _computed(located, cache, pool, meter or _silent)
+
+
+def kept_rows(files: Sequence[Path]) -> pd.DataFrame:
+    """Rows of several seeds, from their files."""
+    return pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
+
+
+def keep_rows(
+    experiment: Experiment, seed: int, sources: Mapping[str, Path], file: Path, advance: Advance
+) -> None:
+    """Compute the rows of a seed and write them to a file."""
+    rows = experiment.rows(seed, sources)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(file, rows.to_parquet(index=False))
+    advance(1)
+
+
+def write_record(experiment: Experiment, key: str, files: list[Path], out: Path, advance: Advance) -> None:
+    """Write ``out/<name>/`` from the rows of all seeds."""
+    rows = kept_rows(files)
+    results = experiment.results(rows)
+    tables = experiment.tables(rows, results)
+    settings = experiment.settings
+    given, own = (s.model_dump(exclude={"seeds", "seed"}) for s in (settings, _own_settings(experiment)))
+    record = Record(
+        kind=experiment.name,
+        title=experiment.title,
+        settings={"target": experiment.name, **settings.model_dump()},
+        results=results,
+        facts={
+            "claim": experiment.claim,
+            "seeds": settings.seeds,
+            "changed": {name: value for name, value in given.items() if value != own[name]},
+        },
+        notes=experiment.notes(),
+        provenance={**provenance(), **_libraries()},
+        key=key,
+        tables=tables,
+        predictions=experiment.predictions(rows),
+        figures={"figure.png": png(experiment.figure(tables, results))},
+    )
+    with output_folder(out / experiment.name, overwrite=True) as stage:
+        record.write(stage, float_format=experiment.float_format)
+    advance(1)
+
+
+def _own_settings(experiment: Experiment) -> Settings:
+    """The settings that the catalogue has for it."""
+    known = catalogue().get(experiment.name, experiment)
+    return known.settings
+
+
+def _key(experiment: Experiment) -> str:
+    """What a record follows from: code, libraries, settings and the content of files."""
+    code = code_hash(__name__, type(experiment).__module__)
+    settings = experiment.settings.model_dump()
+    return fingerprint(code, _libraries(), experiment.name, settings, experiment.content)
+
+
+def _finished(folder: Path, key: str) -> bool:
+    record = kept_record(folder)
+    return record is not None and record.key == key
 
 
 def _libraries() -> dict[str, str]:
     return {name: _version(name) for name in _LIBRARIES}
 
 
-def _content(config: TargetConfig, places: Places) -> dict[str, Any]:
-    return contents(config, places) if isinstance(config, MoleculesConfig) else {}
-
-
-def _computed(runs: list[Run], cache: Path, places: Places, pool: Workers, meter: Meter) -> list[list[Path]]:
-    """Pretrain or embed what is missing, then compute the rows that are missing: their files, by run."""
-    files = [_files(run, cache) for run in runs]
-    networks = _of_this_code(cache, "networks", _NETWORKS)
-    units = {
-        file: (run.config, seed, _source(run, cache, networks), file)
-        for run, own in zip(runs, files, strict=True)
-        for seed, file in zip(run.config.all_seeds(), own, strict=True)
+def _computed(
+    experiments: Sequence[Experiment], cache: Path, pool: Workers, meter: Meter
+) -> list[list[Path]]:
+    """Make the sources that are missing, then the rows that are missing: their files, by experiment."""
+    files = [_files(experiment, cache) for experiment in experiments]
+    waiting = {
+        file: (experiment, seed, experiment.sources(seed))
+        for experiment, own in zip(experiments, files, strict=True)
+        for seed, file in zip(experiment.settings.all_seeds(), own, strict=True)
         if not file.exists()
     }
-    jobs = {
-        job.key: job
-        for config, seed, *_ in units.values()
-        if isinstance(config, WeakToStrongConfig)
-        for job in needed(config, seed).values()
-    }
-    lots = batches([job for job in jobs.values() if not job.file(networks).exists()])
-    if lots:
-        steps = sum(lot[0].training.steps for lot in lots)
-        with meter(steps, f"pretraining {sum(map(len, lots))} networks: steps") as advance:
-            pool.run(train, [(lot, networks) for lot in lots], advance)
-    for config, _, source, _ in units.values():
-        if isinstance(config, MoleculesConfig) and not source.exists():
-            prepare(config, places, meter).save(source)
-    if units:
-        with meter(len(units), "targets and seeds") as advance:
-            pool.run(keep_rows, list(units.values()), advance)
+    needed = {s.file_name: s for *_, sources in waiting.values() for s in sources.values()}
+    folders = {type(s): _of_this_code(cache, s.kind, s.made_by) for s in needed.values()}
+    for kind, folder in folders.items():
+        missing = [s for s in needed.values() if type(s) is kind and not (folder / s.file_name).exists()]
+        if missing:
+            kind.make(missing, folder, pool, meter)
+    if waiting:
+        with meter(len(waiting), "targets and seeds") as advance:
+            pieces = [
+                (experiment, seed, _located(sources, folders), file)
+                for file, (experiment, seed, sources) in waiting.items()
+            ]
+            pool.run(keep_rows, pieces, advance)
     return files
 
 
-def _files(run: Run, cache: Path) -> list[Path]:
-    """Where the rows of every seed are kept, by what they follow from: targets may share them."""
-    kind = type(run.config)
-    folder = _of_this_code(cache, kind.__name__, _MAKERS[kind])
-    folder /= fingerprint(run.config.of_one_seed(), run.content)[:16]
-    return [folder / f"seed-{seed}.parquet" for seed in run.config.all_seeds()]
+def _located(sources: Mapping[str, Source], folders: Mapping[type[Source], Path]) -> dict[str, Path]:
+    return {name: folders[type(source)] / source.file_name for name, source in sources.items()}
 
 
-def _source(run: Run, cache: Path, networks: Path) -> Path:
-    """Where the networks of a run are, or on molecules its features: runs may share them."""
-    if not isinstance(run.config, MoleculesConfig):
-        return networks
-    folder = _of_this_code(cache, "inputs", _INPUTS)
-    return folder / f"{fingerprint(run.config.of_inputs(), run.content)[:16]}.npz"
+def _files(experiment: Experiment, cache: Path) -> list[Path]:
+    """Where the rows of every seed are kept, by what they follow from: experiments may share them."""
+    folder = _of_this_code(cache, type(experiment).__name__, experiment.rows_made_by)
+    folder /= fingerprint(experiment.settings.of_one_seed(), experiment.content)[:16]
+    return [folder / f"seed-{seed}.parquet" for seed in experiment.settings.all_seeds()]
 
 
 def _of_this_code(cache: Path, kind: str, module: str) -> Path:

@@ -14,7 +14,7 @@ from weakstrong.gain import Gain, measure
 from weakstrong.heads import LinearHeads
 from weakstrong.moments import Moments
 from weakstrong.neural.mlp import MLP
-from weakstrong.paper.config import WeakToStrongConfig
+from weakstrong.paper.task_settings import TaskSettings
 from weakstrong.paper.worlds import inputs, random_tasks, stream, truth
 from weakstrong.projection import project
 
@@ -32,7 +32,7 @@ class Fit(NamedTuple):
 _REFERENCE_LENGTH, _REFERENCE_STARTS, _REFERENCE_TASKS = 4, 6, 10  # of reference descents
 
 
-def representations_of(config: WeakToStrongConfig, seed: int, pretrained: dict[str, MLP]) -> tuple[MLP, MLP]:
+def representations_of(config: TaskSettings, seed: int, pretrained: dict[str, MLP]) -> tuple[MLP, MLP]:
     """Return the representations of the supervisor and of the student."""
     h = truth(config, seed)
     if config.representations == "perturbation":
@@ -43,7 +43,7 @@ def representations_of(config: WeakToStrongConfig, seed: int, pretrained: dict[s
     return (strong, weak) if config.swap_roles else (weak, strong)
 
 
-def run_tasks(config: WeakToStrongConfig, seed: int, pretrained: dict[str, MLP]) -> pd.DataFrame:
+def run_tasks(config: TaskSettings, seed: int, pretrained: dict[str, MLP]) -> pd.DataFrame:
     """Run all tasks of a seed, and return one row for each task.
 
     Equations (10) and (11) and the evaluation each use N_f fresh rows. Errors are in squared units of
@@ -112,7 +112,7 @@ def _law_3(found: Gain, w: Array, s: Array, y: Array, best: Array) -> tuple[Arra
     return slack, influence.std(axis=1, ddof=1) / np.sqrt(influence.shape[1])
 
 
-def fit(config: WeakToStrongConfig, features: Array, labels: Array, rng: np.random.Generator) -> Fit:
+def fit(config: TaskSettings, features: Array, labels: Array, rng: np.random.Generator) -> Fit:
     """Fit heads of M tasks to features (M, n, d) and labels (M, n), by the solver that the settings name."""
     if config.solver == "exact":
         projection = project(Moments.of(features, labels), LinearHeads(fit_intercept=config.fit_intercept))
@@ -125,7 +125,7 @@ def fit(config: WeakToStrongConfig, features: Array, labels: Array, rng: np.rand
 
 
 def excess_loss(
-    config: WeakToStrongConfig, fitted: Fit, features: Array, labels: Array, rng: np.random.Generator
+    config: TaskSettings, fitted: Fit, features: Array, labels: Array, rng: np.random.Generator
 ) -> Array:
     """Compute the training loss above the least known, relative to the variance of the labels, shape (M,).
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from weakstrong.neural.mlp import MLP, random_mlp
 from weakstrong.neural.neural_heads import NeuralHead, random_heads
-from weakstrong.paper.config import WorldConfig
+from weakstrong.paper.task_settings import WorldSettings
 
 Array = NDArray[np.float64]
 
@@ -21,18 +21,18 @@ def stream(seed: int, purpose: str, *index: int) -> np.random.Generator:
     return np.random.default_rng([seed, crc32(purpose.encode()), *index])
 
 
-def truth(world: WorldConfig, seed: int) -> MLP:
+def truth(world: WorldSettings, seed: int) -> MLP:
     """Make the true representation h*, a randomly initialised network."""
     widths = (world.input_dim, *[world.width] * world.truth_depth)
     return random_mlp(stream(seed, "truth"), widths, world.truth_init, output_relu=world.output_relu)
 
 
-def inputs(world: WorldConfig, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+def inputs(world: WorldSettings, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     """Draw inputs from N(0, sigma² I), with shape (*shape, input_dim)."""
     return world.sigma * rng.standard_normal((*shape, world.input_dim))
 
 
-def random_tasks(world: WorldConfig, seed: int, purpose: str, count: int) -> NeuralHead:
+def random_tasks(world: WorldSettings, seed: int, purpose: str, count: int) -> NeuralHead:
     """Draw the tasks f^(1), …, f^(count), of which the first ones do not depend on the count.
 
     Coefficients have variance ``task_scale² / E ‖h*(x)‖²``.

@@ -1,13 +1,17 @@
-"""Figures as the paper draws them."""
+"""Figures, and what several of them share; matplotlib is imported where one is drawn."""
 
 from __future__ import annotations
 
 import io
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
-from matplotlib import colormaps
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _LEGEND_INSIDE = 6  # supervisors; more would cover points
 
@@ -22,6 +26,8 @@ def gain_against_misfit(rows: pd.DataFrame, target: str) -> Figure:
     target : str
         Its name, for the title.
     """
+    from matplotlib import colormaps
+
     figure = blank_figure((6.4, 4.8))
     axes = figure.add_subplot()
     top = rows["misfit"].max() * 1.05 or 1.0
@@ -43,9 +49,29 @@ def gain_against_misfit(rows: pd.DataFrame, target: str) -> Figure:
 
 def blank_figure(size: tuple[float, float]) -> Figure:
     """An empty figure of that size in inches, drawn without a display."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def shades(count: int) -> NDArray[Any]:
+    """That many colours in order, from dark to light."""
+    from matplotlib import colormaps
+
+    return np.asarray(colormaps["viridis"](np.linspace(0.05, 0.9, count)))
+
+
+def logarithmic(axes: Axes, x: str, y: str) -> None:
+    """Make both axes logarithmic and name them, with a small legend if there is something to name."""
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize=7, ncols=2)
 
 
 def png(figure: Figure) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -11,6 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from weakstrong.estimate import Estimate
+from weakstrong.record import Record, Result
 from weakstrong.saved_model import Student
 
 _STUDY_COLUMNS = {
@@ -45,24 +47,22 @@ def _table(title: str, first: str, others: Iterable[str]) -> Table:
     return table
 
 
-def study_table(summary: dict[str, Any]) -> RenderableType:
+def study_table(record: Record) -> RenderableType:
     """Errors of every supervisor's student beside the baselines, then conclusions in words."""
-    title = f"{escape(summary['target'])}: mean squared errors on held-out rows"
-    results = summary["results"]
+    title = f"{escape(record.title)}: mean squared errors on held-out rows"
     table = _table(title, "supervisor", _STUDY_COLUMNS)
-    labels = _labels([found["about"] for found in results])
-    for label, found in zip(labels, results, strict=True):
-        cells = [_cell(found["estimates"], key) for key in _STUDY_COLUMNS.values()]
-        table.add_row(escape(label), *cells)
-    lines = [Text(f"note: {note}") for note in summary["notes"]]
-    for label, found in zip(labels, results, strict=True):
-        facts = found["facts"]
+    labels = _labels([result.about for result in record.results])
+    for label, result in zip(labels, record.results, strict=True):
+        table.add_row(escape(label), *(_cell(result.estimates, key) for key in _STUDY_COLUMNS.values()))
+    lines = [Text(f"note: {note}") for note in record.notes]
+    for label, result in zip(labels, record.results, strict=True):
+        facts = result.facts
         lines.append(
             Text(f"\n{label} ({facts['divisions']} divisions, {facts['held_out_rows']} held-out rows)")
         )
-        lines += [Text(f"  {said}") for said in found["findings"]]
+        lines += [Text(f"  {said}") for said in result.findings]
         lines.append(Text(f"  {_spread(facts)}"))
-        lines.append(Text(f"  gap recovered: {_recovered(found)}"))
+        lines.append(Text(f"  gap recovered: {_recovered(result)}"))
     lines.append(
         Text(
             "\nstudent: trained on the labels its supervisor made, alone; ceiling: its class on the truth of "
@@ -73,7 +73,7 @@ def study_table(summary: dict[str, Any]) -> RenderableType:
     return Group(table, *lines)
 
 
-def _labels(about: list[dict[str, str]]) -> list[str]:
+def _labels(about: list[Mapping[str, str]]) -> list[str]:
     """The supervisor of each pair, with its student and class of heads where there are several."""
     several = {key for key in ("student", "heads") if len({of[key] for of in about}) > 1}
     labels = []
@@ -120,25 +120,25 @@ def targets_table(targets: list[tuple[str, bool, str, str, str]]) -> RenderableT
     return Group(table, Text("*: run if none is named"))
 
 
-def reproduced_table(found: list[tuple[str, dict[str, Any], str, bool]]) -> RenderableType:
-    """The paper's claims beside what came out, a row a target."""
+def reproduced_table(found: list[tuple[str, str, str, str, bool]]) -> RenderableType:
+    """The paper's claims beside what came out, a row a target: name, claim, ours, agreement, if made now."""
     table = Table(title="reproduced", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for heading in ("target", "the paper's claim", "ours", "agrees?"):
         table.add_column(heading, overflow="fold")
-    for name, summary, ours, recomputed in found:
+    for name, claim, ours, agrees, recomputed in found:
         shown = name if recomputed else f"{name} (there already)"
-        table.add_row(shown, escape(summary["claim"]), escape(ours), escape(summary["agrees"]))
+        table.add_row(shown, escape(claim), escape(ours), escape(agrees))
     return table
 
 
-def _cell(estimates: dict[str, dict[str, float]], key: str) -> str:
-    value = estimates[key]["value"]
-    if abs(value) <= _NOTHING * estimates["mean_error"]["value"]:
+def _cell(estimates: Mapping[str, Estimate], key: str) -> str:
+    value = estimates[key].value
+    if abs(value) <= _NOTHING * estimates["mean_error"].value:
         return "0"
     return f"{value:+.4g}" if key in _SIGNED else f"{value:.4g}"
 
 
-def _spread(facts: dict[str, Any]) -> str:
+def _spread(facts: Mapping[str, Any]) -> str:
     """What refitting on other divisions changes; not a standard error, for they share rows."""
     gain = facts["spread_over_divisions"]["gain"]
     if facts["divisions"] == 1:
@@ -146,8 +146,8 @@ def _spread(facts: dict[str, Any]) -> str:
     return f"from division to division gain ranges from {gain['min']:+.4g} to {gain['max']:+.4g}"
 
 
-def _recovered(found: dict[str, Any]) -> str:
-    if "performance_gap_recovered" not in found["estimates"]:
-        return f"none: {found['facts']['gap_not_recovered_because']}"
-    shown = found["estimates"]["performance_gap_recovered"]
-    return f"{shown['value']:.2f} (95% interval {shown['low']:.2f} to {shown['high']:.2f})"
+def _recovered(result: Result) -> str:
+    if "performance_gap_recovered" not in result.estimates:
+        return f"none: {result.facts['gap_not_recovered_because']}"
+    shown = result.estimates["performance_gap_recovered"]
+    return f"{shown.value:.2f} (95% interval {shown.low:.2f} to {shown.high:.2f})"

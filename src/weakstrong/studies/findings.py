@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from weakstrong.gain import Estimate, measure
+from weakstrong.estimate import Estimate
+from weakstrong.gain import measure
 from weakstrong.predictions import Pair, Predictions
+from weakstrong.record import Result
 
 _NO_MISFIT = 1e-9  # of the error of predicting the mean
 
@@ -47,7 +48,7 @@ def measure_pair(predictions: Predictions) -> tuple[dict[str, Estimate], str]:
     return estimates, found.not_recovered_because
 
 
-def summarize(predictions: Predictions, rows: pd.DataFrame) -> list[dict[str, Any]]:
+def summarize(predictions: Predictions, rows: pd.DataFrame) -> tuple[Result, ...]:
     """Pooled estimates, their spread over divisions, and conclusions, for each pair.
 
     Parameters
@@ -70,15 +71,8 @@ def summarize(predictions: Predictions, rows: pd.DataFrame) -> list[dict[str, An
             },
             "correlation_of_gain_and_misfit": _correlation(mine["misfit"], mine["gain"]),
         }
-        found.append(
-            {
-                "about": pair._asdict(),
-                "estimates": {k: _shown(e) for k, e in estimates.items()},
-                "facts": facts,
-                "findings": conclusions(estimates),
-            }
-        )
-    return found
+        found.append(Result(pair._asdict(), estimates, facts, tuple(conclusions(estimates))))
+    return tuple(found)
 
 
 def conclusions(estimates: Mapping[str, Estimate]) -> list[str]:
@@ -113,12 +107,6 @@ def _verdict(estimate: Estimate, positive: str, negative: str, question: str) ->
     low, high = (float(v) for v in estimate.interval())
     said = positive if low > 0 else negative if high < 0 else f"undecided {question}"
     return f"{said} ({float(estimate.value):+.4g}, 95% interval {low:+.4g} to {high:+.4g})"
-
-
-def _shown(estimate: Estimate) -> dict[str, float]:
-    low, high = estimate.interval()
-    value, error = float(estimate.value), float(estimate.standard_error)
-    return {"value": value, "standard_error": error, "low": float(low), "high": float(high)}
 
 
 def _correlation(a: pd.Series, b: pd.Series) -> float | None:

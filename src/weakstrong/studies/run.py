@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from weakstrong.errors import InputError
 from weakstrong.identity import code_hash, fingerprint
 from weakstrong.predictions import Predictions
-from weakstrong.storage import output_folder, provenance, to_json, to_toml, write_atomically
+from weakstrong.record import Record
+from weakstrong.storage import output_folder, provenance, write_atomically
 from weakstrong.studies.divisions import Division, divisions
 from weakstrong.studies.findings import by_division, summarize
 from weakstrong.studies.fitting import fit_division
@@ -25,27 +26,6 @@ from weakstrong.studies.settings import StudyOptions, validated
 
 _FITTING = "weakstrong.studies.fitting"  # what is kept of a run follows from its code
 _CONDITIONAL = "every ball's radius is chosen on the labels it is fitted to: Theorem 1 holds given the radius"
-
-
-@dataclass(frozen=True)
-class StudyResult:
-    """What a study found.
-
-    Parameters
-    ----------
-    predictions : Predictions
-        What was predicted on every judged row.
-    divisions : DataFrame
-        One row for each division, class of heads, student and supervisor: errors, misfit, gain, cross term,
-        radii, ranks.
-    summary : dict
-        What was studied and, for each class of heads, student and supervisor, pooled estimates with
-        intervals from the held-out rows, the spread over divisions, and conclusions in words.
-    """
-
-    predictions: Predictions = field(repr=False)
-    divisions: pd.DataFrame
-    summary: dict[str, Any] = field(repr=False)
 
 
 def study(
@@ -58,7 +38,7 @@ def study(
     untrained: Mapping[str, ArrayLike] | None = None,
     display: Mapping[str, ArrayLike] | None = None,
     **options: Any,
-) -> StudyResult:
+) -> Record:
     """Measure on your own arrays whether students gain over their supervisors.
 
     Parameters
@@ -83,7 +63,10 @@ def study(
 
     Returns
     -------
-    StudyResult
+    Record
+        Its results are one for each class of heads, student and supervisor: pooled estimates with intervals
+        from the held-out rows, the spread over divisions, and conclusions in words. Its table ``divisions``
+        has one row for each of these and division; ``predictions`` has what was predicted.
 
     Raises
     ------
@@ -145,7 +128,7 @@ def run(
     overwrite: bool = False,
     settings: Mapping[str, Any] | None = None,
     track: Callable[[Sequence[Division], str], Iterable[Division]] = lambda divided, _: divided,
-) -> StudyResult:
+) -> Record:
     """Run a study, and write its record to a folder if one is named.
 
     An interrupted run with a folder goes on where it stopped when run again with the same
@@ -176,10 +159,20 @@ def run(
         parts = [_kept(stage, place, division, inputs, options) for place, division in numbered]
         predictions = Predictions.concatenated(p for p, _ in parts)
         rows = by_division(predictions, pd.concat([f for _, f in parts], ignore_index=True))
-        summary = {**_setting(inputs, options), "results": summarize(predictions, rows)}
-        found = StudyResult(predictions, rows, summary)
+        found = Record(
+            kind="study",
+            title=inputs.target,
+            settings=dict(settings or options.model_dump()),
+            results=summarize(predictions, rows),
+            facts=_facts(inputs),
+            notes=(*inputs.notes, *([_CONDITIONAL] if "l2" in options.heads else [])),
+            provenance=provenance(),
+            key=key,
+            tables={"divisions": rows},
+            predictions=predictions,
+        )
         if stage is not None:
-            _write(stage, found, dict(settings or options.model_dump()))
+            _write(found, stage)
     return found
 
 
@@ -200,8 +193,8 @@ def _kept(
     return Predictions(kept), fits
 
 
-def _setting(inputs: StudyInputs, options: StudyOptions) -> dict[str, Any]:
-    """What was studied, and with what."""
+def _facts(inputs: StudyInputs) -> dict[str, Any]:
+    """What was studied."""
     return {
         "target": inputs.target,
         "rows": len(inputs.y),
@@ -209,21 +202,14 @@ def _setting(inputs: StudyInputs, options: StudyOptions) -> dict[str, Any]:
         "weak_features": {name: int(values.shape[1]) for name, values in inputs.supervisors.items()},
         "intervals": "95%, Student t over clusters of held-out rows, given the fitted heads; "
         "spread_over_divisions is what refitting changes and is no standard error",
-        "options": options.model_dump(),
-        "notes": [*inputs.notes, *([_CONDITIONAL] if "l2" in options.heads else [])],
-        "versions": provenance(),
     }
 
 
-def _write(stage: Path, found: StudyResult, settings: dict[str, Any]) -> None:
-    """Write the record's files and drop what only a resumed run would need."""
+def _write(found: Record, stage: Path) -> None:
+    """Write the record with its figure, and drop what only a resumed run would need."""
     from weakstrong.report.figures import gain_against_misfit, png
 
-    write_atomically(stage / "config.toml", to_toml(settings).encode())
-    write_atomically(stage / "summary.json", to_json(found.summary).encode())
-    write_atomically(stage / "divisions.csv", found.divisions.to_csv(index=False).encode())
-    write_atomically(stage / "predictions.csv", found.predictions.table.to_csv(index=False).encode())
-    figure = gain_against_misfit(found.divisions, found.summary["target"])
-    write_atomically(stage / "figure.png", png(figure))
+    figure = gain_against_misfit(found.tables["divisions"], found.title)
+    replace(found, figures={"figure.png": png(figure)}).write(stage)
     for kept in stage.glob(".*.parquet"):
         kept.unlink()

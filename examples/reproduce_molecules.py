@@ -1,46 +1,47 @@
-"""Make the records of this folder: Figures 2d-f and Tables 1-3, variants of them, and label budgets.
+"""Make ``results/molecules/``: Figures 2d-f and Tables 1-3, variants of them, and label budgets.
 
-``python results/molecules/run.py --data DIR`` takes twenty minutes on two cores once molecules are embedded
-(some minutes more), resumes if it is killed, and makes again only what settings or code changed. DIR holds
-``chembench/`` and, for the variants with other encoders, ``features/{SET}.lstm_chem_512.npy`` and
-``features/{SET}.chemvae_zinc_196.npy``. ``--report`` rewrites the tables of the pages and the figure of the
-budgets alone.
+Run ``python examples/reproduce_molecules.py --data DIR`` (or set WEAKSTRONG_DATA), twenty minutes on two
+cores once molecules are embedded (some minutes more); it resumes if it is killed, and makes again only what
+settings or code changed. DIR holds ``chembench/`` and, for the variants with other encoders,
+``features/{SET}.lstm_chem_512.npy`` and ``features/{SET}.chemvae_zinc_196.npy``. ``--report`` rewrites the
+tables of the pages and the figure of the budgets alone.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import re
 import shutil
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from scipy.stats import t as student_t
 
-from weakstrong.paper.config import MoleculesConfig
+from shared import ROOT, add_data, parser, write_pages
+from weakstrong import Estimate, Record
+from weakstrong.paper.catalogue import resolve
+from weakstrong.paper.experiment import Experiment
 from weakstrong.paper.molecule_claims import PAPER_TABLE_1
-from weakstrong.paper.molecule_inputs import MODELS, Places
-from weakstrong.paper.molecule_statistics import CROSSED, RULE, RULES, summarize_molecules
-from weakstrong.paper.pages import agreement_table, claims_table, summaries, with_blocks
-from weakstrong.paper.reproduction import CACHE, reproduce, rows_of
-from weakstrong.paper.resolving import resolve
-from weakstrong.paper.rows import kept_rows
+from weakstrong.paper.molecule_inputs import MODELS
+from weakstrong.paper.molecule_settings import MoleculeSettings
+from weakstrong.paper.molecule_statistics import CROSSED, RULE, RULES
+from weakstrong.paper.pages import agreement_table, claims_table, records
+from weakstrong.paper.reproduction import CACHE, kept_rows, reproduce, rows_of
+from weakstrong.paper.sources import Places
 from weakstrong.progress import meter
 from weakstrong.report.figures import blank_figure, png
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
-RECORDS = HERE / "records"
-VARIANT_TABLE, TWINS_TABLE = HERE / "variants.csv", HERE / "twins.csv"
-BUDGET_TABLE, BUDGET_FIGURE = HERE / "budget.csv", HERE / "budget.png"
+RESULTS = ROOT / "results" / "molecules"
+RECORDS = RESULTS / "records"
+VARIANT_TABLE, TWINS_TABLE = RESULTS / "variants.csv", RESULTS / "twins.csv"
+BUDGET_TABLE, BUDGET_FIGURE = RESULTS / "budget.csv", RESULTS / "budget.png"
 FIGURES = {"ESOL": "fig2d", "FreeSolv": "fig2e", "Lipop": "fig2f"}
 TABLES = {"ESOL": "table2", "FreeSolv": "table3", "Lipop": "table1"}
-EIGHT = MoleculesConfig.model_fields["weak"].default
+EIGHT = MoleculeSettings.model_fields["weak"].default
 LSTM, CHEMVAE = (f"features/{{dataset}}.{name}.npy" for name in ("lstm_chem_512", "chemvae_zinc_196"))
 
 # What is changed from the defaults.
@@ -63,26 +64,26 @@ STATISTICS = {
     "ceiling_error": ("law_3", "ceiling_error"),
     "least_class_over_quarter_misfit": ("law_3", "class_over_quarter_misfit", "least"),
     "spearman": ("ranking", "all"),
-    "regret_rule": ("regret", RULE),
-    "regret_weak_error": ("regret", "weak error"),
-    "regret_at_random": ("regret", "at random"),
+    "regret_rule": ("regret", RULE, "regret"),
+    "regret_weak_error": ("regret", "weak error", "regret"),
+    "regret_at_random": ("regret", "at random", "regret"),
     "rule_over_weak_error": ("regret", RULE, "over_weak_alone"),
 }
 
-TRUE = {
+TRUE: dict[Literal["ESOL", "FreeSolv", "Lipop"], tuple[int, ...]] = {
     "ESOL": (12, 25, 50, 100, 200, 451),
     "FreeSolv": (12, 25, 50, 100, 256),
     "Lipop": (12, 25, 50, 100, 200, 400, 1680),
 }
 WEAK = {"ESOL": (25, 100, 400), "FreeSolv": (25, 100, 200), "Lipop": (25, 100, 400, 1600)}  # and all others
-BUDGET = {"heads": ("l2",), "untrained": 0, "seeds": 10}
+BUDGET: dict[str, Any] = {"heads": ("l2",), "untrained": 0, "seeds": 10}
 SHOWN = ("weak-8", "weak-32", "weak-64")  # in the figure
 
 
 def run_all(data: Path) -> None:
     """Records, variants and budgets."""
-    places = Places(HERE.parents[1] / MODELS, data)
-    cache = HERE / CACHE
+    places = Places(ROOT / MODELS, data)
+    cache = RESULTS / CACHE
     targets = (*FIGURES.values(), *TABLES.values())
     reproduce(resolve(targets, {}), RECORDS, places=places, cache=cache, meter=meter)
     rows = []
@@ -90,17 +91,17 @@ def run_all(data: Path) -> None:
         print(variant, flush=True)
         configs = resolve(tuple(FIGURES.values()), changes)
         outcomes = reproduce(configs, folder_of(variant), places=places, cache=cache, meter=meter)
-        rows += [{"variant": variant, **row} for found in outcomes for row in variant_rows(found.summary)]
+        rows += [{"variant": variant, **row} for found in outcomes for row in variant_rows(found.record)]
     pd.DataFrame(rows).to_csv(VARIANT_TABLE, index=False, float_format="%.6g")
     for variant, kept in KEPT_FIGURES.items():
-        shutil.copy(folder_of(variant) / FIGURES["Lipop"] / "figure.png", HERE / kept)
+        shutil.copy(folder_of(variant) / FIGURES["Lipop"] / "figure.png", RESULTS / kept)
     pd.DataFrame(twins_rows()).to_csv(TWINS_TABLE, index=False, float_format="%.6g")
     budget(places)
 
 
 def folder_of(variant: str) -> Path:
     """Where the records of a variant are made; they are not kept."""
-    return HERE / ".variants" / variant.replace(" ", "-")
+    return RESULTS / ".variants" / variant.replace(" ", "-")
 
 
 def twins_rows() -> Iterator[dict[str, Any]]:
@@ -129,54 +130,57 @@ def twins_rows() -> Iterator[dict[str, Any]]:
             }  # fmt: skip
 
 
-def variant_rows(summary: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def variant_rows(record: Record) -> Iterator[dict[str, Any]]:
     """One line for each head class and evaluation."""
-    for heads, at in summary["by_heads"].items():
+    for result in record.results:
+        at = result.estimates
         for evaluation in ("valid+test", "test"):
-            row: dict[str, Any] = {"dataset": summary["dataset"], "heads": heads, "evaluation": evaluation}
-            over = [found["gain_over_direct"]["all"]["low"] for found in at[evaluation]["table"]]
+            row: dict[str, Any] = {"dataset": record.settings["dataset"], **result.about}
+            row["evaluation"] = evaluation
+            over = [found["gain_over_direct"]["all"].low for found in at[evaluation]["table"]]
             row |= {"students": len(over), "students_ahead_of_direct": sum(low > 0 for low in over)}
             for name, path in STATISTICS.items():
                 found = at[evaluation]
                 for part in path:
                     found = found[part]
-                row[name] = found["median"] if "median" in found else found["value"]
-                row |= {f"{name}_{end}": found[end] for end in ("low", "high")}
+                row |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
             yield row
 
 
 def budget(places: Places) -> None:
-    """Errors for every number of true and of weak labels, with the intervals of `summarize_molecules`."""
-    configs = list(budgets())
-    files = rows_of(configs, HERE / CACHE, places=places, meter=meter)
-    rows = [row for c, f in zip(configs, files, strict=True) for row in budget_rows(c, kept_rows(f))]
+    """Errors for every number of true and of weak labels, with the intervals of the targets."""
+    every = list(budgets())
+    files = rows_of(every, RESULTS / CACHE, places=places, meter=meter)
+    rows = [row for e, f in zip(every, files, strict=True) for row in budget_rows(e, kept_rows(f))]
     pd.DataFrame(rows).to_csv(BUDGET_TABLE, index=False, float_format="%.6g")
 
 
-def budgets() -> Iterator[MoleculesConfig]:
+def budgets() -> Iterator[Experiment]:
     """Every number of true labels with every number of weak ones that is left."""
     rows = {"ESOL": 902, "FreeSolv": 513, "Lipop": 3360}
     for dataset, counts in TRUE.items():
         for true in counts:
             rest = rows[dataset] - true
             for weak in (*(n for n in WEAK[dataset] if n < rest), None):
-                yield MoleculesConfig(dataset=dataset, true_labels=true, weak_labels=weak, **BUDGET)
+                yield from resolve((FIGURES[dataset],), {"true_labels": true, "weak_labels": weak, **BUDGET})
 
 
-def budget_rows(config: MoleculesConfig, frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
+def budget_rows(experiment: Experiment, frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """One line a weak model."""
-    for row in summarize_molecules(config, frame)["by_heads"]["l2"]["valid+test"]["table"]:
+    settings = experiment.settings
+    [result] = experiment.results(frame)
+    for row in result.estimates["valid+test"]["table"]:
         line = {
-            "dataset": config.dataset,
-            "true_labels": config.true_labels,
-            "weak_labels": config.weak_labels,
+            "dataset": settings.dataset,
+            "true_labels": settings.true_labels,
+            "weak_labels": settings.weak_labels,
         }
         line["weak"] = row["weak"]
         for name in ("weak_error", "strong_error", "direct_error", "mean_error", "misfit", "gain"):
-            line[name] = row[name]["all"]["value"]
+            line[name] = row[name]["all"].value
         for name in ("gain", "gain_over_direct"):
-            line |= {f"{name}_{end}": row[name]["all"][end] for end in ("low", "high")}
-        line["gain_over_direct"] = row["gain_over_direct"]["all"]["value"]
+            line |= {f"{name}_low": row[name]["all"].low, f"{name}_high": row[name]["all"].high}
+        line["gain_over_direct"] = row["gain_over_direct"]["all"].value
         yield line
 
 
@@ -219,10 +223,10 @@ def budget_figure(table: pd.DataFrame) -> Figure:
 
 
 def blocks() -> dict[str, list[str]]:
-    """Tables of the README of this folder."""
+    """Tables of the README of results/molecules."""
     variants, labels = pd.read_csv(VARIANT_TABLE), pd.read_csv(BUDGET_TABLE)
     return {
-        "claims": claims_table(summaries(RECORDS)),
+        "claims": claims_table(records(RECORDS)),
         "regret": regret_table(),
         "variants": variants_table(variants),
         "twins": twins_table(),
@@ -234,7 +238,7 @@ def blocks() -> dict[str, list[str]]:
 def page_tables() -> dict[str, dict[str, list[str]]]:
     """Blocks of other pages: claims, and all claims in short for the front page."""
     return {
-        "docs/paper.md": {"molecule experiments": claims_table(summaries(RECORDS))},
+        "docs/paper.md": {"molecule experiments": claims_table(records(RECORDS))},
         "README.md": {"reproduced": agreement_table(ROOT)},
     }
 
@@ -327,13 +331,13 @@ def regret_table() -> list[str]:
     ]
     shown = {"valid+test": "on the same rows", CROSSED: "on other rows"}
     for dataset, target in TABLES.items():
-        for heads, at in record(target)["by_heads"].items():
+        for result in record(target).results:
             for evaluation, said in shown.items():
-                found = at[evaluation]["regret"]
-                cells = [f"{found[rule]['value']:.3g}" for rule in RULES]
+                found = result.estimates[evaluation]["regret"]
+                cells = [f"{found[rule]['regret'].value:.3g}" for rule in RULES]
                 over = found[RULE]["over_weak_alone"]
-                cells.append(f"{over['value']:.3g} [{over['low']:.3g}, {over['high']:.3g}]")
-                lines.append(f"| {dataset} | {heads} | {said} | {' | '.join(cells)} |")
+                cells.append(f"{over.value:.3g} [{over.low:.3g}, {over.high:.3g}]")
+                lines.append(f"| {dataset} | {result.about['heads']} | {said} | {' | '.join(cells)} |")
     return lines
 
 
@@ -345,9 +349,12 @@ def filled(text: str) -> str:
         return f"{value:.{digits}f}{match[0][len(match[1]) :]}"
 
     def of_record(match: re.Match[str]) -> str:
-        found: Any = record(match[2])["by_heads"][match[3]]["valid+test"]
+        found: Any = record(match[2]).result(heads=match[3]).estimates["valid+test"]
         for part in match[4].split("/"):
-            found = next(r for r in found if r["weak"] == part) if isinstance(found, list) else found[part]
+            if isinstance(found, list):
+                found = next(row for row in found if row["weak"] == part)
+            else:
+                found = getattr(found, part) if isinstance(found, Estimate) else found[part]
         return shown(match, abs(found) if match[5] else found)
 
     variants = pd.read_csv(VARIANT_TABLE)
@@ -371,24 +378,26 @@ def filled(text: str) -> str:
 def report() -> None:
     """Rewrite the blocks and numbers of the pages, and the figure of the budgets."""
     BUDGET_FIGURE.write_bytes(png(budget_figure(pd.read_csv(BUDGET_TABLE))))
-    pages = {HERE / "README.md": blocks()} | {ROOT / path: found for path, found in page_tables().items()}
-    for page, found in pages.items():
-        page.write_text(with_blocks(filled(page.read_text()), found))
+    write_pages({"results/molecules/README.md": blocks(), **page_tables()}, also=filled)
 
 
-def record(target: str) -> dict[str, Any]:
-    """Statistics of a target's record."""
-    found: dict[str, Any] = json.loads((RECORDS / target / "summary.json").read_text())
-    return found
+@cache
+def record(target: str) -> Record:
+    """A target's record."""
+    return Record.read(RECORDS / target, tables=False)
+
+
+def main() -> None:
+    """Parse, make what is not there yet, and write the pages."""
+    arguments = parser(__doc__)
+    add_data(arguments)
+    given = arguments.parse_args()
+    if not given.report:
+        if given.data is None:
+            arguments.error("name the data folder with --data or WEAKSTRONG_DATA")
+        run_all(given.data)
+    report()
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--report", action="store_true")
-    arguments = parser.parse_args()
-    if not arguments.report:
-        if arguments.data is None:
-            parser.error("--data DIR is needed, or --report")
-        run_all(arguments.data)
-    report()
+    main()

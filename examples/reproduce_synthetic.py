@@ -1,29 +1,29 @@
-"""Make the records of this folder: every target, and what the choices that the paper leaves open change.
+"""Make ``results/synthetic/``: every target, and what the choices that the paper leaves open change.
 
-``python results/synthetic/run.py`` takes about an hour on two cores, resumes if it is killed, and makes
-again only what settings or code changed. ``--report`` rewrites the tables of the pages alone.
+Run ``python examples/reproduce_synthetic.py``, about an hour on two cores; it resumes if it is killed, and
+makes again only what settings or code changed. ``--report`` rewrites the tables of the pages alone.
 """
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from weakstrong.paper.pages import agreement_table, claims_table, summaries, with_blocks
+from shared import ROOT, parser, write_pages
+from weakstrong import Record
+from weakstrong.paper.catalogue import resolve
+from weakstrong.paper.pages import agreement_table, claims_table, records
 from weakstrong.paper.reproduction import CACHE, reproduce
-from weakstrong.paper.resolving import resolve
 from weakstrong.progress import meter
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
-TABLE = HERE / "sensitivity.csv"
+RESULTS = ROOT / "results" / "synthetic"
+TABLE = RESULTS / "sensitivity.csv"
 INTRODUCTION = (
-    "Made by `python results/synthetic/run.py`. Every line changes one setting (`--set`), all else as in the "
-    "records; in brackets the 95% interval of the median over seeds. Losses are those of equation (9), "
-    "relative to the labels' variance within tasks; a seed reverses where mean gain and slope are negative."
+    "Made by `python examples/reproduce_synthetic.py`. Every line changes one setting (`--set`), all else as "
+    "in the records; in brackets the 95% interval of the median over seeds. Losses are those of equation "
+    "(9), relative to the labels' variance within tasks; a seed reverses where mean gain and slope are "
+    "negative."
 )
 FIGURES = ("fig2a", "fig2b", "fig2c", "fig3a", "fig3b", "fig3c")
 NON_CONVEX = ("nonconvex-tanh", "nonconvex-relu", "nonconvex-sigmoid", "nonconvex-mlp")
@@ -58,27 +58,27 @@ STATISTICS = (
 
 def run_all() -> None:
     """Records of all targets, then of the variants, of which one table is kept."""
-    cache = HERE / CACHE
-    main = resolve(FIGURES, MAIN) | resolve(("theorem2",), MAIN) | resolve(("figure1",), {})
-    reproduce(main | resolve(NON_CONVEX, FEWER), HERE, cache=cache, meter=meter)
+    cache = RESULTS / CACHE
+    main = [*resolve(FIGURES, MAIN), *resolve(("theorem2",), MAIN), *resolve(("figure1",), {})]
+    reproduce([*main, *resolve(NON_CONVEX, FEWER)], RESULTS, cache=cache, meter=meter)
     rows = []
     for variant, (targets, changes) in VARIANTS.items():
         print(variant, flush=True)
-        folder = HERE if not changes else HERE / ".variants" / variant.replace(" ", "-")
+        folder = RESULTS if not changes else RESULTS / ".variants" / variant.replace(" ", "-")
         configs = resolve(targets, {**MAIN, **changes})
         outcomes = reproduce(configs, folder, cache=cache, meter=meter)
-        rows += [{"variant": variant, **row(outcome.name, outcome.summary)} for outcome in outcomes]
+        rows += [{"variant": variant, **row(outcome.record)} for outcome in outcomes]
     pd.DataFrame(rows).to_csv(TABLE, index=False, float_format="%.6g")
 
 
-def row(target: str, summary: dict[str, Any]) -> dict[str, Any]:
+def row(record: Record) -> dict[str, Any]:
     """One line of the table: medians over seeds with their intervals, and the seeds that reverse."""
-    found, share = summary["over_seeds"], summary["reversed"]
-    out: dict[str, Any] = {"target": target, "seeds": share["of"], "reversed": share["count"]}
+    [result] = record.results
+    found, reverse = result.estimates, result.facts["seeds_reversed"]
+    out: dict[str, Any] = {"target": record.kind, "seeds": record.facts["seeds"], "reversed": reverse}
     for name in STATISTICS:
         if name in found:
-            out[name] = found[name]["median"]
-            out |= {f"{name}_{end}": found[name][end] for end in ("low", "high")}
+            out |= {name: found[name].value, f"{name}_low": found[name].low, f"{name}_high": found[name].high}
     return out
 
 
@@ -86,7 +86,7 @@ def page_tables() -> dict[str, dict[str, list[str]]]:
     """Blocks of other pages: claims, what decides Figure 3c, and all claims in short for the front page."""
     return {
         "docs/paper.md": {
-            "synthetic": claims_table(summaries(HERE)),
+            "synthetic": claims_table(records(RESULTS)),
             "low sample": low_sample(pd.read_csv(TABLE)),
         },
         "README.md": {"reproduced": agreement_table(ROOT)},
@@ -140,14 +140,16 @@ def report() -> None:
     """Rewrite sensitivity.md and the blocks of other pages."""
     page = ["# What the choices that the paper leaves open change", "", INTRODUCTION, ""]
     page += all_variants(pd.read_csv(TABLE))
-    (HERE / "sensitivity.md").write_text("\n".join(page) + "\n")
-    for path, blocks in page_tables().items():
-        (ROOT / path).write_text(with_blocks((ROOT / path).read_text(), blocks))
+    (RESULTS / "sensitivity.md").write_text("\n".join(page) + "\n")
+    write_pages(page_tables())
+
+
+def main() -> None:
+    """Parse, make what is not there yet, and write the pages."""
+    if not parser(__doc__).parse_args().report:
+        run_all()
+    report()
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--report", action="store_true", help="rewrite the tables only")
-    if not parser.parse_args().report:
-        run_all()
-    report()
+    main()

@@ -1,15 +1,14 @@
-"""Pretrain the models of this folder, probe them, and write their cards.
+"""Pretrain the encoders of ``models/``, probe them, and write their cards.
 
-``python models/make.py --corpus chembl.smi.gz --data DIR`` pretrains what is missing (each resumes where it
-stopped), then probes every model, its random initialisation, ECFP counts and RDKit's descriptors on ESOL,
-FreeSolv and Lipop, and writes ``probes.json``, ``README.md``, each model's card and the table of
-``docs/molecules.md``. ``--report`` writes all but the first from what is there. About two and a half hours
-on two cores, three quarters of it for the strong model.
+Run ``python examples/pretrain_models.py --corpus chembl.smi.gz --data DIR``: it pretrains what is missing
+(each resumes where it stopped), then probes every model, its random initialisation, ECFP counts and RDKit's
+descriptors on ESOL, FreeSolv and Lipop, and writes ``probes.json``, ``README.md`` and each model's card
+there, and the table of ``docs/molecules.md``. ``--report`` writes all but the first from what is there. About
+two and a half hours on two cores, three quarters of it for the strong model.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import shlex
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from shared import ROOT, add_data, parser, write_pages
 from weakstrong.molecules.chembench import SETS, MoleculeSet, load_chembench
 from weakstrong.molecules.corpora import read_corpus
 from weakstrong.molecules.leakage import identities
@@ -29,12 +29,10 @@ from weakstrong.molecules.probe import Probe, difference, probe
 from weakstrong.molecules.smiles_bert import EncoderConfig, read_config
 from weakstrong.molecules.smiles_encoder import SmilesEncoder
 from weakstrong.molecules.smiles_transformer import ECFPCounts, RDKitDescriptors
-from weakstrong.paper.pages import with_blocks
 from weakstrong.progress import meter
 from weakstrong.storage import DONE, to_json
 
-HERE = Path(__file__).parent
-ROOT = HERE.parent
+MODELS = ROOT / "models"
 CORPUS = "chembl.smi.gz"  # as cards name it
 WEAK_SIZES = (8, 12, 16, 24, 32, 48, 64, 96)
 POOLINGS = ("cls", "mean+cls")
@@ -42,7 +40,7 @@ POOLINGS = ("cls", "mean+cls")
 
 @dataclass(frozen=True)
 class Recipe:
-    """What makes a model of this folder."""
+    """What makes a model."""
 
     hidden: int
     layers: int
@@ -69,14 +67,14 @@ RECIPES = {f"weak-{size}": Recipe(size, 2, 2, 2, 203_000) for size in WEAK_SIZES
 def make(name: str, corpus: str) -> None:
     """Pretrain a model unless it is there."""
     recipe = RECIPES[name]
-    if (HERE / name / DONE).exists():
+    if (MODELS / name / DONE).exists():
         return
     print(f"{name}: {recipe.command(name)}", flush=True)
     pretrain(
         lambda shown: read_corpus(corpus, limit=recipe.limit, drop_invalid=True, meter=shown),
         EncoderConfig(recipe.hidden, recipe.layers, recipe.heads, 4 * recipe.hidden),
         MaskedLM(recipe.epochs, rate=recipe.rate, bf16=True),
-        HERE / name, half=True, command=recipe.command(name), meter=meter,
+        MODELS / name, half=True, command=recipe.command(name), meter=meter,
     )  # fmt: skip
 
 
@@ -89,7 +87,7 @@ def features_of(molecules: MoleculeSet) -> dict[str, dict[str, np.ndarray]]:
         if name == "strong":  # the first is what its training started from; others show what is chance
             controls |= {f"{name}, untrained, seed {s}": {"random_init": True, "seed": s} for s in (1, 2)}
         for who, options in controls.items():
-            found[who] = {p: SmilesEncoder(HERE / name, p, **options).transform(smiles) for p in POOLINGS}
+            found[who] = {p: SmilesEncoder(MODELS / name, p, **options).transform(smiles) for p in POOLINGS}
     described = RDKitDescriptors().transform(smiles)
     whole = np.isfinite(described).all(axis=0)
     found["RDKit descriptors"] = {f"{int(whole.sum())} of 200": described[:, whole]}
@@ -112,7 +110,7 @@ def probes(data: Path | None) -> dict[str, Any]:
         for who, other in chosen.items():
             if who != "strong":
                 found = difference(chosen["strong"], other, clusters)
-                record[name][who]["strong_minus_this"] = [found.value, found.low, found.high]
+                record[name][who]["strong_minus_this"] = found.to_dict()
         print(name, {who: round(p.rmse, 3) for who, p in chosen.items()}, flush=True)
     return record
 
@@ -126,7 +124,7 @@ def rows(record: Mapping[str, Any]) -> list[str]:
     for who in record[SETS[0]]:
         values = [f"{record[s][who]['rmse']:.2f}" for s in SETS]
         gaps = [record[s][who].get("strong_minus_this") for s in SETS]
-        shown = ", ".join(f"{g[0]:+.2f} [{g[1]:+.2f}, {g[2]:+.2f}]" for g in gaps if g)
+        shown = ", ".join(f"{g['value']:+.2f} [{g['low']:+.2f}, {g['high']:+.2f}]" for g in gaps if g)
         lines.append(f"| {who} | " + " | ".join(values) + f" | {shown} |")
     return lines
 
@@ -168,16 +166,16 @@ def page_tables(record: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
 
 def card(name: str, record: Mapping[str, Any]) -> str:
     """A model's card with its probes."""
-    details = json.loads((HERE / name / "config.json").read_text())["pretraining"]
-    return model_card(name, vars(read_config(HERE / name)), details) + probe_section(name, record)
+    details = json.loads((MODELS / name / "config.json").read_text())["pretraining"]
+    return model_card(name, vars(read_config(MODELS / name)), details) + probe_section(name, record)
 
 
 def overview(record: Mapping[str, Any]) -> str:
-    """README of this folder."""
+    """README of models/."""
     return (
-        "# Models\n\nEncoders of SMILES, pretrained by `python models/make.py`: `weak-8` to `weak-96` "
-        "(2 layers, the number is the width) and `strong`. Weights are float16 safetensors; each folder's "
-        "README is its card. The weak ones were trained two at a time, a thread each.\n\n"
+        "# Models\n\nEncoders of SMILES, pretrained by `python examples/pretrain_models.py`: `weak-8` to "
+        "`weak-96` (2 layers, the number is the width) and `strong`. Weights are float16 safetensors; each "
+        "folder's README is its card. The weak ones were trained two at a time, a thread each.\n\n"
         "The corpus is 837,711 molecules of ChEMBL, ordered by the MD5 of their SMILES and made without "
         "those of the three sets: `weakstrong leakage` finds none of their 1,128, 642 and 4,200 in it, at "
         "any of its levels. It is not in this repository; another (`guacamol`) makes other weights.\n\n"
@@ -191,25 +189,28 @@ def overview(record: Mapping[str, Any]) -> str:
 def report(record: Mapping[str, Any]) -> None:
     """Write the cards and the tables."""
     for name in RECIPES:
-        (HERE / name / "README.md").write_text(card(name, record))
-    (HERE / "README.md").write_text(overview(record))
-    for path, blocks in page_tables(record).items():
-        (ROOT / path).write_text(with_blocks((ROOT / path).read_text(), blocks))
+        (MODELS / name / "README.md").write_text(card(name, record))
+    (MODELS / "README.md").write_text(overview(record))
+    write_pages(page_tables(record))
+
+
+def main() -> None:
+    """Parse, pretrain what is missing, and if all are asked for probe them and write the pages."""
+    arguments = parser(__doc__)
+    add_data(arguments)
+    arguments.add_argument("--corpus", default=CORPUS, help="SMILES file [default: %(default)s]")
+    arguments.add_argument(
+        "--only", nargs="*", default=list(RECIPES), choices=list(RECIPES), help="pretrain these alone"
+    )
+    given = arguments.parse_args()
+    if not given.report:
+        for name in given.only:
+            make(name, given.corpus)
+        if set(given.only) != set(RECIPES):
+            return
+        (MODELS / "probes.json").write_text(to_json(probes(given.data)))
+    report(json.loads((MODELS / "probes.json").read_text()))
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--corpus", default=CORPUS, help="the corpus file")
-    parser.add_argument("--data", type=Path, help="folder with chembench/")
-    parser.add_argument("--only", nargs="*", default=list(RECIPES), choices=list(RECIPES))
-    parser.add_argument("--report", action="store_true", help="write cards and tables from probes.json")
-    arguments = parser.parse_args()
-    if not arguments.report:
-        for name in arguments.only:
-            make(name, arguments.corpus)
-        if set(arguments.only) != set(RECIPES):
-            raise SystemExit
-        (HERE / "probes.json").write_text(to_json(probes(arguments.data)))
-    report(json.loads((HERE / "probes.json").read_text()))
+    main()

@@ -1,17 +1,14 @@
-"""The study on real features: run, record, and write the tables of two pages from the records.
+"""Studies on real features: run, record, and write the tables of two pages from the records.
 
-Run ``python results/study/run.py --data DIR`` (or set WEAKSTRONG_DATA), a quarter of an hour on
+Run ``python examples/study_real_features.py --data DIR`` (or set WEAKSTRONG_DATA), a quarter of an hour on
 one core (OPENBLAS_NUM_THREADS=1); it goes on where it was stopped. DIR holds ``chembench/``,
 ``features/{SET}.chemvae_zinc_196.npy`` and ``features/{SET}.lstm_chem_512.npy`` (frozen encoders
-of chemical_vae and LSTM_Chem, rows as in ChemBench) and ``uci/protein/``. A finished study is kept;
-``--report`` only writes the tables of README.md beside this file and of docs/study.md again.
+of chemical_vae and LSTM_Chem, rows as in ChemBench) and ``uci/protein/``. A finished study is kept in
+``results/study/``; ``--report`` only writes the tables of the README.md there and of docs/study.md again.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -21,15 +18,15 @@ from sklearn.ensemble import RandomTreesEmbedding
 from sklearn.kernel_approximation import RBFSampler
 from sklearn.preprocessing import StandardScaler
 
+from shared import ROOT, add_data, parser, write_pages
+from weakstrong import Record, Result
 from weakstrong.molecules.chembench import SETS, load_chembench
-from weakstrong.paper.pages import with_blocks
 from weakstrong.progress import track
 from weakstrong.studies.inputs import Split, StudyInputs
 from weakstrong.studies.run import run
 from weakstrong.studies.settings import StudyOptions
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
+RESULTS = ROOT / "results" / "study"
 LSTM, CHEMVAE = "lstm_chem_512", "chemvae_zinc_196"
 REPEATS = 10
 MOLECULE_SHARES = (0.03, 0.05, 0.1, 0.2, 0.5, 0.8)
@@ -87,7 +84,7 @@ def studies(data: Path) -> None:
                 else molecules(name, data, swapped=swapped)
             )
             for heads in ("l2", "linear"):
-                folder = HERE / f"{name}-{'swapped-' if swapped else ''}{heads}"
+                folder = RESULTS / f"{name}-{'swapped-' if swapped else ''}{heads}"
                 if (folder / "DONE").exists():
                     continue
                 options = StudyOptions(heads=(heads,), repeats=1 if name == "protein" else REPEATS)
@@ -98,7 +95,7 @@ def studies(data: Path) -> None:
 
 def label_budget(data: Path) -> None:
     """How the student and the direct baseline fare as the supervisor has fewer true labels."""
-    path = HERE / "label_budget.csv"
+    path = RESULTS / "label_budget.csv"
     if path.exists():
         return
     rows = []
@@ -110,17 +107,18 @@ def label_budget(data: Path) -> None:
             )
             print(f"label budget: {name} {share}", flush=True)
             found = run(inputs, options, track=track)
-            labelled = found.divisions["supervised_rows"].iloc[0]
-            for said in found.summary["results"]:
+            labelled = found.tables["divisions"]["supervised_rows"].iloc[0]
+            for result in found.results:
                 row = {
                     "set": name,
-                    "supervisor": said["about"]["supervisor"],
+                    "supervisor": result.about["supervisor"],
                     "share": share,
                     "true_labels": int(labelled),
                 }
-                row |= {k: e["value"] for k, e in said["estimates"].items() if k.endswith("error")}
+                row |= {k: e.value for k, e in result.estimates.items() if k.endswith("error")}
                 for k in ("gain", "gain_over_direct"):
-                    row |= {f"{k}_{part}": said["estimates"][k][part] for part in ("value", "low", "high")}
+                    estimate = result.estimates[k]
+                    row |= {f"{k}_{part}": getattr(estimate, part) for part in ("value", "low", "high")}
                 rows.append(row)
     partial = path.with_suffix(".partial")
     pd.DataFrame(rows).to_csv(partial, index=False, float_format="%.6g")
@@ -145,10 +143,9 @@ def table(studies: list[str], columns: dict[str, str] = COLUMNS) -> list[str]:
     """Lines of a table in Markdown: a row a study and supervisor, from the records."""
     lines = [f"| study | supervisor | {' | '.join(columns)} |", "|---|---|" + "---:|" * len(columns)]
     for study in studies:
-        summary = json.loads((HERE / study / "summary.json").read_text())
-        for said in summary["results"]:
-            cells = (_cell(said, title, key) for title, key in columns.items())
-            lines.append(f"| {study} | {said['about']['supervisor']} | {' | '.join(cells)} |")
+        for result in Record.read(RESULTS / study, tables=False).results:
+            cells = (_cell(result, title, key) for title, key in columns.items())
+            lines.append(f"| {study} | {result.about['supervisor']} | {' | '.join(cells)} |")
     return lines
 
 
@@ -159,7 +156,7 @@ def page_tables() -> dict[str, dict[str, list[str]]]:
     return {
         "docs/study.md": {
             "studies": table(shown, {title: COLUMNS[title] for title in titles}),
-            "label budget": break_even(pd.read_csv(HERE / "label_budget.csv")),
+            "label budget": break_even(pd.read_csv(RESULTS / "label_budget.csv")),
         }
     }
 
@@ -167,7 +164,7 @@ def page_tables() -> dict[str, dict[str, list[str]]]:
 def report() -> None:
     """Write the tables of README.md and docs/study.md from the records."""
     every = [f"{n}-{s}{h}" for n in (*SETS, "protein") for s in ("", "swapped-") for h in ("l2", "linear")]
-    budget = pd.read_csv(HERE / "label_budget.csv")
+    budget = pd.read_csv(RESULTS / "label_budget.csv")
     rows = [
         "| set | supervisor | true labels | weak error | student | direct | student over direct [95%] |",
         "|---|---|" + "---:|" * 5,
@@ -179,12 +176,11 @@ def report() -> None:
             f"[{r['gain_over_direct_low']:+.3g}, {r['gain_over_direct_high']:+.3g}] |"
         )
     rows += ["", *break_even(budget)]
-    readme = HERE / "README.md"
+    readme = RESULTS / "README.md"
     text = readme.read_text() if readme.exists() else "# Study on real features\n\n<!-- tables -->\n"
     head = text.split("<!-- tables -->")[0]
     readme.write_text("\n".join([head + "<!-- tables -->\n", *table(every), "", *rows, ""]))
-    for path, blocks in page_tables().items():
-        (ROOT / path).write_text(with_blocks((ROOT / path).read_text(), blocks))
+    write_pages(page_tables())
 
 
 def break_even(budget: pd.DataFrame) -> list[str]:
@@ -204,28 +200,27 @@ def break_even(budget: pd.DataFrame) -> list[str]:
     return lines
 
 
-def _cell(said: dict, title: str, key: str) -> str:
+def _cell(result: Result, title: str, key: str) -> str:
     """An estimate, with its interval if the title promises one, or the correlation."""
-    if key not in said["estimates"]:
-        fact = said["facts"][key]
+    if key not in result.estimates:
+        fact = result.facts[key]
         return "–" if fact is None else f"{fact:+.2f}"
-    estimate = said["estimates"][key]
+    found = result.estimates[key]
     if "[" not in title:
-        return f"{estimate['value']:.4g}"
-    return f"{estimate['value']:+.3g} [{estimate['low']:+.3g}, {estimate['high']:+.3g}]"
+        return f"{found.value:.4g}"
+    return f"{found.value:+.3g} [{found.low:+.3g}, {found.high:+.3g}]"
 
 
 def main() -> None:
     """Parse, run what is not there yet, and write the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=os.environ.get("WEAKSTRONG_DATA"), help="data folder")
-    parser.add_argument("--report", action="store_true", help="only write the tables from the records")
-    given = parser.parse_args()
+    arguments = parser(__doc__)
+    add_data(arguments)
+    given = arguments.parse_args()
     if not given.report:
         if given.data is None:
-            parser.error("name the data folder with --data or WEAKSTRONG_DATA")
-        studies(Path(given.data))
-        label_budget(Path(given.data))
+            arguments.error("name the data folder with --data or WEAKSTRONG_DATA")
+        studies(given.data)
+        label_budget(given.data)
     report()
 
 

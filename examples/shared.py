@@ -1,0 +1,33 @@
+"""What the examples share: the root of the repository, their arguments, and how they write into pages."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from weakstrong.paper.pages import with_blocks
+
+ROOT = Path(__file__).parents[1]
+Blocks = Mapping[str, list[str]]
+
+
+def parser(doc: str | None) -> argparse.ArgumentParser:
+    """Arguments of an example that is described by its docstring: ``--report``, to which it adds its own."""
+    found = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    found.add_argument("--report", action="store_true", help="only write the pages from the records")
+    return found
+
+
+def add_data(to: argparse.ArgumentParser) -> None:
+    """Add ``--data``, the folder of the data, which may also be named by WEAKSTRONG_DATA."""
+    default = os.environ.get("WEAKSTRONG_DATA")
+    to.add_argument("--data", type=Path, default=default, help="data folder [default: WEAKSTRONG_DATA]")
+
+
+def write_pages(pages: Mapping[str, Blocks], also: Callable[[str], str] = str) -> None:
+    """Replace the blocks of pages, named from the root, after what else is to be done to their text."""
+    for name, blocks in pages.items():
+        page = ROOT / name
+        page.write_text(with_blocks(also(page.read_text()), blocks))

@@ -1,0 +1,340 @@
+"""Figures 2a-c and 3a-c, and heads that are not a convex class: one model supervises the other on M tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from weakstrong.errors import InputError
+from weakstrong.estimate import Estimate
+from weakstrong.neural.neural_heads import HeadKind
+from weakstrong.paper.experiment import Experiment
+from weakstrong.paper.networks import load, needed
+from weakstrong.paper.sources import Source
+from weakstrong.paper.task_settings import TaskSettings
+from weakstrong.paper.tasks import run_tasks
+from weakstrong.paper.verdicts import CLOSE, FIT, ROUGH_FIT, ROUGH_SLOPE, bracketed, gain_is_misfit
+from weakstrong.record import Record, Result
+from weakstrong.report.figures import blank_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Array = NDArray[np.float64]
+
+_CLEARLY = 1.96  # standard errors
+_MEANS = ("weak_error", "strong_error", "misfit", "gain", "cross_term", "ceiling_error")
+_MOST = 0.9  # of the seeds
+_FAR_OUT = 0.01  # share of tasks on each side that need not fit into a frame
+_NO_CEILING = 1e-9  # of the misfit: nothing to plot against
+
+
+@dataclass(frozen=True)
+class WeakToStrong(Experiment):
+    """Gain against misfit over the tasks of a world, for every seed.
+
+    Parameters
+    ----------
+    expects : {"misfit", "minus misfit", "reversal"}
+        What the claim says of the gain.
+    """
+
+    settings: TaskSettings
+    expects: Literal["misfit", "minus misfit", "reversal"] = "misfit"
+
+    rule = (
+        f"Gain = ± misfit: *yes* where over seeds the median slope is within {CLOSE} of ±1 and the median R² "
+        f"of gain = ± misfit, nothing fitted, is at least {FIT}; *partly* where the slope has the right sign "
+        f"and is more than {ROUGH_SLOPE}, and R² is at least {ROUGH_FIT}. A seed reverses where mean gain "
+        f"and slope are negative: *yes* from {_MOST:.0%} of the seeds, *no* up to {1 - _MOST:.0%}. In "
+        "brackets the 95% interval of the median over seeds (from order statistics: six seeds at least)."
+    )
+
+    @property
+    def rows_made_by(self) -> str:
+        """The module of the tasks: statistics and figures can change without the rows."""
+        return run_tasks.__module__
+
+    def sources(self, seed: int) -> Mapping[str, Source]:
+        """Return the networks to pretrain, by role before roles are swapped."""
+        return needed(self.settings, seed)
+
+    def rows(self, seed: int, sources: Mapping[str, Path]) -> pd.DataFrame:
+        """Run all tasks of one seed."""
+        learnt = {role: load(file) for role, file in sources.items()}
+        rows = run_tasks(self.settings, seed, {role: network for role, (network, _) in learnt.items()})
+        return rows.assign(**{f"{role}_pretraining_loss": loss for role, (_, loss) in learnt.items()})
+
+    def results(self, rows: pd.DataFrame) -> tuple[Result, ...]:
+        """Estimate every statistic over seeds, and judge slope and R², or how many seeds reverse."""
+        estimates, facts = over_seeds(rows)
+        if self.settings.heads != "linear":  # law 3 is of convex classes
+            del facts["law_3"]
+        said, agrees = self._verdict(estimates, facts)
+        return (Result({}, estimates, {**facts, "agrees": agrees}, (said,)),)
+
+    def _verdict(self, found: Mapping[str, Estimate], facts: Mapping[str, Any]) -> tuple[str, str]:
+        if self.expects == "reversal":
+            return _reversal(found, facts)
+        said, agrees = _line(found, 1 if self.expects == "misfit" else -1)
+        if self.settings.solver == "gradient":
+            missed = found["mean_excess_loss"].value
+            said += f"; the student's optimizer missed {missed:.2%} of the labels' variance"
+        return said, agrees
+
+    def figure(self, tables: Mapping[str, pd.DataFrame], results: Sequence[Result]) -> Figure:
+        """Draw gain against misfit; law 3 too where the class is convex."""
+        mirrored, convex = self.expects != "misfit", self.settings.heads == "linear"
+        return tasks_figure(tables["tasks"], self.title, mirrored=mirrored, law_3=convex)
+
+    def page(self, record: Record) -> list[str]:
+        """Say how many tasks are below law 3."""
+        law = record.results[0].facts.get("law_3")
+        if law is None:
+            return []
+        return [
+            f"Law 3, gain ≥ misfit − 2√(ceiling error · misfit): {law['below']} of {law['tasks']} tasks are "
+            f"below it, {law['clearly_below']} by more than 1.96 standard errors (of tasks at the bound, one "
+            "in forty by chance; the law is of the population's projection, and a sample's student falls "
+            "short a little more).",
+            "",
+        ]
+
+    def check(self, source: str) -> None:
+        """Refuse exact solutions for heads that have none, and intercepts for descent."""
+        settings = self.settings
+        if settings.solver == "exact" and settings.heads != "linear":
+            raise InputError(
+                f"{source}: heads={settings.heads} are no convex class and have no exact solver; use "
+                "solver=gradient"
+            )
+        if settings.fit_intercept and settings.solver == "gradient":
+            raise InputError(f"{source}: fit_intercept is for exact linear heads; Adam's have none")
+
+
+def of_seed(rows: pd.DataFrame) -> dict[str, float]:
+    """Statistics of the tasks of one seed.
+
+    ``slope`` is that of the least squares line of gain on misfit, with intercept. ``r2_misfit`` is
+    ``1 − Σ (gain − misfit)² / Σ (gain − mean)²``: R² of the prediction gain = misfit, with nothing
+    fitted, hence negative where it is worse than the mean; ``r2_minus_misfit`` that of
+    gain = −misfit. ``slope_change`` is the slope less that of exact heads, for heads by gradient descent.
+    """
+    misfit, gain = rows["misfit"].to_numpy(), rows["gain"].to_numpy()
+    found = {f"mean_{name}": float(rows[name].mean()) for name in _MEANS}
+    found["mean_label_variance"] = float(rows["label_variance"].mean())
+    found["slope"] = _slope(misfit, gain)
+    for name, said in (("r2_misfit", misfit), ("r2_minus_misfit", -misfit)):
+        found[name] = float(1 - ((gain - said) ** 2).sum() / ((gain - gain.mean()) ** 2).sum())
+    found["ceiling_over_misfit"] = found["mean_ceiling_error"] / found["mean_misfit"]
+    found["mean_excess_loss"] = float(rows["excess_loss"].mean())
+    for name in ("weak_pretraining_loss", "strong_pretraining_loss"):
+        if name in rows:
+            found[name] = float(rows[name].iloc[0])
+    if "exact_gain" in rows:
+        found["slope_change"] = found["slope"] - _slope(
+            rows["exact_misfit"].to_numpy(), rows["exact_gain"].to_numpy()
+        )
+    return found
+
+
+def _slope(x: Array, y: Array) -> float:
+    """Slope of the least squares line of y on x."""
+    spread = x - x.mean()
+    return float(spread @ y / (spread @ spread))
+
+
+def over_seeds(frame: pd.DataFrame) -> tuple[dict[str, Estimate], dict[str, Any]]:
+    """Estimate the median over seeds of every statistic of `of_seed`, and count.
+
+    Tasks of a seed share representations, so seeds are what is independent. A seed reverses where
+    its mean gain and its slope are negative. ``law_3`` counts tasks below the bound of law 3, and those
+    by more than 1.96 of its standard errors: by chance one in forty of tasks that are at the bound. The
+    law is of the population's projection; a student of n rows falls short by about twice its excess
+    misfit, ``2 B d / n``, more.
+
+    Returns
+    -------
+    estimates : dict
+        A median for each statistic, and ``reversed``, the share of seeds that reverse.
+    facts : dict
+        ``law_3``, ``seeds_reversed``, the range of every statistic over seeds, and its value for each.
+    """
+    by_seed = {int(seed): of_seed(rows) for seed, rows in frame.groupby("seed", sort=True)}
+    table = pd.DataFrame(by_seed).T
+    below = frame["law_3_slack"] < 0
+    clearly = frame["law_3_slack"] < -_CLEARLY * frame["law_3_slack_se"]
+    count = int(((table["mean_gain"] < 0) & (table["slope"] < 0)).sum())
+    estimates = {name: Estimate.of_median(table[name]) for name in table}
+    estimates["reversed"] = Estimate.of_share(count, len(table))
+    return estimates, {
+        "law_3": {
+            "tasks": len(frame),
+            "below": int(below.sum()),
+            "clearly_below": int(clearly.sum()),
+        },
+        "seeds_reversed": count,
+        "range_over_seeds": {n: {"min": float(v.min()), "max": float(v.max())} for n, v in table.items()},
+        "by_seed": by_seed,
+    }
+
+
+def _line(found: Mapping[str, Estimate], sign: int) -> tuple[str, str]:
+    """Judge gain = ± misfit."""
+    fit = found["r2_misfit" if sign > 0 else "r2_minus_misfit"]
+    relation = "misfit" if sign > 0 else "−misfit"
+    said = f"slope {bracketed(found['slope'])}, R² of gain = {relation} {bracketed(fit)}"
+    said += f"; ceiling error / misfit {bracketed(found['ceiling_over_misfit'])}"
+    return said, gain_is_misfit(found["slope"].value * sign, fit.value)
+
+
+def _reversal(found: Mapping[str, Estimate], facts: Mapping[str, Any]) -> tuple[str, str]:
+    """Judge by how many seeds reverse."""
+    share, count = found["reversed"], facts["seeds_reversed"]
+    agrees = "yes" if share.value >= _MOST else "no" if 1 - share.value >= _MOST else "partly"
+    counted = f"{count} of {share.rows} seeds reverse [{share.low:.2f}, {share.high:.2f}]"
+    return f"{counted}; slope {bracketed(found['slope'])}", agrees
+
+
+def tasks_figure(frame: pd.DataFrame, title: str, *, mirrored: bool, law_3: bool) -> Figure:
+    """Gain against misfit: one seed as the paper draws it, all seeds, and against the ceiling error.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        A row a seed and task: seed, misfit, gain, ceiling_error.
+    title : str
+    mirrored : bool
+        Whether gain = −misfit is expected.
+    law_3 : bool
+        Whether the class is convex, so that law 3 bounds the gain.
+    """
+    figure = blank_figure((14.4, 4.6))
+    shown = frame[frame["misfit"] > 0]
+    left_out = (
+        f" ({len(frame) - len(shown)} tasks without misfit not shown)" if len(shown) < len(frame) else ""
+    )
+    figure.suptitle(title + left_out, fontsize=12)
+    one, every, third = figure.subplots(1, 3)
+    first = shown[shown["seed"] == frame["seed"].min()]
+    _scatter(one, first, mirrored)
+    one.set_title(f"seed {frame['seed'].min()}, {len(first)} tasks: as the paper draws it", fontsize=10)
+    _scatter(every, shown, mirrored)
+    every.set_title(f"{frame['seed'].nunique()} seeds, a colour each", fontsize=10)
+    if (shown["ceiling_error"] <= _NO_CEILING * shown["misfit"]).all():
+        _ratios(third, shown)
+    else:
+        _against_ceiling(third, shown[shown["ceiling_error"] > 0], law_3=law_3)
+    return figure
+
+
+def _points(axes: Axes, frame: pd.DataFrame, x: pd.Series, y: pd.Series) -> None:
+    """A point a task, a colour a seed."""
+    from matplotlib import colormaps
+
+    colours = colormaps["tab20"]
+    for place, (_, part) in enumerate(frame.groupby("seed", sort=True)):
+        colour = colours(place % colours.N)
+        axes.scatter(x[part.index], y[part.index], s=9, color=colour, alpha=0.8, linewidth=0)
+
+
+def _scatter(axes: Axes, frame: pd.DataFrame, mirrored: bool) -> None:
+    top = frame["misfit"].max() * 1.05 if len(frame) else 1.0
+    sign, name = (-1, "gain = −misfit") if mirrored else (1, "gain = misfit")
+    axes.plot([0, top], [0, sign * top], color="0.3", linestyle="--", linewidth=1, label=name, zorder=3)
+    axes.axhline(0, color="0.75", linewidth=1, zorder=0)
+    _points(axes, frame, frame["misfit"], frame["gain"])
+    axes.set_xlim(0, top)
+    axes.set_xlabel("misfit")
+    axes.set_ylabel("gain in accuracy")
+    axes.legend(frameon=False, fontsize=9)
+
+
+def _ratios(axes: Axes, frame: pd.DataFrame) -> None:
+    axes.hist(frame["gain"] / frame["misfit"], bins=30, color="0.5")
+    axes.axvline(1, color="0.3", linestyle="--", linewidth=1)
+    axes.set_xlabel("gain / misfit")
+    axes.set_ylabel("tasks")
+    axes.set_title("the truth is in the student's class: no ceiling error", fontsize=10)
+
+
+def _against_ceiling(axes: Axes, frame: pd.DataFrame, *, law_3: bool) -> None:
+    """Gain / misfit, with law 3's 1 ± 2√(ceiling error / misfit) for a convex class."""
+    x, y = frame["ceiling_error"] / frame["misfit"], frame["gain"] / frame["misfit"]
+    _points(axes, frame, x, y)
+    if law_3:
+        grid = np.geomspace(x.min() / 1.2, x.max() * 1.2, 200)
+        for sign, name in ((-1, "law 3: 1 ± 2√(ceiling error / misfit)"), (1, None)):
+            axes.plot(grid, 1 + sign * 2 * np.sqrt(grid), color="0.3", linewidth=1, label=name)
+        axes.legend(frameon=False, fontsize=8, loc="lower left")
+    axes.axhline(1, color="0.3", linestyle="--", linewidth=1)
+    axes.axhline(0, color="0.75", linewidth=1, zorder=0)
+    axes.set_xscale("log")
+    (left, right), (low, high) = (np.quantile(v, [_FAR_OUT, 1 - _FAR_OUT]) for v in (x, y))
+    left, right, low, high = left / 2, 2 * right, min(low, 0) - 0.2, max(high, 1) + 0.2
+    axes.set_xlim(left, right)
+    axes.set_ylim(low, high)
+    outside = int((~(x.between(left, right) & y.between(low, high))).sum())
+    axes.set_xlabel("ceiling error / misfit" + (f" ({outside} tasks outside the frame)" if outside else ""))
+    axes.set_ylabel("gain / misfit")
+    axes.set_title("how close gain is, by what the student's class cannot say", fontsize=10)
+
+
+_SETTINGS = {
+    "fig2a": TaskSettings(representations="realizable"),
+    "fig2b": TaskSettings(),
+    "fig2c": TaskSettings(representations="perturbation"),
+    "fig3a": TaskSettings(swap_roles=True),
+    "fig3b": TaskSettings(representations="perturbation", swap_roles=True),
+    "fig3c": TaskSettings(pretraining_tasks=5, pretraining_rows=250),
+}
+_TITLES = {
+    "fig2a": "Figure 2a: realizable, h_s = h*, h_w a pretrained 2-layer network",
+    "fig2b": "Figure 2b: not realizable, h_w 2 layers and h_s 8 layers, both pretrained",
+    "fig2c": "Figure 2c: not realizable, h_w and h_s are h* with noise of 0.05 and 0.01",
+    "fig3a": "Figure 3a: roles of Figure 2b swapped, h_w 8 layers and h_s 2 layers",
+    "fig3b": "Figure 3b: roles of Figure 2c swapped, noise 0.01 for h_w and 0.05 for h_s",
+    "fig3c": "Figure 3c: Figure 2b with little to pretrain on, T = 5 and N_r = 250",
+}
+_MISFIT = "gain is more or less exactly the misfit"
+_CLAIMS: dict[str, tuple[str, Literal["misfit", "minus misfit", "reversal"]]] = {
+    "fig2a": (_MISFIT, "misfit"),
+    "fig2b": (_MISFIT, "misfit"),
+    "fig2c": (_MISFIT, "misfit"),
+    "fig3a": ("mirror image of Figure 2b: gain is minus the misfit", "minus misfit"),
+    "fig3b": ("mirror image of Figure 2c: gain is minus the misfit", "minus misfit"),
+    "fig3c": (
+        "the simpler model has the better representation: roles reverse, gain falls as misfit grows",
+        "reversal",
+    ),
+}
+_RECONSTRUCTED = (
+    "Appendix C is not in the text at hand: tasks and both models' heads are of this class, "
+    "representations are pretrained as in Figure 2b, heads are fitted by Adam from three starts"
+)
+_NON_CONVEX: dict[HeadKind, str] = {
+    "tanh": "tanh of a linear map",
+    "relu": "ReLU of a linear map",
+    "sigmoid": "sigmoid of a linear map",
+    "mlp": "one hidden layer of 16 ReLU units",
+}
+EXPERIMENTS = [
+    WeakToStrong(name, _TITLES[name], _CLAIMS[name][0], settings, _CLAIMS[name][1], default=True)
+    for name, settings in _SETTINGS.items()
+] + [
+    WeakToStrong(
+        f"nonconvex-{kind}",
+        f"Heads that are not a convex class: {name} (our reconstruction of Appendix C)",
+        "the result holds, at least qualitatively, beyond the convex case",
+        TaskSettings(heads=kind, solver="gradient", descent_starts=3),
+        note=_RECONSTRUCTED,
+    )
+    for kind, name in _NON_CONVEX.items()
+]

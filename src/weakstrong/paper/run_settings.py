@@ -1,0 +1,39 @@
+"""Settings that every experiment has."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Extra = Literal["none", "nn", "molecules"]
+
+
+class Settings(BaseModel):
+    """Settings that every experiment has; unknown keys are errors.
+
+    Parameters
+    ----------
+    seeds : int
+        How many seeds: each is a world of its own.
+    seed : int
+        The first of them.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    seeds: int = Field(default=6, ge=1, le=10_000, strict=True)
+    seed: int = Field(default=0, ge=0, lt=2**32, strict=True)
+
+    def all_seeds(self) -> range:
+        """Return the seeds."""
+        return range(self.seed, self.seed + self.seeds)
+
+    @property
+    def extra(self) -> Extra:
+        """Which optional dependencies it needs."""
+        return "none"
+
+    def of_one_seed(self) -> dict[str, Any]:
+        """Return what the rows of one seed follow from, beside the seed."""
+        return self.model_dump(exclude={"seeds", "seed"})

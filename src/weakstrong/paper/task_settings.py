@@ -1,0 +1,107 @@
+"""Settings of the synthetic worlds and of the tasks on them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from weakstrong.neural.mlp import Initialization
+from weakstrong.neural.neural_heads import HeadKind
+from weakstrong.paper.run_settings import Extra, Settings
+
+
+class WorldSettings(Settings):
+    """Truth and inputs (Section 5.1).
+
+    Parameters
+    ----------
+    input_dim, width, truth_depth : int
+        h* is a ReLU network R^input_dim -> R^width of that many layers, all of that width.
+    sigma : float
+        Inputs are N(0, sigma² I).
+    truth_init : {"uniform", "he"}
+        Law of the weights of h*: `random_mlp`. The paper says "randomly initialised"; ``uniform`` is
+        what PyTorch's layers do.
+    output_relu : bool
+        Whether representations end in a ReLU. The paper does not say.
+    heads : {"linear", "tanh", "relu", "sigmoid", "mlp"}
+        Class of the tasks and of both models' heads.
+    task_law : {"normal", "sphere"}
+        Direction and size of a task's coefficients: N(0, s² I), or uniform on the sphere of radius
+        s√width. The paper does not say.
+    task_scale : float
+        s in units in which ``E ‖h*(x)‖² = 1``: labels of linear tasks have mean square s² on average.
+    """
+
+    input_dim: int = Field(default=8, ge=1, strict=True)
+    width: int = Field(default=16, ge=2, strict=True)
+    truth_depth: int = Field(default=5, ge=1, strict=True)
+    sigma: float = Field(default=500.0, ge=1e-6, le=1e6)
+    truth_init: Literal["uniform", "he"] = "uniform"
+    output_relu: bool = False
+    heads: HeadKind = "linear"
+    task_law: Literal["normal", "sphere"] = "normal"
+    task_scale: float = Field(default=1.0, ge=1e-6, le=1e6)
+
+
+class TaskSettings(WorldSettings):
+    """A world, two representations, and M tasks on which one model supervises the other.
+
+    Parameters
+    ----------
+    representations : {"realizable", "pretraining", "perturbation"}
+        ``realizable``: h_s = h*, h_w pretrained. ``pretraining``: both pretrained by equation (9).
+        ``perturbation``: both are h* with noise on its weights.
+    swap_roles : bool
+        The strong representation supervises the weak one (Figures 3a, 3b).
+    weak_depth, strong_depth : int
+        Layers of the pretrained networks.
+    pretraining_tasks, pretraining_rows : int
+        T tasks with N_r rows each: the only data of equation (9).
+    pretraining_init : {"near-identity", "he", "uniform"}
+        First weights of the pretrained networks: `random_mlp`. Never those of h*.
+    pretraining_steps, pretraining_batch, pretraining_rate, pretraining_momentum : int, float
+        How equation (9) is minimized: `weakstrong.neural.multitask.Training`.
+    weight_decay : float
+        Decoupled decay of weights and biases, in the units that the networks are trained in.
+    weak_sigma, strong_sigma : float
+        Noise on every weight, for ``perturbation``.
+    tasks, rows : int
+        M finetuning tasks, N_f fresh rows for each of: the supervisor's labels, the student's
+        labels, the evaluation.
+    fit_intercept : bool
+        Whether linear heads have an intercept.
+    solver : {"exact", "gradient"}
+        Exact projection, or Adam as the paper does. Heads other than linear have no exact solver.
+    descent_steps, descent_batch, descent_rate, descent_starts : int, int, float, int
+        Adam's one setting for all heads: `weakstrong.neural.gradient_heads.Descent`.
+    """
+
+    representations: Literal["realizable", "pretraining", "perturbation"] = "pretraining"
+    swap_roles: bool = False
+    weak_depth: int = Field(default=2, ge=1, strict=True)
+    strong_depth: int = Field(default=8, ge=1, strict=True)
+    pretraining_tasks: int = Field(default=10, ge=1, strict=True)
+    pretraining_rows: int = Field(default=2000, ge=1, strict=True)
+    pretraining_init: Initialization = "near-identity"
+    pretraining_steps: int = Field(default=20_000, ge=1, strict=True)
+    pretraining_batch: int = Field(default=256, ge=1, strict=True)
+    pretraining_rate: float = Field(default=0.02, gt=0, le=10)
+    pretraining_momentum: float = Field(default=0.9, ge=0, lt=1)
+    weight_decay: float = Field(default=0.0, ge=0, le=10)
+    weak_sigma: float = Field(default=0.05, ge=0, le=1e3)
+    strong_sigma: float = Field(default=0.01, ge=0, le=1e3)
+    tasks: int = Field(default=100, ge=3, strict=True)
+    rows: int = Field(default=2000, ge=2, strict=True)
+    fit_intercept: bool = False
+    solver: Literal["exact", "gradient"] = "exact"
+    descent_steps: int = Field(default=2000, ge=1, strict=True)
+    descent_batch: int = Field(default=250, ge=1, strict=True)
+    descent_rate: float = Field(default=0.05, gt=0, le=10)
+    descent_starts: int = Field(default=1, ge=1, strict=True)
+
+    @property
+    def extra(self) -> Extra:
+        """Networks are pretrained, and heads descend, in torch."""
+        return "nn" if self.representations != "perturbation" or self.solver == "gradient" else "none"
