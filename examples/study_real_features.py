@@ -28,7 +28,7 @@ from weakstrong.studies.settings import StudyOptions
 
 RESULTS = ROOT / "results" / "study"
 LSTM, CHEMVAE = "lstm_chem_512", "chemvae_zinc_196"
-REPEATS = 10
+SEEDS = 10
 MOLECULE_SHARES = (0.03, 0.05, 0.1, 0.2, 0.5, 0.8)
 PROTEIN_SHARES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.5)
 
@@ -87,7 +87,7 @@ def studies(data: Path) -> None:
                 folder = RESULTS / f"{name}-{'swapped-' if swapped else ''}{heads}"
                 if (folder / "DONE").exists():
                     continue
-                options = StudyOptions(heads=(heads,), repeats=1 if name == "protein" else REPEATS)
+                options = StudyOptions(heads=(heads,), seeds=1 if name == "protein" else SEEDS)
                 settings = options.model_dump(exclude={"test_size"})
                 print(folder.name, flush=True)
                 run(inputs, options, out=folder, settings=settings, track=track)
@@ -102,9 +102,7 @@ def label_budget(data: Path) -> None:
     for name in (*SETS, "protein"):
         inputs = protein(data) if name == "protein" else molecules(name, data)
         for share in PROTEIN_SHARES if name == "protein" else MOLECULE_SHARES:
-            options = StudyOptions(
-                heads=("l2",), repeats=1 if name == "protein" else REPEATS, true_labels=share
-            )
+            options = StudyOptions(heads=("l2",), seeds=1 if name == "protein" else SEEDS, true_labels=share)
             print(f"label budget: {name} {share}", flush=True)
             found = run(inputs, options, track=track)
             labelled = found.tables["divisions"]["supervised_rows"].iloc[0]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import weakstrong
-from weakstrong import molecules
+from weakstrong import InputError, molecules
 from weakstrong.molecules import corpora
 
 
@@ -73,3 +75,28 @@ def test_a_wrong_call_is_one_line_and_exit_code_2(command, arguments: tuple[str,
     assert ran.code == 2
     assert ran.err.count("\n") == 1
     assert ran.err.startswith("weakstrong: ")
+
+
+def test_the_command_line_adds_the_flags_of_the_settings(command, tmp_path: Path) -> None:
+    """The library names settings; the exception keeps them when it comes from another process."""
+    error = pickle.loads(pickle.dumps(InputError("a fault; another way", "drop_invalid", "out")))
+    assert (str(error), error.settings) == ("a fault; another way", ("drop_invalid", "out"))
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "mine.txt").touch()
+    ran = command("study", "--example", "diabetes", "--out", tmp_path / "there")
+    assert ran.code == 2
+    assert ran.err.endswith("choose another (--out)\n")
+
+
+def test_former_flags_of_fit_still_work_and_say_the_present_ones(command, world) -> None:
+    flags = ["fit", "--features", world.folder / "strong.npy", "--weak-labels", world.folder / "labels.csv",
+             "--target", "y", "--id", "id", "--out"]  # fmt: skip
+    old = command(*flags, world.folder / "old", "--cv", 3)
+    new = command(*flags, world.folder / "new", "--n-folds", 3)
+    assert (old.code, new.code) == (0, 0)
+    assert "note: cv is now called n_folds" in old.err
+    assert "note" not in new.err
+    heads = [(world.folder / name / "head.npz").read_bytes() for name in ("old", "new")]
+    assert heads[0] == heads[1]
+    both = command(*flags, world.folder / "both", "--cv", 3, "--n-folds", 3)
+    assert (both.code, both.err.count("\n")) == (2, 1)

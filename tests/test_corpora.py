@@ -56,7 +56,7 @@ def test_what_cannot_be_used_is_refused_by_row_and_text_or_dropped_and_counted(
     path = written(tmp_path, name, ["CCO", bad, "CC", bad])
     with pytest.raises(InputError) as error:
         read_corpus(str(path))
-    for part in (str(path), "row 1 (counted from 0)", bad[:40], "1 more", "--drop-invalid"):
+    for part in (str(path), "row 1 (counted from 0)", bad[:40], "1 more", "leave such rows out"):
         assert part in str(error.value)
     corpus = read_corpus(str(path), drop_invalid=True)
     assert corpus.smiles == ["CCO", "CC"]

@@ -102,15 +102,15 @@ def test_a_row_without_a_group_is_refused(sample: tuple) -> None:
 
 def test_merged_shards_are_one_batch(sample: tuple) -> None:
     phi, y = sample
-    shards = [HeadProjection().fit(phi[s::3], y[s::3]).moments_ for s in range(3)]
+    shards = [HeadProjection("linear").fit(phi[s::3], y[s::3]).moments_ for s in range(3)]
     merged = project(Moments.merge(shards), LinearHeads())
-    np.testing.assert_allclose(merged.head.coef, HeadProjection().fit(phi, y).head_.coef, rtol=1e-9)
+    np.testing.assert_allclose(merged.head.coef, HeadProjection("linear").fit(phi, y).head_.coef, rtol=1e-9)
 
 
 def test_fitting_again_forgets(sample: tuple) -> None:
     phi, y = sample
-    model = HeadProjection().fit(phi + 5, y * 2).fit(phi, y)
-    np.testing.assert_array_equal(model.head_.coef, HeadProjection().fit(phi, y).head_.coef)
+    model = HeadProjection("linear").fit(phi + 5, y * 2).fit(phi, y)
+    np.testing.assert_array_equal(model.head_.coef, HeadProjection("linear").fit(phi, y).head_.coef)
 
 
 def test_the_radius_is_the_best_of_an_explicit_cross_validation(sample: tuple) -> None:
@@ -184,13 +184,15 @@ def test_groups_stay_in_one_fold() -> None:
 
 def test_weak_to_strong_is_a_clone_fitted_to_the_supervisors_labels() -> None:
     x, y = load_diabetes(return_X_y=True)
-    supervisor = make_pipeline(StandardScaler(), HeadProjection()).fit(x[:200, :], np.sign(y[:200] - 150))
+    supervisor = make_pipeline(StandardScaler(), HeadProjection("linear")).fit(
+        x[:200, :], np.sign(y[:200] - 150)
+    )
     student = make_pipeline(PolynomialFeatures(2), HeadProjection(L2Ball(0.1)))
     fitted = weak_to_strong(supervisor, student, x[200:])
     by_hand = clone(student).fit(x[200:], supervisor.predict(x[200:]))
     np.testing.assert_array_equal(fitted.predict(x), by_hand.predict(x))
     assert not hasattr(student[-1], "head_")
-    called = weak_to_strong(lambda rows: rows[:, 2] * 7, HeadProjection(), x)
+    called = weak_to_strong(lambda rows: rows[:, 2] * 7, HeadProjection("linear"), x)
     np.testing.assert_allclose(called.predict(x), x[:, 2] * 7, atol=1e-10)
 
 
@@ -207,12 +209,12 @@ def test_what_cannot_be_fitted_is_refused(sample: tuple) -> None:
     with pytest.raises(ValueError, match="the radius is open"):
         HeadProjection("l2", n_folds=0).fit(phi, y)
     with pytest.raises(ValueError, match="non-zero"):
-        HeadProjection().fit(phi, y, sample_weight=np.zeros(150))
+        HeadProjection("linear").fit(phi, y, sample_weight=np.zeros(150))
     with pytest.raises(NotFittedError):
         HeadProjection("l2").partial_fit(phi[:3], y[:3]).predict(phi)
     with pytest.raises(ValueError, match="groups were not given before"):
-        HeadProjection().fit(phi, y).partial_fit(phi, y, groups=np.arange(150))
+        HeadProjection("linear").fit(phi, y).partial_fit(phi, y, groups=np.arange(150))
     with pytest.raises(ValueError, match="for every batch"):
-        HeadProjection().fit(phi, y, groups=np.arange(150)).partial_fit(phi, y)
+        HeadProjection("linear").fit(phi, y, groups=np.arange(150)).partial_fit(phi, y)
     with pytest.raises(ValueError, match="at least two folds"):
         cross_validate([Moments.of(phi, y)], LinearHeads())

@@ -239,7 +239,10 @@ def test_an_output_folder_is_whole_or_absent(tmp_path: Path) -> None:
         (stage / "part").write_text("x")
         assert not out.exists()
     assert sorted(p.name for p in out.iterdir()) == ["DONE", "part"]
-    with pytest.raises(InputError, match=r"holds a finished run; .* --overwrite"), output_folder(out):
+    with (
+        pytest.raises(InputError, match="holds a finished run; choose another or"),
+        output_folder(out),
+    ):
         pass
     with output_folder(out, overwrite=True) as stage:
         (stage / "other").write_text("y")

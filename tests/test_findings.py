@@ -22,7 +22,7 @@ def found() -> Record:
     y = strong @ rng.normal(size=4) + rng.normal(size=80)
     weak = {"a": np.abs(strong[:, :2]), "b": strong[:, 1:3] ** 2}
     split = (np.arange(50), np.arange(50, 80))  # every repeat judges on the same thirty rows
-    return study(weak, strong, y, splits={"only": split}, repeats=6)
+    return study(weak, strong, y, splits={"only": split}, seeds=6)
 
 
 def test_pooled_estimates_count_a_row_once_however_many_divisions_judge_it(found: Record) -> None:

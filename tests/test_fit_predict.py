@@ -222,8 +222,8 @@ BAD_LABELS = {
     "empty": (lambda t: t.iloc[:0], [], "the table is empty"),
     "few rows": (lambda t: t.assign(y=t["y"].where(t.index < 3)), [], "fewer than the 5 folds"),
     "no label": (lambda t: t.assign(y=np.nan), [], "has no value"),
-    "one fold": (lambda t: t, ["--cv", "1"], "at least 2 folds"),
-    "half a fold": (lambda t: t, ["--cv", "3.5"], "3.5"),
+    "one fold": (lambda t: t, ["--n-folds", "1"], "1 folds: at least 2 are needed (--n-folds)"),
+    "half a fold": (lambda t: t, ["--n-folds", "3.5"], "3.5"),
     "two roles": (lambda t: t, ["--weights", "y"], "'y' cannot be a target and"),
     "same name": (lambda t: t.assign(y_fitted=t["y"]), ["y_fitted"], "rename that target"),
 }
@@ -252,7 +252,7 @@ def test_ids_that_do_not_match(world: World, command) -> None:
         "fit", "--features", folder / "strong.csv", "--weak-labels", folder / "labels.csv",
         "--target", "y", "--out", folder / "student",
     )  # fmt: skip
-    assert "pass --id id" in command(*fit).err or "is not a number" in command(*fit).err
+    assert "name it as the id" in command(*fit).err or "is not a number" in command(*fit).err
     _spoil(world.labels, "id", 7, "stranger").to_csv(folder / "labels.csv", index=False)
     assert "row 7 (counted from 0): id 'stranger' does not occur" in command(*fit, "--id", "id").err
     _spoil(world.labels, "id", 7, "r003").to_csv(folder / "labels.csv", index=False)
@@ -260,7 +260,7 @@ def test_ids_that_do_not_match(world: World, command) -> None:
     numbered = features.assign(id=np.arange(120))
     numbered.to_csv(folder / "strong.csv", index=False)
     world.labels.assign(id=np.arange(120)).to_csv(folder / "labels.csv", index=False)
-    assert "pass --id id if rows are joined by it" in command(*fit).err
+    assert "name it as the id if rows are joined by it" in command(*fit).err
     assert command(*fit, "--id", "id").code == 0
 
 

@@ -12,8 +12,6 @@ from weakstrong import identity
 from weakstrong.identity import code_hash, import_closure, imports_of
 
 MAKERS = (
-    "paper.tasks", "paper.networks", "paper.experiments.theorem2", "paper.molecule_divisions", "estimator",
-)  # fmt: skip
     "paper.tasks",
     "paper.networks",
     "paper.experiments.theorem2",

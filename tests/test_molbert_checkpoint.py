@@ -139,7 +139,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
 
 def test_heads_that_cannot_share_the_width_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path, released_state())
-    with pytest.raises(InputError, match=r"last.ckpt: --heads 3 cannot share a width of 16"):
+    with pytest.raises(InputError, match=r"last.ckpt: 3 attention heads cannot share a width of 16"):
         convert(path, tmp_path / "out", heads=3)
 
 
@@ -187,7 +187,7 @@ def test_a_converted_model_computes_what_the_released_weights_say(tmp_path: Path
 def test_heads_must_be_known_or_given(tmp_path: Path) -> None:
     path = write(tmp_path, released_state())
     (path.parent.parent / "hparams.yaml").unlink()
-    with pytest.raises(InputError, match="--heads"):
+    with pytest.raises(InputError, match="attention heads"):
         convert(path, tmp_path / "out")
     assert convert(path, tmp_path / "out", heads=4).heads == 4
 

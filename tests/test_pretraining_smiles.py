@@ -167,7 +167,7 @@ def test_another_seed_is_another_model(corpus: PretrainingCorpus, tmp_path: Path
     ("settings", "message"),
     [({"batch": 10_000}, "at most the"), ({"epochs": 0}, "epochs = 0"), ({"rate": 0.0}, "rate"),
      ({"seed": -1}, "seed = -1"),
-     ({"rate": 1e30, "epochs": 9}, "smaller --rate"), ({"descriptor_weight": -1.0}, "descriptor_weight")],
+     ({"rate": 1e30, "epochs": 9}, "smaller rate"), ({"descriptor_weight": -1.0}, "descriptor_weight")],
 )  # fmt: skip
 def test_settings_that_cannot_be_are_refused(
     corpus: PretrainingCorpus, tmp_path: Path, settings: dict, message: str
@@ -238,8 +238,8 @@ def test_two_equal_runs_at_once_are_refused_and_a_diverged_one_leaves_nothing(
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (torch.OutOfMemoryError("CUDA out of memory"), "smaller --batch"),
-        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), "smaller --batch"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "smaller batch"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), "smaller batch"),
         (SafetensorError("No space left on device"), "make room and run it again"),
         (RuntimeError("[enforce fail at inline_container.cc:659] . unexpected pos"), "make room and run it"),
         (InputError("x.npy: a damaged file of the cache, now removed; run it again"), "run it again"),

@@ -50,8 +50,8 @@ def arrays() -> dict:
 
 
 def test_linear_study_equals_the_pipeline_written_out_with_scikit_learn(arrays: dict) -> None:
-    found = study(**arrays, heads="linear", repeats=3, seed=4)
-    options = StudyOptions(heads=("linear",), repeats=3, seed=4)
+    found = study(**arrays, heads="linear", seeds=3, seed=4)
+    options = StudyOptions(heads=("linear",), seeds=3, seed=4)
     inputs = StudyInputs(arrays["weak"], {"strong": arrays["strong"]}, arrays["y"])
     strong, y = arrays["strong"], arrays["y"]
     for unit in divisions(inputs, options):
@@ -83,8 +83,8 @@ def test_linear_study_equals_the_pipeline_written_out_with_scikit_learn(arrays: 
 def test_ball_study_equals_the_pipeline_written_out_with_regressors(arrays: dict, grouped: bool) -> None:
     """Seed, folds and groups reach every fit; radii and gaps of the record are those of the student."""
     groups = np.arange(90) // 3 if grouped else None
-    found = study(**arrays, groups=groups, heads="l2", n_folds=4, seed=6, repeats=1)
-    options = StudyOptions(heads=("l2",), n_folds=4, seed=6, repeats=1)
+    found = study(**arrays, groups=groups, heads="l2", n_folds=4, seed=6, seeds=1)
+    options = StudyOptions(heads=("l2",), n_folds=4, seed=6, seeds=1)
     [unit] = divisions(
         StudyInputs(arrays["weak"], {"strong": arrays["strong"]}, arrays["y"], groups=groups), options
     )
@@ -120,9 +120,9 @@ def test_ball_study_equals_the_pipeline_written_out_with_regressors(arrays: dict
 
 
 def test_more_repeats_do_not_change_the_first(arrays: dict) -> None:
-    few, more = (study(**arrays, repeats=r).tables["divisions"] for r in (2, 4))
+    few, more = (study(**arrays, seeds=r).tables["divisions"] for r in (2, 4))
     pd.testing.assert_frame_equal(few, more[more["division"] < 2].reset_index(drop=True))
-    assert not study(**arrays, repeats=2, seed=1).tables["divisions"]["gain"].equals(few["gain"])
+    assert not study(**arrays, seeds=2, seed=1).tables["divisions"]["gain"].equals(few["gain"])
 
 
 def test_groups_stay_on_one_side_and_widen_intervals_when_rows_are_copies(arrays: dict) -> None:
@@ -132,9 +132,9 @@ def test_groups_stay_on_one_side_and_widen_intervals_when_rows_are_copies(arrays
         "y": np.repeat(arrays["y"], 4),
     }
     groups = np.repeat(np.arange(90), 4)
-    grouped = study(**copies, groups=groups, repeats=2)
+    grouped = study(**copies, groups=groups, seeds=2)
     inputs = StudyInputs(copies["weak"], {"strong": copies["strong"]}, copies["y"], groups=groups)
-    for unit in divisions(inputs, StudyOptions(repeats=2)):
+    for unit in divisions(inputs, StudyOptions(seeds=2)):
         sides = [set(groups[rows]) for rows in (unit.supervised, unit.student, unit.judged)]
         assert sum(map(len, sides)) == len(set.union(*sides)) == 90
     estimate = grouped.result(supervisor="a").estimates["weak_error"]
@@ -144,16 +144,16 @@ def test_groups_stay_on_one_side_and_widen_intervals_when_rows_are_copies(arrays
 
 
 def test_a_student_whose_features_span_the_supervisors_gains_nothing_and_is_told_so(arrays: dict) -> None:
-    found = study({"part": arrays["strong"][:, :2]}, arrays["strong"], arrays["y"], heads="linear", repeats=2)
+    found = study({"part": arrays["strong"][:, :2]}, arrays["strong"], arrays["y"], heads="linear", seeds=2)
     said = found.result(supervisor="part")
     assert said.estimates["misfit"].value < 1e-20
     assert "nothing gained or lost" in said.findings[0]
 
 
-def _run(command, world: World, *more: object, repeats: int = 3):
+def _run(command, world: World, *more: object, seeds: int = 3):
     return command(
         "study", "--weak", world.folder / "weak.npy", "--strong", world.folder / "strong.npy",
-        "--labels", world.folder / "labels.csv", "--target", "y", "--repeats", repeats, *more,
+        "--labels", world.folder / "labels.csv", "--target", "y", "--seeds", seeds, *more,
     )  # fmt: skip
 
 
@@ -233,7 +233,7 @@ def test_the_splits_of_chembench_on_real_features(command, data_folder: Path, tm
         "study", "--weak", features / "FreeSolv.chemvae_zinc_196.npy",
         "--strong", features / "FreeSolv.lstm_chem_512.npy", "--labels", sets / "FreeSolv.csv.gz",
         "--target", "expt", "--splits", sets / "FreeSolv.random122.ind.pkl",
-        "--repeats", 1, "--out", tmp_path / "out",
+        "--seeds", 1, "--out", tmp_path / "out",
     )  # fmt: skip
     assert ran.code == 0, ran.err
     found = pd.read_csv(tmp_path / "out" / "divisions.csv").iloc[0]
@@ -247,7 +247,7 @@ def test_what_depends_on_the_division_and_on_the_radius_is_said(world: World, co
     assert "from division to division gain ranges from" in _run(command, world).out
     assert "given the radius" in _run(command, world).out
     assert "given the radius" not in _run(command, world, "--heads", "linear").out
-    assert "a single division" in _run(command, world, repeats=1).out
+    assert "a single division" in _run(command, world, seeds=1).out
 
 
 def test_a_record_can_be_run_again_from_where_it_lies(
@@ -255,7 +255,7 @@ def test_a_record_can_be_run_again_from_where_it_lies(
 ) -> None:
     """Its configuration names files relative to itself, not to where the command was given."""
     monkeypatch.chdir(world.folder)
-    flags = ("--strong", "strong.npy", "--labels", "labels.csv", "--target", "y", "--repeats", 2)
+    flags = ("--strong", "strong.npy", "--labels", "labels.csv", "--target", "y", "--seeds", 2)
     first = command("study", "--weak", "weak.npy", *flags, "--out", "records/one")
     assert first.code == 0, first.err
     assert str(world.folder) not in (world.folder / "records/one/config.toml").read_text()
@@ -265,7 +265,7 @@ def test_a_record_can_be_run_again_from_where_it_lies(
     one, two = (world.folder / "records" / name for name in ("one", "two"))
     for name in ("divisions.csv", "config.toml"):
         assert (two / name).read_bytes() == (one / name).read_bytes()
-    command("study", "--example", "diabetes", "--repeats", 1, "--out", "example")
+    command("study", "--example", "diabetes", "--seeds", 1, "--out", "example")
     again = command("study", "--config", "example/config.toml", "--out", "again")
     assert again.code == 0, again.err
 
@@ -280,7 +280,7 @@ def test_all_features_are_joined_by_id_or_none(world: World, command) -> None:
     def ran(weak: str, *more: object):
         return command(
             "study", "--weak", folder / weak, "--strong", folder / "strong.npz", "--labels",
-            folder / "labels.csv", "--target", "y", "--repeats", 2, *more,
+            folder / "labels.csv", "--target", "y", "--seeds", 2, *more,
         )  # fmt: skip
 
     assert "weak.npy has no ids to join by" in ran("weak.npy", "--id", "id").err
@@ -289,7 +289,7 @@ def test_all_features_are_joined_by_id_or_none(world: World, command) -> None:
     assert found.code == 0, found.err
     assert "strong.npz: 20 rows have no label" in found.out
     expected = study(
-        {"weak": world.weak[:100]}, {"strong": world.strong[:100]}, world.labels["y"][:100], repeats=2
+        {"weak": world.weak[:100]}, {"strong": world.strong[:100]}, world.labels["y"][:100], seeds=2
     )
     pd.testing.assert_frame_equal(pd.read_csv(folder / "out" / "divisions.csv"), expected.tables["divisions"])
 
@@ -298,7 +298,7 @@ def test_several_values_may_follow_one_flag(world: World, command) -> None:
     np.save(world.folder / "other.npy", world.strong[:, :2])
     ran = command(
         "study", "--weak", world.folder / "weak.npy", world.folder / "other.npy", "--strong",
-        world.folder / "strong.npy", "--labels", world.folder / "labels.csv", "--target", "y", "--repeats", 1,
+        world.folder / "strong.npy", "--labels", world.folder / "labels.csv", "--target", "y", "--seeds", 1,
     )  # fmt: skip
     assert ran.code == 0, ran.err
     assert "other (1 divisions" in ran.out
@@ -324,17 +324,17 @@ def test_the_table_shows_every_number_and_name_whole(arrays: dict, width: int, u
 def test_a_config_file_with_flags_over_it(world: World, command) -> None:
     path = world.folder / "study.toml"
     path.write_text(
-        'weak = ["weak.npy"]\nstrong = "strong.npy"\nlabels = "labels.csv"\ntarget = "y"\nrepeats = 2\n'
+        'weak = ["weak.npy"]\nstrong = "strong.npy"\nlabels = "labels.csv"\ntarget = "y"\nseeds = 2\n'
     )
     ran = command("study", "--config", path, "--heads", "linear", "--out", world.folder / "record")
     assert ran.code == 0, ran.err
     settings = Record.read(world.folder / "record").settings
-    assert (settings["repeats"], settings["heads"]) == (2, ["linear"])
+    assert (settings["seeds"], settings["heads"]) == (2, ["linear"])
     for text, said in (
-        ("repeat = 2", "repeat is no setting (did you mean repeats?); settings: heads"),
-        ("repeats = 0", "repeats (got 0): Input should be greater than or equal to 1"),
-        ("repeats = true", "repeats (got True)"),
-        ("strong = 'x.npy'", "give it (--weak"),
+        ("seedss = 2", "seedss is no setting (did you mean seeds?); settings: heads"),
+        ("seeds = 0", "seeds (got 0): Input should be greater than or equal to 1"),
+        ("seeds = true", "seeds (got True)"),
+        ("strong = 'x.npy'", "weak is missing; give it (--weak, --config)"),
         ("weak = 3", "weak (got 3)"),
         ("weak = [3]", "weak (got 3)"),
         ("splits = true", "splits (got True)"),
@@ -347,11 +347,11 @@ def test_a_config_file_with_flags_over_it(world: World, command) -> None:
 
 
 def test_the_example_runs_without_files(command) -> None:
-    ran = command("study", "--example", "diabetes", "--repeats", 2)
+    ran = command("study", "--example", "diabetes", "--seeds", 2)
     assert ran.code == 0, ran.err
     for supervisor in ("bmi", "bp", "s5"):
         assert supervisor in ran.out
-    assert "leave out --strong" in command("study", "--example", "diabetes", "--strong", "x.npy").err
+    assert "leave it out (--strong)" in command("study", "--example", "diabetes", "--strong", "x.npy").err
     assert "no such example" in command("study", "--example", "iris").err
 
 
@@ -374,7 +374,7 @@ def test_a_run_goes_on_only_from_the_very_same_inputs(
         np.array([f"r{i}" for i in range(60)]), np.arange(60) // 2,
         (Split("s", np.flatnonzero(~held), np.flatnonzero(held)),),
     )  # fmt: skip
-    second, options = first, StudyOptions(repeats=3)
+    second, options = first, StudyOptions(seeds=3)
     if changed == "y":
         second = replace(first, y=first.y + strong[:, 0])
     elif changed == "strong":
@@ -390,7 +390,7 @@ def test_a_run_goes_on_only_from_the_very_same_inputs(
     elif changed == "split":
         second = replace(first, splits=(replace(first.splits[0], name="renamed"),))
     elif changed == "seed":
-        options = StudyOptions(repeats=3, seed=1)
+        options = StudyOptions(seeds=3, seed=1)
     fitted: list[int] = []
 
     def two_then_stop(units, _):
@@ -403,7 +403,7 @@ def test_a_run_goes_on_only_from_the_very_same_inputs(
 
     out = tmp_path / "out"
     with pytest.raises(Interrupted):
-        run(first, StudyOptions(repeats=3), out=out, track=two_then_stop)
+        run(first, StudyOptions(seeds=3), out=out, track=two_then_stop)
     if changed == "code":
         monkeypatch.setattr("weakstrong.studies.run.code_hash", lambda module: "another version")
     resumed = run(second, options, out=out, track=counted)
@@ -431,7 +431,7 @@ main()
 def test_a_killed_study_resumes_to_the_same_record(world: World, command, tmp_path: Path) -> None:
     arguments = [
         "study", "--weak", world.folder / "weak.npy", "--strong", world.folder / "strong.npy",
-        "--labels", world.folder / "labels.csv", "--target", "y", "--repeats", 8,
+        "--labels", world.folder / "labels.csv", "--target", "y", "--seeds", 8,
     ]  # fmt: skip
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert command(*arguments, "--out", whole).code == 0
@@ -509,7 +509,7 @@ def test_arrays_that_cannot_be_studied(arrays: dict) -> None:
     with pytest.raises(InputError, match="also trained on"):
         study(**arrays, splits={"s": (np.arange(60), np.arange(59, 90))})
     apart = {"s": (np.arange(60), np.arange(60, 90))}
-    study(**arrays, splits=apart, groups=np.arange(90) // 2, repeats=1)
+    study(**arrays, splits=apart, groups=np.arange(90) // 2, seeds=1)
     with pytest.raises(InputError, match=r"row 60 \(counted from 0\) is also trained on, or its group is"):
         study(**arrays, splits=apart, groups=np.where(np.arange(90) == 60, 0, np.arange(90)))
     with pytest.raises(InputError, match="1 held-out groups; at least 2"):
@@ -533,8 +533,8 @@ def test_arrays_that_cannot_be_studied(arrays: dict) -> None:
         study(arrays["weak"], arrays["strong"], ["high"] * 90)
     with pytest.raises(InputError, match="at least one supervisor"):
         study({}, arrays["strong"], arrays["y"])
-    with pytest.raises(InputError, match="did you mean repeats"):
-        study(**arrays, repeat=3)
+    with pytest.raises(InputError, match="did you mean seeds"):
+        study(**arrays, seedss=3)
     with pytest.raises(InputError, match="rows go from 0 to 89; got 90"):
         study(**arrays, splits={"s": (np.arange(60), np.arange(60, 91))})
     with pytest.raises(InputError, match="give a mapping"):
@@ -545,8 +545,8 @@ def test_arrays_that_cannot_be_studied(arrays: dict) -> None:
 
 def test_splits_are_row_numbers_or_masks(arrays: dict) -> None:
     held = np.arange(90) % 3 == 0
-    by_mask = study(**arrays, splits={"s": (~held, held)}, repeats=2)
-    by_number = study(**arrays, splits={"s": (np.flatnonzero(~held), np.flatnonzero(held))}, repeats=2)
+    by_mask = study(**arrays, splits={"s": (~held, held)}, seeds=2)
+    by_number = study(**arrays, splits={"s": (np.flatnonzero(~held), np.flatnonzero(held))}, seeds=2)
     pd.testing.assert_frame_equal(by_mask.tables["divisions"], by_number.tables["divisions"])
 
 
@@ -556,11 +556,11 @@ def _written_out(x: np.ndarray, rows: np.ndarray, labels: np.ndarray, heads: str
 
 def test_students_and_head_classes_in_one_study_are_those_of_separate_ones(arrays: dict) -> None:
     students = {"all": arrays["strong"], "two": arrays["strong"][:, :2]}
-    both = study(arrays["weak"], students, arrays["y"], heads=["linear", "l2"], repeats=2)
+    both = study(arrays["weak"], students, arrays["y"], heads=["linear", "l2"], seeds=2)
     assert len(both.results) == 2 * 2 * 2
     for name, features in students.items():
         for heads in ("linear", "l2"):
-            alone = study(arrays["weak"], {name: features}, arrays["y"], heads=heads, repeats=2)
+            alone = study(arrays["weak"], {name: features}, arrays["y"], heads=heads, seeds=2)
             part = both.predictions.table.query("student == @name and heads == @heads")
             keys = ["division", "supervisor", "row"]
             pd.testing.assert_frame_equal(
@@ -580,7 +580,7 @@ def test_a_division_given_whole_with_untrained_controls_and_the_ceiling_of_the_s
     untrained, text = rng.normal(size=(2, 90, 3)), np.array([f"text {i}" for i in range(90)])
     found = study(
         **arrays, heads=heads, splits={"given": (sup, own, test)}, untrained={"strong": untrained},
-        display={"text": text}, repeats=7,
+        display={"text": text}, seeds=7,
     )  # fmt: skip
     table = found.predictions.table
     assert list(table["division"].unique()) == [0]  # nothing is left to draw
@@ -607,7 +607,7 @@ def test_a_division_given_whole_with_untrained_controls_and_the_ceiling_of_the_s
 def test_untrained_draws_are_taken_in_turn(arrays: dict) -> None:
     draws = np.random.default_rng(0).normal(size=(2, 90, 3))
     one, other, both = (
-        study(**arrays, untrained={"strong": d}, repeats=3).predictions.table
+        study(**arrays, untrained={"strong": d}, seeds=3).predictions.table
         for d in (draws[:1], draws[1:], draws)
     )
     for number, alone in enumerate((one, other, one)):
@@ -617,17 +617,17 @@ def test_untrained_draws_are_taken_in_turn(arrays: dict) -> None:
 
 def test_labels_are_counted_in_rows_or_shares(arrays: dict) -> None:
     def rows(**options: object) -> tuple[int, int]:
-        first = study(**arrays, repeats=1, **options).tables["divisions"].iloc[0]
+        first = study(**arrays, seeds=1, **options).tables["divisions"].iloc[0]
         return first["supervised_rows"], first["student_rows"]
 
     assert rows() == (36, 36)
     assert rows(true_labels=20) == (20, 52)
     assert rows(true_labels=20, weak_labels=30) == (20, 30)
     assert rows(true_labels=0.25, weak_labels=0.5) == (18, 36)
-    few = study(**arrays, repeats=1, true_labels=20, weak_labels=30, seed=3).predictions.table
-    more = study(**arrays, repeats=1, true_labels=20, seed=3).predictions.table
+    few = study(**arrays, seeds=1, true_labels=20, weak_labels=30, seed=3).predictions.table
+    more = study(**arrays, seeds=1, true_labels=20, seed=3).predictions.table
     np.testing.assert_allclose(few["y_weak"], more["y_weak"])  # the same supervisor
-    grouped = study(**arrays, groups=np.arange(90) // 4, repeats=1, true_labels=31, n_folds=2).tables[
+    grouped = study(**arrays, groups=np.arange(90) // 4, seeds=1, true_labels=31, n_folds=2).tables[
         "divisions"
     ]
     assert 28 <= grouped["supervised_rows"].iloc[0] <= 31  # whole groups that fit
@@ -671,12 +671,12 @@ def test_former_names_of_settings_still_work_and_say_the_present_one(
     assert both.code == 2
     assert "cv is the former name of n_folds" in both.err
     with pytest.warns(FutureWarning, match="cv is now called n_folds"):
-        study(**arrays, cv=4, repeats=1)
+        study(**arrays, cv=4, seeds=1)
 
 
 def test_several_students_from_files(world: World, command) -> None:
     np.save(world.folder / "other.npy", world.strong[:, :2])
-    ran = _run(command, world, "--strong", world.folder / "other.npy", repeats=1)
+    ran = _run(command, world, "--strong", world.folder / "other.npy", seeds=1)
     assert ran.code == 0, ran.err
     assert "weak → strong (1 divisions" in ran.out
     assert "weak → other (1 divisions" in ran.out

@@ -33,7 +33,9 @@ def main() -> None:
             warnings.showwarning = _in_one_line
             app(sys.argv[1:], exit_on_error=False, print_error=False)
     except (InputError, CycloptsError, OSError) as error:  # OSError: a full disk, a file taken away
-        print("weakstrong: " + " ".join(str(error).split()), file=sys.stderr)
+        flags = [f"--{name.replace('_', '-')}" for name in getattr(error, "settings", ())]
+        remedy = f" ({', '.join(flags)})" if flags else ""
+        print("weakstrong: " + " ".join(str(error).split()) + remedy, file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print(

@@ -11,8 +11,22 @@ _BRIEF.maxstring = 100
 class InputError(ValueError):
     """Raised for input that cannot be used; the message names the fault, its place and the remedy.
 
-    The command line prints the message as one line and exits with code 2.
+    The command line prints the message as one line, with the flags of the settings, and exits with code 2.
+
+    Parameters
+    ----------
+    message : str
+    *settings : str
+        Names of the settings that the remedy is in, such as ``out``.
     """
+
+    def __init__(self, message: str, *settings: str) -> None:
+        super().__init__(message)
+        self.settings = settings
+
+    def __reduce__(self) -> tuple[type[InputError], tuple[str, ...]]:
+        """Keep the settings when the exception comes from another process."""
+        return type(self), (str(self), *self.settings)
 
 
 class RenamedWarning(FutureWarning):

@@ -34,15 +34,16 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     Parameters
     ----------
-    heads : {"linear", "l2"} or HeadClass
-        F. ``"l2"`` is ``L2Ball()``, whose open radius is chosen by cross-validation on the
-        labels being fitted, one for each target.
+    heads : {"l2", "linear"} or HeadClass
+        F. ``"l2"``, the default everywhere, is ``L2Ball()``: its open radius is chosen by
+        cross-validation on the labels being fitted, one for each target.
     n_folds : int, optional
         Number of folds for an open radius and for `cv_error_`. None means 5 where a radius is
         open, and otherwise 0 (no folds).
     random_state : int
-        Seed of the folds. Given the seed, a row's fold depends on its position (or group) alone,
-        so any sequence of `partial_fit` gives the same result as one `fit`.
+        Seed of the folds, by the name that it has in scikit-learn; elsewhere it is ``seed``. Given it,
+        a row's fold depends on its position (or group) alone, so any sequence of `partial_fit` gives the
+        same result as one `fit`.
 
     Attributes
     ----------
@@ -75,7 +76,7 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
     _label_shape: tuple[int, ...]
 
     def __init__(
-        self, heads: str | HeadClass = "linear", *, n_folds: int | None = None, random_state: int = 0
+        self, heads: str | HeadClass = "l2", *, n_folds: int | None = None, random_state: int = 0
     ) -> None:
         self.heads = heads
         self.n_folds = n_folds

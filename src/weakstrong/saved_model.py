@@ -217,11 +217,12 @@ def _fit_rows(
     seed: int,
 ) -> HeadProjection:
     groups = None if labels.groups is None else labels.groups[rows]
-    units, what = (int(rows.sum()), "rows") if groups is None else (len(np.unique(groups)), "groups")
-    if units < n_folds:
+    count, kind = (int(rows.sum()), "rows") if groups is None else (len(np.unique(groups)), "groups")
+    if count < n_folds:
         raise InputError(
-            f"target {labels.targets[columns[0]]!r} has {units} labelled {what} (with weight), fewer than "
-            f"the {n_folds} folds of --cv: label more {what} or lower --cv"
+            f"target {labels.targets[columns[0]]!r} has {count} labelled {kind} (with weight), fewer than "
+            f"the {n_folds} folds: label more {kind} or use fewer folds",
+            "n_folds",
         )
     model = HeadProjection(heads, n_folds=n_folds, random_state=seed)
     return model.fit(

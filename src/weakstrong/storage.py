@@ -36,12 +36,12 @@ def check_output(path: Path, overwrite: bool) -> None:
     path = Path(path)
     if path.exists():
         if not path.is_dir():
-            raise InputError(f"{path}: is a file; --out names a folder to make")
+            raise InputError(f"{path}: is a file; name a folder to make", "out")
         _check_replaceable(path, overwrite)
     parent = next(p for p in path.absolute().parents if p.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
         raise InputError(
-            f"{path}: cannot be written ({parent} is not a writable folder); choose another --out"
+            f"{path}: cannot be written ({parent} is not a writable folder); choose another", "out"
         )
 
 
@@ -50,11 +50,13 @@ def _check_replaceable(folder: Path, overwrite: bool) -> None:
     if not (folder / DONE).is_file():
         if there:
             raise InputError(
-                f"{folder}: not empty, and holds no finished run ({DONE} is missing); choose another --out"
+                f"{folder}: not empty, and holds no finished run ({DONE} is missing); choose another", "out"
             )
         return
     if not overwrite:
-        raise InputError(f"{folder}: holds a finished run; choose another --out or pass --overwrite")
+        raise InputError(
+            f"{folder}: holds a finished run; choose another or overwrite it", "out", "overwrite"
+        )
     made = (folder / DONE).read_text().splitlines()  # nothing where an earlier version wrote it
     strange = sorted(name for name in there if made and name not in made and not name.startswith("."))
     if strange:
@@ -78,7 +80,7 @@ def output_folder(path: Path, key: str = "", *, overwrite: bool = False) -> Iter
         stage.mkdir(exist_ok=True)
     except OSError as error:
         raise InputError(
-            f"{path}: cannot be written ({error.strerror or error}); choose another --out"
+            f"{path}: cannot be written ({error.strerror or error}); choose another", "out"
         ) from error
     try:
         yield stage

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from weakstrong.commands.options import Columns, Count, Switch, check_file
+from weakstrong.commands.options import FORMER, Columns, Count, Switch, check_file, under_present_name
 from weakstrong.errors import InputError
 
 
@@ -19,9 +19,10 @@ def fit(
     weights: str | None = None,
     groups: str | None = None,
     heads: Literal["linear", "l2"] = "l2",
-    cv: Count = 5,
+    n_folds: Count | None = None,
     seed: Count = 0,
     overwrite: Switch = False,
+    cv: Annotated[Count | None, FORMER] = None,
 ) -> None:
     """Fit a student to weak labels from any source: a model, a rule, a person.
 
@@ -48,23 +49,27 @@ def fit(
         Column of groups; the rows of a group stay in one fold.
     heads
         Class of heads: linear, or an L2 ball with its radius chosen by cross-validation.
-    cv
-        Number of folds of the cross-validation.
+    n_folds
+        Number of folds of the cross-validation. [default: 5]
     seed
         Seed of the folds.
     overwrite
         Replace a finished run in OUT.
+    cv
+        Former name of --n-folds.
     """
     from weakstrong.report.terminal import show, student_table
     from weakstrong.saved_model import fit_files
     from weakstrong.storage import check_output, output_folder, write_atomically
 
-    if cv < 2:
-        raise InputError(f"--cv {cv}: at least 2 folds are needed")
+    folds = under_present_name("n_folds", n_folds, "cv", cv)
+    folds = 5 if folds is None else folds
+    if folds < 2:
+        raise InputError(f"{folds} folds: at least 2 are needed", "n_folds")
     check_output(out, overwrite)
     student, predictions, labels = fit_files(
         features, weak_labels, targets=target, id_column=id, weights=weights, groups=groups,
-        heads=heads, n_folds=cv, seed=seed,
+        heads=heads, n_folds=folds, seed=seed,
     )  # fmt: skip
     with output_folder(out, overwrite=overwrite) as stage:
         student.save(stage)

@@ -23,7 +23,7 @@ def study(
     splits: Paths = (),
     evaluate_on: Columns = (),
     test_size: float | None = None,
-    repeats: Count | None = None,
+    seeds: Count | None = None,
     true_labels: float | None = None,
     weak_labels: float | None = None,
     heads: Annotated[tuple[Literal["linear", "l2"], ...], _SEVERAL] = (),
@@ -34,6 +34,7 @@ def study(
     example: str | None = None,
     overwrite: Switch = False,
     supervised_fraction: Annotated[float | None, FORMER] = None,
+    repeats: Annotated[Count | None, FORMER] = None,
     cv: Annotated[Count | None, FORMER] = None,
 ) -> None:
     """Measure, on your own frozen features, whether a student is worth having.
@@ -70,8 +71,9 @@ def study(
         Roles to hold out and judge on, with --splits. [default: test]
     test_size
         Share of rows held out, without --splits. [default: 0.2]
-    repeats
-        Number of random divisions (with --splits, of the training rows of each split). [default: 10]
+    seeds
+        Number of seeds; each makes a random division (with --splits, of the training rows of each split).
+        [default: 10]
     true_labels
         Training rows whose true labels the supervisor sees: a share of them, or how many. [default: 0.5]
     weak_labels
@@ -93,6 +95,8 @@ def study(
         Replace a finished run in OUT.
     supervised_fraction
         Former name of --true-labels.
+    repeats
+        Former name of --seeds.
     cv
         Former name of --n-folds.
     """
@@ -105,9 +109,9 @@ def study(
     from weakstrong.studies.settings import ExampleConfig, load_config
 
     options = {
-        "test_size": test_size, "repeats": repeats, "true_labels": true_labels, "weak_labels": weak_labels,
+        "test_size": test_size, "seeds": seeds, "true_labels": true_labels, "weak_labels": weak_labels,
         "heads": heads or None, "n_folds": n_folds, "seed": seed, "supervised_fraction": supervised_fraction,
-        "cv": cv,
+        "repeats": repeats, "cv": cv,
     }  # fmt: skip
     files = {
         "weak": weak or None, "strong": strong or None, "labels": labels, "target": target, "id": id,

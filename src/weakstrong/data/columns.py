@@ -32,7 +32,8 @@ def numeric_column(column: pd.Series, path: Path, *, allow_missing: bool = False
         row = int(text.argmax())
         raise InputError(
             f"{where}, row {row} (counted from 0): {_shown(column.iloc[row])} is not a number; "
-            "correct it; or if the column is no number, remove it, name it as --id, or encode it"
+            "correct it; or if the column is no number, remove it, name it as the id, or encode it",
+            "id",
         )
     values = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
     bad = ~(np.abs(values) < TOO_LARGE)
@@ -90,7 +91,7 @@ def target_names(frame: pd.DataFrame, path: Path, asked: tuple[str, ...], others
         return list(dict.fromkeys(asked))
     left = [str(c) for c in frame.columns if c not in others]
     if len(left) != 1:
-        raise InputError(f"{path}: name the target with --target; columns: {some(left)}")
+        raise InputError(f"{path}: name the target; columns: {some(left)}", "target")
     return left
 
 

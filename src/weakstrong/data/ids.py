@@ -68,8 +68,8 @@ def refuse_shared_columns(features: Features, frame: pd.DataFrame, path: Path, u
     if shared:
         remedy = "remove it from the features"
         if shared[0] not in used:
-            remedy = f"pass --id {shared[0]} if rows are joined by it, else {remedy}"
-        raise InputError(f"{features.source}: column {shared[0]!r} is also in {path}; {remedy}")
+            remedy = f"name it as the id if rows are joined by it, else {remedy}"
+        raise InputError(f"{features.source}: column {shared[0]!r} is also in {path}; {remedy}", "id")
 
 
 def by_position(features: Sequence[Features], n: int, path: Path, id_column: str | None) -> str:
@@ -77,13 +77,15 @@ def by_position(features: Sequence[Features], n: int, path: Path, id_column: str
     for each in features:
         if each.ids is not None:
             raise InputError(
-                f"{each.source} has ids: name the id column of {path} with --id; or, to match rows by "
-                "position, save the matrix without ids"
+                f"{each.source} has ids: name the id column of {path}; or, to match rows by position, save "
+                "the matrix without ids",
+                "id",
             )
         if len(each.values) != n:
             raise InputError(
                 f"{each.source} has {len(each.values)} rows and {path} has {n}; without ids rows are "
-                "matched by position, so counts must agree: give ids (--id COLUMN, or `ids` in an .npz)"
+                "matched by position, so counts must agree: name the id column, or give `ids` in an .npz",
+                "id",
             )
     sources = ", ".join(dict.fromkeys(each.source for each in features))
     because = "" if id_column is None else f", though {path} has ids: an .npz can hold `ids`"

@@ -169,7 +169,7 @@ def _write_whole(path: Path, write: Callable[[Path], None]) -> None:
         if partial.parent.is_dir():
             partial.unlink(missing_ok=True)
         raise InputError(
-            f"{path}: cannot be written ({error.strerror or error}); choose another --out"
+            f"{path}: cannot be written ({error.strerror or error}); choose another file", "out"
         ) from error
 
 

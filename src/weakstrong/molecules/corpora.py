@@ -169,7 +169,8 @@ def usable_rows(
         raise InputError(
             f"{found.path}: row {row} (counted from 0): {quoted(found.smiles[row])}: "
             f"{problem(found.smiles[row], max_tokens)[1]}{header}{more}; "
-            "correct or remove it, or pass --drop-invalid to leave such rows out"
+            "correct or remove it, or leave such rows out",
+            "drop_invalid",
         )
     if at_fault.size == len(faults):
         raise InputError(

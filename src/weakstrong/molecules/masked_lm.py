@@ -147,7 +147,7 @@ class _Trainer(Trainer):
             mean = self.accelerator.gather(self._sums[None]).mean(dim=0) / self._count
             if not torch.isfinite(mean).all():
                 step = self.state.global_step
-                raise Diverged(f"the loss is no number any more at step {step}; give a smaller --rate")
+                raise Diverged(f"the loss is no number any more at step {step}; give a smaller rate", "rate")
             logs.update(zip(_LOSSES, mean.tolist(), strict=True))
             self._sums, self._count = None, 0
         super().log(logs, *args, **kwargs)
@@ -258,7 +258,7 @@ def _fault(error: Exception, settings: MaskedLM, checkpoints: Path) -> InputErro
     """Turn an error of torch or safetensors that a user can mend into an InputError, any other into None."""
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
-        return InputError(f"not memory enough for batches of {settings.batch}; give a smaller --batch")
+        return InputError(f"not memory enough for batches of {settings.batch}; give a smaller batch", "batch")
     if isinstance(error, SafetensorError) or "PytorchStreamWriter" in text or "inline_container" in text:
         return InputError(
             f"{checkpoints}: cannot be written (a full disk?); make room and run it again to go on"

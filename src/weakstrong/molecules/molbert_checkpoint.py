@@ -124,7 +124,8 @@ def _hparams_file(checkpoint: Path) -> dict[str, Any]:
         found = yaml.safe_load(path.read_text())
     except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
         raise InputError(
-            f"{path}: not plain YAML ({str(error).splitlines()[0]}); move it away and pass --heads"
+            f"{path}: not plain YAML ({str(error).splitlines()[0]}); move it away and say how many heads",
+            "heads",
         ) from error
     return _plain(found)
 
@@ -152,12 +153,16 @@ def _shape(
     chosen = heads if heads is not None else known
     if chosen is None:
         raise InputError(
-            f"{path}: does not say how many attention heads it has (width {hidden}); pass --heads"
+            f"{path}: does not say how many attention heads it has (width {hidden}); say it",
+            "heads",
         )
     dropout = hyper.get("hidden_dropout_prob", 0.1)
     if isinstance(chosen, int) and chosen > 0 and hidden % chosen:
-        said = f"--heads {chosen}" if heads is not None else f"{chosen} attention heads, as it says,"
-        raise InputError(f"{path}: {said} cannot share a width of {hidden}; pass another --heads")
+        whose = "" if heads is not None else ", as it says,"
+        raise InputError(
+            f"{path}: {chosen} attention heads{whose} cannot share a width of {hidden}; give another number",
+            "heads",
+        )
     try:
         return EncoderConfig(hidden, len(layers), chosen, state[_INTERMEDIATE].shape[0], dropout)
     except InputError as error:

@@ -91,7 +91,8 @@ def pretrain(
         if len(corpus.smiles) < settings.batch:
             raise InputError(
                 f"{corpus.name}: its {len(corpus.smiles)} molecules are fewer than one batch of "
-                f"{settings.batch}; give more, or a smaller --batch"
+                f"{settings.batch}; give more, or a smaller batch",
+                "batch",
             )
         prepared = PretrainingCorpus.of(corpus.smiles, settings.seed, max_tokens, meter=meter)
         for epoch in range(settings.epochs):
@@ -148,7 +149,7 @@ def _alone(out: Path) -> Iterator[None]:
         lock.acquire(blocking=False)
     except Timeout as error:
         raise InputError(
-            f"{out}: another run is making it; wait for that, or choose another --out"
+            f"{out}: another run is making it; wait for that, or choose another folder", "out"
         ) from error
     try:
         yield

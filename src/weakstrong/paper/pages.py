@@ -24,7 +24,9 @@ def check_page(out: Path) -> None:
     """
     page = out / "README.md"
     if page.exists() and not (page.is_file() and page.read_text(errors="replace").startswith(_FIRST_LINE)):
-        raise InputError(f"{page}: is not a page of this command and would be replaced; choose another --out")
+        raise InputError(
+            f"{page}: is not a page of this command and would be replaced; choose another folder", "out"
+        )
 
 
 def write_page(out: Path) -> None:

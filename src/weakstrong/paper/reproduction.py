@@ -261,11 +261,11 @@ def _alone_in(cache: Path) -> Iterator[None]:
             yield
     except BlockingIOError as error:
         raise InputError(
-            f"{cache.parent}: another run is at work there; wait for it or choose another --out"
+            f"{cache.parent}: another run is at work there; wait for it or choose another folder", "out"
         ) from error
     except PermissionError as error:
         raise InputError(
-            f"{cache.parent}: cannot be written ({error.strerror}); choose another --out"
+            f"{cache.parent}: cannot be written ({error.strerror}); choose another folder", "out"
         ) from error
 
 

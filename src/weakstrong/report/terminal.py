@@ -142,7 +142,7 @@ def _spread(facts: Mapping[str, Any]) -> str:
     """What refitting on other divisions changes; not a standard error, for they share rows."""
     gain = facts["spread_over_divisions"]["gain"]
     if facts["divisions"] == 1:
-        return "a single division: what refitting changes is not seen (repeats)"
+        return "a single division: what refitting changes is not seen"
     return f"from division to division gain ranges from {gain['min']:+.4g} to {gain['max']:+.4g}"
 
 

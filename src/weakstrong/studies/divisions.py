@@ -59,7 +59,7 @@ def divisions(inputs: StudyInputs, options: StudyOptions) -> list[Division]:
     cluster = np.arange(n) if inputs.groups is None else np.unique(inputs.groups, return_inverse=True)[1]
     made = []
     for place, split in enumerate(inputs.splits or [None]):
-        for number in range(1 if split is not None and split.is_whole else options.repeats):
+        for number in range(1 if split is not None and split.is_whole else options.seeds):
             rng = np.random.default_rng([options.seed, place, number])
             if split is None:
                 judged, train = _shares(np.arange(n), cluster, options.test_size, rng)

@@ -21,7 +21,7 @@ def load_example(name: str) -> StudyInputs:
     student sees all ten columns with their squares and products.
     """
     if name != "diabetes":
-        raise InputError(f"--example {name}: no such example; there is: diabetes")
+        raise InputError(f"example {name}: no such example; there is: diabetes")
     table = load_diabetes(as_frame=True, scaled=False)
     x, y = table.data, table.target.to_numpy(dtype=float)
     rich = PolynomialFeatures(2, include_bias=False).fit_transform(x / x.std())

@@ -94,7 +94,8 @@ def _read_splits(
     elif len(frame) != n:
         raise InputError(
             f"{path} has {len(frame)} rows and {config.labels} has {n}; without ids they must agree: "
-            "give a row for each label, or an id column named with --id"
+            "give a row for each label, or name an id column",
+            "id",
         )
     else:
         notes.append(f"{path} is matched to {config.labels} by position ({n} rows), not by id")
@@ -110,7 +111,10 @@ def _split(column: pd.Series, name: str, path: Path, config: StudyConfig) -> Spl
     if set(roles) <= {"0", "1", "0.0", "1.0", "True", "False"}:
         held = roles.isin(["1", "1.0", "True"])
         if "evaluate_on" in config.model_fields_set:
-            raise InputError(f"{path}: split {name!r} has 0 and 1, not roles; leave --evaluate-on out")
+            raise InputError(
+                f"{path}: split {name!r} has 0 and 1, not roles; leave the roles to evaluate on out",
+                "evaluate_on",
+            )
         return Split(name, np.flatnonzero(~held), np.flatnonzero(held))
     is_whole = not set(roles).isdisjoint(_PARTS) and "train" not in set(roles)
     needed = (*(_PARTS if is_whole else ("train",)), *config.evaluate_on)
@@ -118,7 +122,8 @@ def _split(column: pd.Series, name: str, path: Path, config: StudyConfig) -> Spl
     if missing:
         raise InputError(
             f"{path}: split {name!r} has no row with role {missing[0]!r}; give roles (train, test, ...; or "
-            "supervised, student, test) or 0 and 1 (1 is held out), and name the id column if there is one"
+            "supervised, student, test) or 0 and 1 (1 is held out), and name the id column if there is one",
+            "id",
         )
     train, test = roles.isin(needed[: -len(config.evaluate_on)]), roles.isin(config.evaluate_on)
     supervised = np.flatnonzero(roles == "supervised") if is_whole else None

@@ -59,7 +59,7 @@ def study(
     display : mapping of name to array of shape (n,), optional
         Columns that the predictions carry along for display, such as the text of each row.
     **options
-        Those of `StudyOptions`: heads, n_folds, true_labels, weak_labels, test_size, repeats, seed.
+        Those of `StudyOptions`: heads, n_folds, true_labels, weak_labels, test_size, seeds, seed.
 
     Returns
     -------

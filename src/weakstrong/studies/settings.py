@@ -58,22 +58,26 @@ class StudyOptions(BaseModel):
         rows, or how many; all of them unless given.
     test_size : float
         Share of the rows that is held out, where no splits are given.
-    repeats : int
-        Number of random divisions: of the training rows of each split, or of all rows.
+    seeds : int
+        How many seeds: each divides the training rows of each split, or all rows, at random.
     seed : int
-        Seed of the divisions and of the folds.
+        Number that the seeds of the divisions are made from, and the seed of the folds.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    renamed: ClassVar[dict[str, str]] = {"cv": "n_folds", "supervised_fraction": "true_labels"}
+    renamed: ClassVar[dict[str, str]] = {
+        "cv": "n_folds",
+        "repeats": "seeds",
+        "supervised_fraction": "true_labels",
+    }
 
     heads: tuple[HeadName, ...] = Field(default=("l2",), min_length=1)
     n_folds: int = Field(default=5, ge=2, strict=True)
     true_labels: Size = 0.5
     weak_labels: Size | None = None
     test_size: float = Field(default=0.2, gt=0, lt=1)
-    repeats: int = Field(default=10, ge=1, strict=True)
+    seeds: int = Field(default=10, ge=1, strict=True)
     seed: int = Field(default=0, ge=0, strict=True)
 
     @field_validator("heads", mode="before")
@@ -187,7 +191,7 @@ def load_config(path: Path | None, given: dict[str, Any]) -> StudyConfig | Examp
         return validated(StudyConfig, values, source)
     clash = [k for k in values if k in StudyConfig.model_fields and k not in ExampleConfig.model_fields]
     if clash:
-        raise InputError(f"{source}: an example brings its own data; leave out {_flag(clash[0])}")
+        raise InputError(f"{source}: an example brings its own data; leave it out", clash[0])
     return validated(ExampleConfig, values, source)
 
 
@@ -229,8 +233,8 @@ def validated(model: type[Model], values: dict[str, Any], source: str) -> Model:
         first = min(error.errors(), key=lambda e: e["type"] == "missing")  # a misspelt key explains one
         name = str(first["loc"][0]) if first["loc"] else ""
         if first["type"] == "missing":
-            said = f"{name} is missing; give it ({_flag(name)}, or in a --config file)"
-        elif first["type"] == "extra_forbidden":
+            raise InputError(f"{source}: {name} is missing; give it", name, "config") from error
+        if first["type"] == "extra_forbidden":
             close = get_close_matches(name, model.model_fields, n=1)
             meant = f" (did you mean {close[0]}?)" if close else ""
             said = f"{name} is no setting{meant}; settings: {', '.join(model.model_fields)}"
@@ -250,8 +254,3 @@ def _under_present_names(model: type[BaseModel], values: dict[str, Any], source:
         warn(f"{source}: {old} is now called {new}", RenamedWarning, stacklevel=2)
         values = {new if name == old else name: value for name, value in values.items()}
     return values
-
-
-def _flag(name: str) -> str:
-    """The command line's name of a setting."""
-    return "--" + name.replace("_", "-")

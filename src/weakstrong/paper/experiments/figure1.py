@@ -142,7 +142,7 @@ def _slice(features: Array, f: Head, weak: Array, heads: HeadClass) -> Slice:
     if not solid or min(((w - s) ** 2).mean(), ((y - s) ** 2).mean()) < _NOTHING * (y**2).mean():
         raise InputError(
             "figure1: this world has nothing to draw (the weak labels or the truth are the student's own, or "
-            "the ball is flat); take another --seed, a larger weak_sigma or fewer ball_rows"
+            "the ball is flat); take another seed, a larger weak_sigma or fewer ball_rows"
         )
     size = np.sqrt(len(s))
     along = (y - s) / np.linalg.norm(y - s)
