@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-import weakstrong
 from weakstrong.errors import InputError
 from weakstrong.estimate import Estimate
 from weakstrong.identity import code_hash
@@ -109,7 +108,7 @@ def provenance() -> dict[str, Any]:
     """Name the versions that numbers can depend on."""
     packages = ("numpy", "scipy", "scikit-learn", "pandas")
     return {
-        "weakstrong": weakstrong.__version__,
+        "weakstrong": version("weakstrong"),
         "code": code_hash()[:16],
         "python": platform.python_version(),
         **{name: version(name) for name in packages},

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-import weakstrong
 from weakstrong.data.index_files import SHA256
 from weakstrong.data.row_cache import Meter
 from weakstrong.data.tables import read_features
@@ -105,7 +104,7 @@ def representation(name: str, config: MoleculeSettings, places: Places) -> Repre
 def _models(places: Places) -> list[Path]:
     """Folders in which a model of a plain name is looked for."""
     if places.models is None:
-        return [Path(MODELS), Path(weakstrong.__file__).parents[2] / MODELS]
+        return [Path(MODELS), Path(__file__).parents[3] / MODELS]
     if not places.models.is_dir():
         raise InputError(f"{places.models}: no such folder of models")
     return [places.models]
