@@ -137,9 +137,9 @@ class FoldAssigner:
     n_folds: int
     seed: int
 
-    def __call__(self, units: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the fold of each row or group, given their numbers, counted from zero."""
-        deal, place = units // self.n_folds, units % self.n_folds
+    def __call__(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the fold of each row or group, given their positions, counted from zero."""
+        deal, place = positions // self.n_folds, positions % self.n_folds
         numbers, which = np.unique(deal, return_inverse=True)
         cards = numbers[:, None] * self.n_folds + np.arange(self.n_folds)
         order = _scramble(cards.astype(np.uint64), self.seed).argsort(1)

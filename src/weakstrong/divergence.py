@@ -29,7 +29,7 @@ class Divergence(ABC):
 
     @abstractmethod
     def cross_term(self, weak: Array, student: Array, truth: Array) -> Array:
-        """Return what the gain exceeds the misfit by, from its own formula, never as a difference."""
+        """Return the excess of the gain over the misfit, by its own formula, never as a difference."""
 
     def of_rows(self, truth: Array, weak: Array, student: Array) -> dict[str, Array]:
         """Return weak error, strong error, misfit, gain and cross term of every row, by these names."""

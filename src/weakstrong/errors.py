@@ -1,4 +1,4 @@
-"""The exception for faulty input, whose message is one line that a user can act on; and a warning."""
+"""The exception for faulty input, with one line that a user can act on as its message, and a warning."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class InputError(ValueError):
 
 
 class RenamedWarning(FutureWarning):
-    """Issued where a former name is used that still works; the message says the present one."""
+    """Issued for a former name that still works; the message gives the present one."""
 
 
 def quoted(text: object) -> str:
-    """Quote what a user gave, for a message, with the middle of long text left out."""
+    """Quote a user's input for a message, with the middle of long text left out."""
     return _BRIEF.repr(text)

@@ -1,4 +1,4 @@
-"""A number with its uncertainty, however it was found."""
+"""Estimates: numbers with their uncertainty."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BINOMIAL = "share, exact binomial"
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with an interval, and what the interval is of.
+    """A number with an interval, and how the interval was computed.
 
     Parameters
     ----------
@@ -90,16 +90,16 @@ class Estimate:
         if count > 1:
             error = np.sqrt(count / (count - 1) * (sums**2).sum(0) / omega.sum() ** 2)
         sizes = np.bincount(clusters, omega)
-        found = np.asarray(mean if value is None else value, dtype=np.float64)
+        point = np.asarray(mean if value is None else value, dtype=np.float64)
         half = _t_quantile(0.95, count - 1) * error
         return cls(
-            found, found - half, found + half, CLUSTER_T, standard_error=error,
+            point, point - half, point + half, CLUSTER_T, standard_error=error,
             degrees_of_freedom=float(count - 1), rows=len(psi), clusters=count,
             effective_clusters=float(sizes.sum() ** 2 / (sizes**2).sum()),
         )  # fmt: skip
 
     @classmethod
-    def of_draws(cls, value: float, draws: ArrayLike, **made_from: Any) -> Self:
+    def of_draws(cls, value: float, draws: ArrayLike, **counts: Any) -> Self:
         """Estimate by the percentiles of a bootstrap.
 
         Parameters
@@ -108,14 +108,14 @@ class Estimate:
             Of the sample itself.
         draws : array of shape (resamples,)
             Of every resample; where one is undefined, so is the interval.
-        **made_from
+        **counts
             The fields ``rows``, ``clusters`` and ``effective_clusters``.
         """
         drawn = np.asarray(draws, dtype=np.float64)
         low, high = np.nan, np.nan
         if np.isfinite(value) and np.isfinite(drawn).all():
             low, high = (float(q) for q in np.quantile(drawn, [0.025, 0.975]))
-        return cls(float(value), low, high, BOOTSTRAP, **made_from)
+        return cls(float(value), low, high, BOOTSTRAP, **counts)
 
     @classmethod
     def of_median(cls, values: ArrayLike) -> Self:
@@ -156,7 +156,7 @@ class Estimate:
         return ", ".join(f"{value:.4g} [{low:.4g}, {high:.4g}]" for value, low, high in ends)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields that are known, as JSON has them."""
+        """Return the known fields as JSON has them."""
         known = {f.name: getattr(self, f.name) for f in fields(self)}
         return {
             name: v.tolist() if isinstance(v, np.ndarray | np.generic) else v
@@ -172,7 +172,7 @@ class Estimate:
 
 
 def revived(tree: Any) -> Any:
-    """Return a tree of JSON with estimates in place of what `Estimate.to_dict` made of them."""
+    """Return a JSON tree with estimates in place of what `Estimate.to_dict` wrote."""
     if isinstance(tree, Mapping):
         if {"value", "low", "high", "method"} <= set(tree):
             return Estimate.from_dict(tree)

@@ -110,11 +110,11 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self._forget()
         n_folds = self._accumulate(heads, X, y, sample_weight, groups)
         if not self._folds_filled(n_folds):
-            units = "groups" if self._groups else "rows"
+            noun = "groups" if self._groups else "rows"
             count = len(self._groups) if self._groups else self._n_seen
             raise ValueError(
-                f"n_samples={self._n_seen} with {count} {units} do not fill n_folds={n_folds} folds "
-                f"(2 at least): give more {units}, fewer folds or a fixed radius"
+                f"n_samples={self._n_seen} with {count} {noun} do not fill n_folds={n_folds} folds "
+                f"(2 at least): give more {noun}, fewer folds or a fixed radius"
             )
         return self._project(heads, n_folds)
 
@@ -175,8 +175,8 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 f"y has shape {labels.shape} and n_folds={n_folds}, but the labels seen before had shape (n, "
                 f"*{self._label_shape}) and n_folds={self._n_folds}: go on as before, or fit anew"
             )
-        units, numbers = self._units(len(features), groups)
-        fold_of = FoldAssigner(n_folds, self.random_state)(units) if n_folds else np.zeros_like(units)
+        positions, numbers = self._positions(len(features), groups)
+        fold_of = FoldAssigner(n_folds, self.random_state)(positions) if n_folds else np.zeros_like(positions)
         folds = dict(self._folds)
         for start in range(0, len(features), _READ_ROWS):
             rows = slice(start, start + _READ_ROWS)
@@ -194,7 +194,7 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self._folds, self._groups = {}, {}
         self._n_seen = 0
 
-    def _units(self, n: int, groups: ArrayLike | None) -> tuple[NDArray[np.int64], dict[Hashable, int]]:
+    def _positions(self, n: int, groups: ArrayLike | None) -> tuple[NDArray[np.int64], dict[Hashable, int]]:
         """Number rows, or their groups, in order of appearance; also return the number of each group."""
         if groups is None:
             if self._groups:

@@ -60,7 +60,7 @@ class Gain:
         return {name: value for name, value in named.items() if isinstance(value, Estimate)}
 
     def __str__(self) -> str:
-        """One line an estimate."""
+        """One line for each estimate."""
         rows = [f"{name:<26}{value}" for name, value in self.estimates().items()]
         if self.not_recovered_because:
             rows.append(f"{'performance_gap_recovered':<26}none: {self.not_recovered_because}")
@@ -103,8 +103,8 @@ def measure(
 
     Examples
     --------
-    >>> found = measure([0.0, 1.0, 2.0], [0.5, 0.5, 2.5], [0.2, 0.9, 2.2])
-    >>> float(found.gain.value - found.misfit.value - found.cross_term.value).__abs__() < 1e-12
+    >>> gain = measure([0.0, 1.0, 2.0], [0.5, 0.5, 2.5], [0.2, 0.9, 2.2])
+    >>> float(gain.gain.value - gain.misfit.value - gain.cross_term.value).__abs__() < 1e-12
     True
     """
     y, w, s = _columns(y_true=y_true, y_weak=y_weak, y_strong=y_strong)
@@ -162,7 +162,7 @@ def _columns(**named: ArrayLike) -> list[Array]:
 
 
 def _clusters(n: int, groups: ArrayLike | None, counted: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Cluster number of each row that counts."""
+    """Cluster number of each row with a positive weight."""
     if groups is None:
         return np.arange(counted.sum())
     names = np.asarray(groups)

@@ -142,6 +142,5 @@ def head_class(heads: str | HeadClass) -> HeadClass:
     if isinstance(heads, HeadClass):
         return heads
     if heads in HEAD_CLASSES:
-        made: HeadClass = HEAD_CLASSES[heads]()
-        return made
+        return HEAD_CLASSES[heads]()
     raise ValueError(f"heads={heads!r} is not one of {sorted(HEAD_CLASSES)} or a head class")

@@ -79,7 +79,7 @@ def import_closure(*roots: str) -> frozenset[str]:
 
 @cache
 def imports_of(module: str) -> frozenset[str]:
-    """Name the modules of this package that one module imports itself."""
+    """Name the modules of this package that one module imports directly."""
     return frozenset(_imported(_parsed(module))) if module in _modules() else frozenset()
 
 
@@ -114,7 +114,7 @@ def _is_text(statement: ast.stmt) -> bool:
 
 
 def _imported(node: ast.AST) -> Iterator[str]:
-    """Modules of this package that a piece of code imports, but for type checkers."""
+    """Modules of this package that a piece of code imports, except for type checkers alone."""
     if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
         return
     known = _modules()

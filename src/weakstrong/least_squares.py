@@ -170,9 +170,9 @@ def _noise(singular: Array, right: Array, relative: Array, moments: Moments) -> 
     direction v. Arithmetic adds a share of the largest singular value.
     """
     per_row = np.linalg.norm(right * relative[..., None, :], axis=-1)
-    own = _RANK_TOLERANCE * moments.resolution * per_row * np.sqrt(moments.weight)[..., None]
+    rounding = _RANK_TOLERANCE * moments.resolution * per_row * np.sqrt(moments.weight)[..., None]
     floor = max(_RANK_TOLERANCE * moments.resolution, _ARITHMETIC_NOISE)
-    return np.maximum(own, floor * singular.max(-1, keepdims=True, initial=0.0))
+    return np.maximum(rounding, floor * singular.max(-1, keepdims=True, initial=0.0))
 
 
 def _rows(moments: Moments, fit_intercept: bool) -> tuple[Array, Array]:

@@ -104,10 +104,10 @@ class Moments:
             _of_sample(phi[i], y[i], None if omega is None else omega[i], resolution)
             for i in np.ndindex(*lead)
         ]
-        made = _stack(tasks, lead) if lead else tasks[0]
-        if not all(np.isfinite(made.mean_square).ravel()):
+        moments = _stack(tasks, lead) if lead else tasks[0]
+        if not all(np.isfinite(moments.mean_square).ravel()):
             raise ValueError("features and targets must be finite, squared too: a NaN, infinity or overflow")
-        return made
+        return moments
 
     @classmethod
     def merge(cls, parts: Iterable[Moments]) -> Moments:

@@ -23,7 +23,7 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What supervisors, students and baselines predict on the rows that judge them.
+    """Predictions of supervisors, students and baselines on the rows that judge them.
 
     It holds predictions, never errors: another loss is another reading of the same table.
 

@@ -1,4 +1,4 @@
-"""Records: what a procedure found, as one folder that is written whole and read back with one call."""
+"""Records: the results of a procedure, as one folder that is written whole and read back with one call."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _MANY_ROWS = 300_000  # of predictions: CSV would be large and slow to read
 
 @dataclass(frozen=True)
 class Result:
-    """What was found of one thing that was looked at.
+    """The estimates and findings about one subject, such as a supervisor and its student.
 
     Parameters
     ----------
     about : mapping of str to str
-        What it is of: class of heads, student, supervisor. Empty if the record is of one thing alone.
+        Its subject: class of heads, student, supervisor. Empty if the record is of one thing alone.
     estimates : mapping
         Estimates by name. They may be nested, with plain numbers that belong to them.
     facts : mapping
         Numbers without an uncertainty, such as counts, by name.
     findings : tuple of str
-        What that says, in words.
+        Conclusions from these, in words.
     """
 
     about: Mapping[str, str]
@@ -46,7 +46,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Record:
-    """What a procedure found, with its settings and where it comes from.
+    """The results of a procedure, with its settings and provenance.
 
     On disk it is a folder: ``config.toml`` has the settings, ``summary.json`` all that is not a table, every
     table and figure is a file of its own, and ``DONE``, written last, lists them.
@@ -54,7 +54,7 @@ class Record:
     Parameters
     ----------
     kind : str
-        What made it: ``study``, or the name of an experiment of the paper.
+        The procedure: ``study``, or the name of an experiment of the paper.
     title : str
     settings : mapping
         They make the record again.
@@ -85,21 +85,21 @@ class Record:
     figures: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
     def result(self, **about: str) -> Result:
-        """Return the one result that is about what is named.
+        """Return the one result about a named subject.
 
         Raises
         ------
         KeyError
             If there is none, or several.
         """
-        found = [r for r in self.results if about.items() <= r.about.items()]
-        if len(found) != 1:
+        matches = [r for r in self.results if about.items() <= r.about.items()]
+        if len(matches) != 1:
             there = "; ".join(str(dict(r.about)) for r in self.results)
-            raise KeyError(f"{len(found)} results are about {about}; there are: {there}")
-        return found[0]
+            raise KeyError(f"{len(matches)} results are about {about}; there are: {there}")
+        return matches[0]
 
     def summary(self) -> dict[str, Any]:
-        """Return all that is not a table or figure, as ``summary.json`` has it."""
+        """Return everything but tables and figures, as ``summary.json`` has it."""
         return {
             "schema": SCHEMA,
             "kind": self.kind,
@@ -113,7 +113,7 @@ class Record:
         }
 
     def write(self, folder: Path, *, float_format: str | None = None) -> None:
-        """Write the files of the record, but `DONE`, into a folder that is there.
+        """Write the files of the record, except `DONE`, to an existing folder.
 
         Parameters
         ----------

@@ -56,15 +56,15 @@ def _check_replaceable(folder: Path, overwrite: bool) -> None:
         raise InputError(
             f"{folder}: holds a finished run; choose another or overwrite it", "out", "overwrite"
         )
-    made = (folder / DONE).read_text().splitlines()  # nothing where an earlier version wrote it
-    strange = sorted(name for name in there if made and name not in made and not name.startswith("."))
+    listing = (folder / DONE).read_text().splitlines()  # nothing where an earlier version wrote it
+    strange = sorted(name for name in there if listing and name not in listing and not name.startswith("."))
     if strange:
         raise InputError(f"{folder}: {strange[0]} is not of the run that is to be replaced; move it away")
 
 
 @contextmanager
 def output_folder(path: Path, key: str = "", *, overwrite: bool = False) -> Iterator[Path]:
-    """Stage a folder beside `path` and move it there when all of it is written; DONE, last, lists it.
+    """Stage a folder beside `path` and move it there when it is whole; DONE, written last, lists it.
 
     With a key (what identifies the run) the staging folder outlives an interruption, and the
     next run with the same key finds what it holds, whatever ran in between; what other runs left
@@ -98,7 +98,7 @@ def output_folder(path: Path, key: str = "", *, overwrite: bool = False) -> Iter
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
+    """Write a file whole or not at all."""
     partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
     partial.write_bytes(content)
     partial.replace(path)
@@ -117,7 +117,7 @@ def provenance() -> dict[str, Any]:
 
 
 def to_json(value: Any) -> str:
-    """Readable JSON with numpy numbers as numbers and NaN as null; what is short stands on one line."""
+    """Readable JSON with numpy numbers as numbers and NaN as null; short values on one line."""
     return _lines(_plain(value), "") + "\n"
 
 

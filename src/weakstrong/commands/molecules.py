@@ -273,11 +273,11 @@ def leakage(
         read_corpus(source, column=column_of, max_tokens=0, drop_invalid=drop_invalid, meter=meter)
         for source, column_of in ((str(smiles), column), (reference, reference_column))
     )
-    found = report(molecules.smiles, corpus.smiles, meter=meter)
-    write_table(found, out)
-    counts = ", ".join(f"{level} {int(found[level].sum())}" for level in LEVELS)
+    table = report(molecules.smiles, corpus.smiles, meter=meter)
+    write_table(table, out)
+    counts = ", ".join(f"{level} {int(table[level].sum())}" for level in LEVELS)
     for read in (molecules, corpus):
         for reason, n in read.dropped.items():
             print(f"left out of {read.name}: {n} {reason}")
-    print(f"of {len(found)} molecules occur in {corpus.name}: {counts}")
+    print(f"of {len(table)} molecules occur in {corpus.name}: {counts}")
     print(f"written: {out}")

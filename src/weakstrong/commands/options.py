@@ -22,7 +22,7 @@ FORMER = Parameter(show=False)  # a flag under the name that it used to have
 
 
 def under_present_name(name: str, value: Value | None, former: str, given: Value | None) -> Value | None:
-    """Return the value of a flag that may be given by its former name, saying so."""
+    """Return the value of a flag; one given by its former name gives a warning."""
     if given is None:
         return value
     if value is not None:

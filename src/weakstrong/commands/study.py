@@ -123,9 +123,9 @@ def study(
     if settled.out is not None:
         check_output(settled.out, overwrite)
     inputs = load_example(settled.example) if isinstance(settled, ExampleConfig) else read_inputs(settled)
-    found = run(
+    record = run(
         inputs, settled.options(), out=settled.out, overwrite=overwrite, track=track,
         settings=None if settled.out is None else settled.saved(settled.out),
     )  # fmt: skip
-    show(study_table(found))
+    show(study_table(record))
     print(f"written: {settled.out}" if settled.out else "give --out DIR to keep the record and its figure")

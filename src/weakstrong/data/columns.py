@@ -49,8 +49,8 @@ def fault_of(value: float) -> str:
     """Describe what is wrong with a number, and the remedy."""
     if np.isfinite(value):
         return f"{value:.3g} is too large to be squared; rescale the column"
-    what = "a missing value (NaN)" if np.isnan(value) else "infinity"
-    return f"{what}; fill it in or leave the row out"
+    fault = "a missing value (NaN)" if np.isnan(value) else "infinity"
+    return f"{fault}; fill it in or leave the row out"
 
 
 def real_valued(column: pd.Series, path: Path, *, allow_missing: bool = False) -> NDArray[np.float64]:

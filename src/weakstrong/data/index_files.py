@@ -71,14 +71,14 @@ def read_index_lists(content: bytes, source: str) -> list[list[int]]:
 
 
 class _Inert:
-    """A stand-in for any object of a pickle, which keeps the parts it was made of and does nothing."""
+    """A stand-in for any object of a pickle: it keeps its parts and does nothing."""
 
     parts: list[Any]
 
     def __new__(cls, *parts: Any) -> _Inert:
-        made = super().__new__(cls)
-        made.parts = list(parts)
-        return made
+        inert = super().__new__(cls)
+        inert.parts = list(parts)
+        return inert
 
     def __setstate__(self, state: Any) -> None:
         self.parts.append(state)
@@ -100,17 +100,17 @@ class _InertUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self._NEEDED:
-            raise InputError(f"the pickle asks for {module}.{name}, which an index needs not; not read")
+            raise InputError(f"the pickle asks for {module}.{name}, which no index needs; not read")
         return _Inert
 
 
-def _index_lists(found: Any) -> list[list[int]]:
+def _index_lists(node: Any) -> list[list[int]]:
     """Return the first list of integer lists inside an object, searched depth first."""
-    if isinstance(found, list) and found and all(_is_index(part) for part in found):
-        return found
-    if isinstance(found, _Inert):
-        return _index_lists(found.parts)
-    parts = list(found.values()) if isinstance(found, dict) else found
+    if isinstance(node, list) and node and all(_is_index(part) for part in node):
+        return node
+    if isinstance(node, _Inert):
+        return _index_lists(node.parts)
+    parts = list(node.values()) if isinstance(node, dict) else node
     if isinstance(parts, list | tuple):
         return next((lists for part in parts if (lists := _index_lists(part))), [])
     return []

@@ -95,10 +95,10 @@ def cached_rows(
     if not paths:
         return rows([], *arguments)
     first = _read(paths[0])
-    found = np.empty((len(strings), *first.shape[1:]), dtype=first.dtype)
+    values = np.empty((len(strings), *first.shape[1:]), dtype=first.dtype)
     for i, path in enumerate(paths):  # one at a time into place, so that rows are never in memory twice
-        found[i * chunk : (i + 1) * chunk] = _read(path)
-    return found
+        values[i * chunk : (i + 1) * chunk] = _read(path)
+    return values
 
 
 def _compute(rows: Rows, chunk: list[str], arguments: tuple[Any, ...], path: Path, advance: Advance) -> None:

@@ -133,20 +133,20 @@ def read_corpus(
         path = fetch(NAMED[source], f"give the path of a local copy instead of {source}")
     else:
         path = Path(source)
-    found = read_smiles(path, column, limit)
-    rows, dropped = usable_rows(found, max_tokens, drop_invalid=drop_invalid, meter=meter)
-    smiles = found.smiles if not dropped else [found.smiles[i] for i in rows]
+    file = read_smiles(path, column, limit)
+    rows, dropped = usable_rows(file, max_tokens, drop_invalid=drop_invalid, meter=meter)
+    smiles = file.smiles if not dropped else [file.smiles[i] for i in rows]
     return Corpus(smiles, source if source in NAMED else path.name, file_hash(path), dropped)
 
 
 def usable_rows(
-    found: SmilesFile, max_tokens: int, *, drop_invalid: bool, meter: Meter | None = None
+    file: SmilesFile, max_tokens: int, *, drop_invalid: bool, meter: Meter | None = None
 ) -> tuple[np.ndarray, dict[str, int]]:
     """Return the rows whose SMILES can be used, and the numbers left out on request, by reason.
 
     Parameters
     ----------
-    found : SmilesFile
+    file : SmilesFile
     max_tokens : int
         Longest molecule accepted, in tokens; 0 for any that is valid, whatever its elements.
     drop_invalid : bool
@@ -160,22 +160,22 @@ def usable_rows(
     """
     from weakstrong.molecules.smiles import FAULTS, problem
 
-    faults = fault_codes(found.smiles, max_tokens, meter=meter)
+    faults = fault_codes(file.smiles, max_tokens, meter=meter)
     at_fault = np.flatnonzero(faults)
     if at_fault.size and not drop_invalid:
         row, others = at_fault[0], at_fault.size - 1
         more = f" ({others} more row{'s are' if others > 1 else ' is'} at fault)" if others else ""
-        header = " (a header? leave it out)" if row == 0 and "smiles" in found.smiles[0].lower() else ""
+        header = " (a header? leave it out)" if row == 0 and "smiles" in file.smiles[0].lower() else ""
         raise InputError(
-            f"{found.path}: row {row} (counted from 0): {quoted(found.smiles[row])}: "
-            f"{problem(found.smiles[row], max_tokens)[1]}{header}{more}; "
+            f"{file.path}: row {row} (counted from 0): {quoted(file.smiles[row])}: "
+            f"{problem(file.smiles[row], max_tokens)[1]}{header}{more}; "
             "correct or remove it, or leave such rows out",
             "drop_invalid",
         )
     if at_fault.size == len(faults):
         raise InputError(
-            f"{found.path}: no SMILES of it can be used "
-            f"(the first: {quoted(found.smiles[0])}: {problem(found.smiles[0], max_tokens)[1]})"
+            f"{file.path}: no SMILES of it can be used "
+            f"(the first: {quoted(file.smiles[0])}: {problem(file.smiles[0], max_tokens)[1]})"
         )
     counts = np.bincount(faults, minlength=len(FAULTS))
     return np.flatnonzero(faults == 0), {

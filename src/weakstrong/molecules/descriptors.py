@@ -80,12 +80,12 @@ def descriptors(smiles: Sequence[str]) -> np.ndarray:
 
 def _describe(molecule: Chem.Mol) -> np.ndarray:
     """Compute the descriptors of one molecule, in the order of `NAMES`, as float64."""
-    found = dict.fromkeys(NAMES, np.nan)
+    values = dict.fromkeys(NAMES, np.nan)
     with suppress(*_FAILURES):
         indices = EStateIndices(molecule)  # serves four descriptors: RDKit would compute it for each
         sizes = np.abs(indices)
-        found |= zip(_ESTATE, (indices.max(), indices.min(), sizes.max(), sizes.min()), strict=True)
+        values |= zip(_ESTATE, (indices.max(), indices.min(), sizes.max(), sizes.min()), strict=True)
     for name in _OTHERS:
         with suppress(*_FAILURES):
-            found[name] = _BY_NAME[name](molecule)
-    return np.array(list(found.values()), dtype=np.float64)
+            values[name] = _BY_NAME[name](molecule)
+    return np.array(list(values.values()), dtype=np.float64)

@@ -39,12 +39,12 @@ def leakage(
         connectivity layer of the InChIKey, which is blind to stereo, isotopes and protonation too.
         Rows that RDKit cannot read occur nowhere.
     """
-    sought, found = (
-        identities_of(s, meter, what, workers)
-        for s, what in ((smiles, "molecules"), (reference, "reference"))
+    ids, reference_ids = (
+        identities_of(s, meter, name, workers)
+        for s, name in ((smiles, "molecules"), (reference, "reference"))
     )
     occurs = {
-        level: np.isin(sought[:, i], found[:, i]) & (sought[:, i] != 0) for i, level in enumerate(LEVELS)
+        level: np.isin(ids[:, i], reference_ids[:, i]) & (ids[:, i] != 0) for i, level in enumerate(LEVELS)
     }
     return pd.DataFrame({"smiles": list(smiles), **occurs})
 

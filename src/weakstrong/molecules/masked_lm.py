@@ -104,7 +104,7 @@ class Batches(Dataset):
         place_of = np.cumsum(mine) - 1  # rows of this part, one after the other
         places = masked.places[of_mine]
         places = place_of[places // ids.shape[1]] * ids.shape[1] + places % ids.shape[1]
-        found = {
+        arrays = {
             "ids": masked.ids[mine],
             "mask": ids[mine] != 0,
             "masked": places,
@@ -112,7 +112,7 @@ class Batches(Dataset):
             "descriptors": targets[mine],
             "scale": (self.parts / np.maximum(terms, 1)).astype(np.float32),
         }
-        return {name: torch.from_numpy(array) for name, array in found.items()}
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 class _Trainer(Trainer):
@@ -128,9 +128,9 @@ class _Trainer(Trainer):
         self._since = time.monotonic()
 
     def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
-        found = model(**inputs)
-        loss = found["masked_lm"] + self.descriptor_weight * found["descriptors"]
-        parts = torch.stack([found[name].detach() for name in _LOSSES])
+        losses = model(**inputs)
+        loss = losses["masked_lm"] + self.descriptor_weight * losses["descriptors"]
+        parts = torch.stack([losses[name].detach() for name in _LOSSES])
         self._sums = parts if self._sums is None else self._sums + parts
         self._count += 1
         return loss
@@ -268,8 +268,8 @@ def _fault(error: Exception, settings: MaskedLM, checkpoints: Path) -> InputErro
 
 def last_checkpoint(folder: Path) -> str | None:
     """Return the latest checkpoint that every process wrote to its end, or None."""
-    found = sorted(Path(folder).glob("checkpoint-*"), key=lambda p: int(p.name.rpartition("-")[2]))
-    return next((str(path) for path in reversed(found) if _is_whole(path)), None)
+    checkpoints = sorted(Path(folder).glob("checkpoint-*"), key=lambda p: int(p.name.rpartition("-")[2]))
+    return next((str(path) for path in reversed(checkpoints) if _is_whole(path)), None)
 
 
 def _is_whole(checkpoint: Path) -> bool:

@@ -111,7 +111,7 @@ def _asked_for(error: Exception) -> str:
     for mark in ("Unsupported global: GLOBAL ", "GLOBAL "):
         if mark in text:
             return (
-                f"it asks for {text.split(mark)[1].split()[0]}, which weights need not; nothing of it was run"
+                f"it asks for {text.split(mark)[1].split()[0]}, which no weights need; nothing of it was run"
             )
     return "it holds more than tensors and plain values, or is damaged; nothing of it was run; get it again"
 
@@ -121,21 +121,21 @@ def _hparams_file(checkpoint: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        found = yaml.safe_load(path.read_text())
+        hyper = yaml.safe_load(path.read_text())
     except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{path}: not plain YAML ({str(error).splitlines()[0]}); move it away and say how many heads",
             "heads",
         ) from error
-    return _plain(found)
+    return _plain(hyper)
 
 
 def _plain(hyper: Any) -> dict[str, Any]:
     """Return the hyper-parameters that are plain values."""
-    found = vars(hyper) if isinstance(hyper, argparse.Namespace) else hyper
-    if not isinstance(found, Mapping):
+    values = vars(hyper) if isinstance(hyper, argparse.Namespace) else hyper
+    if not isinstance(values, Mapping):
         return {}
-    return {str(k): v for k, v in found.items() if isinstance(v, str | int | float | bool)}
+    return {str(k): v for k, v in values.items() if isinstance(v, str | int | float | bool)}
 
 
 def _shape(

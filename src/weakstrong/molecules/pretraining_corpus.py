@@ -92,8 +92,8 @@ def fit_quantiles(values: np.ndarray) -> np.ndarray:
     sample = values[np.sort(chosen)].astype(np.float64)
     levels = np.linspace(0, 1, _QUANTILES)
     columns = [column[~np.isnan(column)] for column in sample.T]
-    found = [np.quantile(c, levels, method="closest_observation") if c.size else 0 * levels for c in columns]
-    return np.stack(found, axis=1).astype(np.float32)
+    knots = [np.quantile(c, levels, method="closest_observation") if c.size else 0 * levels for c in columns]
+    return np.stack(knots, axis=1).astype(np.float32)
 
 
 def normalised(values: np.ndarray, quantiles: np.ndarray) -> np.ndarray:

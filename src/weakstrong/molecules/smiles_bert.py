@@ -107,8 +107,8 @@ class SmilesBert(nn.Module):
         pooled : Tensor, shape (n, hidden)
         """
         positions = torch.arange(ids.shape[1], device=ids.device)[None]
-        found = self.bert(ids, attention_mask=mask, position_ids=positions)
-        return found.last_hidden_state, found.pooler_output
+        output = self.bert(ids, attention_mask=mask, position_ids=positions)
+        return output.last_hidden_state, output.pooler_output
 
 
 class PretrainingModel(nn.Module):
@@ -238,23 +238,23 @@ def read_config(folder: Path) -> EncoderConfig:
     """
     path = Path(folder) / CONFIG
     try:
-        found = json.loads(path.read_text())
+        config = json.loads(path.read_text())
     except OSError as error:
         raise InputError(
             f"{folder}: holds no model ({CONFIG}: {error.strerror}); name one made by pretrain or convert"
         ) from error
     except ValueError as error:
         raise InputError(f"{path}: no readable JSON ({error}); {_REMEDY}") from error
-    if not isinstance(found, dict) or found.get("architecture") != "smiles-bert":
+    if not isinstance(config, dict) or config.get("architecture") != "smiles-bert":
         raise InputError(
             f"{path}: not the configuration of a SMILES encoder (architecture is not smiles-bert)"
         )
     names = EncoderConfig.__dataclass_fields__
-    missing = [name for name in names if name not in found]
+    missing = [name for name in names if name not in config]
     if missing:
         raise InputError(f"{path}: {missing[0]} is missing; {_REMEDY}")
     try:
-        return EncoderConfig(**{name: found[name] for name in names})
+        return EncoderConfig(**{name: config[name] for name in names})
     except InputError as error:
         raise InputError(f"{path}: {error}; {_REMEDY}") from error
 

@@ -101,12 +101,12 @@ class SmilesEncoder(SmilesTransformer):
         identity = seed if self.random_init else file_hash(folder / WEIGHTS)
 
         def smiles_features(block: list[str], *_: Any) -> np.ndarray:
-            found = encode(encoder, [standard(s) for s in block], bf16=self.bf16)
-            finite = np.isfinite(found).all(axis=1)
+            features = encode(encoder, [standard(s) for s in block], bf16=self.bf16)
+            finite = np.isfinite(features).all(axis=1)
             if not finite.all():
                 text = block[int(np.argmin(finite))]
                 raise InputError(f"{folder}: its weights give {quoted(text)} features that are not finite")
-            return found
+            return features
 
         both = cached_rows(
             smiles_features, smiles, repr(config), identity, self.bf16, device,
@@ -159,10 +159,10 @@ def _number(folder: Path, *names: str) -> int:
     """Read a whole number from the configuration of a model; 0 if it is not there."""
     from weakstrong.molecules.smiles_bert import CONFIG
 
-    found = json.loads((folder / CONFIG).read_text())
+    value = json.loads((folder / CONFIG).read_text())
     for name in names:
-        found = found.get(name) if isinstance(found, dict) else None
-    return found if isinstance(found, int) and 0 <= found < 2**32 else 0
+        value = value.get(name) if isinstance(value, dict) else None
+    return value if isinstance(value, int) and 0 <= value < 2**32 else 0
 
 
 def usable_smiles(given: Any, *, meter: Meter | None = None) -> list[str]:

@@ -143,15 +143,15 @@ def checked_smiles(given: Any) -> list[str]:
     """
     from rdkit import Chem, rdBase
 
-    found = texts(given)
+    smiles = texts(given)
     with rdBase.BlockLogs():
-        for row, text in enumerate(found):
+        for row, text in enumerate(smiles):
             molecule = Chem.MolFromSmiles(text) if len(text.split()) == 1 else None
             if molecule is None or not molecule.GetNumAtoms():
                 raise InputError(
                     f"row {row} (counted from 0): {quoted(text)} is no valid SMILES; correct or remove it"
                 )
-    return found
+    return smiles
 
 
 def texts(given: Any) -> list[str]:

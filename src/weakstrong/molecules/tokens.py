@@ -100,9 +100,9 @@ def _block(smiles: Sequence[str], first: int) -> tuple[np.ndarray, np.ndarray]:
     kept = ~breaks
     second = np.flatnonzero(_SECOND[text[1:]]) + 1  # these are few: all others take one look-up per character
     symbols = _PAIR[text[second - 1].astype(np.uint16) << 8 | text[second]]
-    found = second[symbols != _UNKNOWN]
-    ids[found - 1] = symbols[symbols != _UNKNOWN]
-    kept[found] = False
+    pair_ends = second[symbols != _UNKNOWN]
+    ids[pair_ends - 1] = symbols[symbols != _UNKNOWN]
+    kept[pair_ends] = False
     if len(smiles) != np.count_nonzero(breaks):
         row = next(i for i, s in enumerate(smiles) if "\n" in s)
         raise InputError(f"row {first + row}: {quoted(smiles[row])} holds a line break")

@@ -104,8 +104,8 @@ def _descend(first: NeuralHead, features: Array, labels: Array, descent: Descent
     for step in range(descent.steps):
         z, y = lots[step % count]
         optimizer.zero_grad()
-        said = (_ACTIVATIONS[first.kind](torch.baddbmm(bias[:, None], z, coef)) * outer[:, None]).sum(-1)
-        (said - y).square().mean(-1).sum().backward()
+        outputs = (_ACTIVATIONS[first.kind](torch.baddbmm(bias[:, None], z, coef)) * outer[:, None]).sum(-1)
+        (outputs - y).square().mean(-1).sum().backward()
         optimizer.step()
         decay.step()
     return [p.detach().double().numpy() for p in parts]

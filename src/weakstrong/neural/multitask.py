@@ -201,8 +201,8 @@ def _gradient(weights: Tensor, shape: _Shape, data: _Stacked, rows: Tensor) -> T
         z = torch.baddbmm(leaf[:, :1, :fan_out], z, leaf[:, 1 : 1 + fan_in, :fan_out])
     if shape.output_relu:
         z = torch.relu(z)
-    said = apply_by_row(data.kind, z, data.heads, data.task[rows])
-    loss = (said - data.labels[rows]).square().mean(-1).sum()
+    predictions = apply_by_row(data.kind, z, data.heads, data.task[rows])
+    loss = (predictions - data.labels[rows]).square().mean(-1).sum()
     return torch.stack(torch.autograd.grad(loss, leaves))
 
 

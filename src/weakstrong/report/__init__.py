@@ -1,1 +1,1 @@
-"""Showing what was found: terminal tables, figures and progress."""
+"""Results as terminal tables and figures."""

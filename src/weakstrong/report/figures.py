@@ -1,4 +1,4 @@
-"""Figures, and what several of them share; matplotlib is imported where one is drawn."""
+"""Figures, and the parts they share; matplotlib is imported where one is drawn."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LEGEND_INSIDE = 6  # supervisors; more would cover points
 
 
 def gain_against_misfit(rows: pd.DataFrame, target: str) -> Figure:
-    """Gain in accuracy against misfit, a point a division, a colour a supervisor (Figures 2d-f).
+    """Gain against misfit, with a point for each division and a colour for each supervisor (Figures 2d-f).
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def gain_against_misfit(rows: pd.DataFrame, target: str) -> Figure:
 
 
 def blank_figure(size: tuple[float, float]) -> Figure:
-    """An empty figure of that size in inches, drawn without a display."""
+    """An empty figure of a size in inches, drawn without a display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -58,7 +58,7 @@ def blank_figure(size: tuple[float, float]) -> Figure:
 
 
 def shades(count: int) -> NDArray[Any]:
-    """That many colours in order, from dark to light."""
+    """Colours in order, from dark to light."""
     from matplotlib import colormaps
 
     return np.asarray(colormaps["viridis"](np.linspace(0.05, 0.9, count)))
@@ -82,6 +82,6 @@ def png(figure: Figure) -> bytes:
 
 
 def _short(name: object) -> str:
-    """Names as they are; matplotlib would read dollar signs as mathematics."""
+    """A name cut to 40 characters, its dollar signs escaped as matplotlib would read them as mathematics."""
     text = str(name).replace("$", r"\$")
     return text if len(text) <= 40 else text[:39] + "…"

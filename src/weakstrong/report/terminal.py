@@ -1,4 +1,4 @@
-"""What the commands print."""
+"""Tables and notes that the commands print."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def study_table(record: Record) -> RenderableType:
         lines.append(
             Text(f"\n{label} ({facts['divisions']} divisions, {facts['held_out_rows']} held-out rows)")
         )
-        lines += [Text(f"  {said}") for said in result.findings]
+        lines += [Text(f"  {finding}") for finding in result.findings]
         lines.append(Text(f"  {_spread(facts)}"))
         lines.append(Text(f"  gap recovered: {_recovered(result)}"))
     lines.append(
@@ -109,7 +109,7 @@ def student_table(student: Student, notes: tuple[str, ...]) -> RenderableType:
 
 
 def targets_table(targets: list[tuple[str, bool, str, str, str]]) -> RenderableType:
-    """What can be reproduced: name, whether it is run unasked, extra needed, title and the paper's claim."""
+    """The targets: name, whether it is run by default, extra needed, title and the paper's claim."""
     table = Table(
         title="targets of weakstrong reproduce", title_justify="left", box=SIMPLE_HEAD, pad_edge=False
     )
@@ -120,12 +120,12 @@ def targets_table(targets: list[tuple[str, bool, str, str, str]]) -> RenderableT
     return Group(table, Text("*: run if none is named"))
 
 
-def reproduced_table(found: list[tuple[str, str, str, str, bool]]) -> RenderableType:
-    """The paper's claims beside what came out, a row a target: name, claim, ours, agreement, if made now."""
+def reproduced_table(rows: list[tuple[str, str, str, str, bool]]) -> RenderableType:
+    """The paper's claims beside our results: name, claim, ours, agreement and whether computed now."""
     table = Table(title="reproduced", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for heading in ("target", "the paper's claim", "ours", "agrees?"):
         table.add_column(heading, overflow="fold")
-    for name, claim, ours, agrees, recomputed in found:
+    for name, claim, ours, agrees, recomputed in rows:
         shown = name if recomputed else f"{name} (there already)"
         table.add_row(shown, escape(claim), escape(ours), escape(agrees))
     return table

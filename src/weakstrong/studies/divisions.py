@@ -18,7 +18,7 @@ _MIN_JUDGING_CLUSTERS = 2
 
 @dataclass(frozen=True)
 class Division:
-    """Rows by what they are for, by number.
+    """The rows of each part of a division, by number.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def divisions(inputs: StudyInputs, options: StudyOptions) -> list[Division]:
     """
     n = len(inputs.y)
     cluster = np.arange(n) if inputs.groups is None else np.unique(inputs.groups, return_inverse=True)[1]
-    made = []
+    divided = []
     for place, split in enumerate(inputs.splits or [None]):
         for number in range(1 if split is not None and split.is_whole else options.seeds):
             rng = np.random.default_rng([options.seed, place, number])
@@ -71,10 +71,10 @@ def divisions(inputs: StudyInputs, options: StudyOptions) -> list[Division]:
                 supervised, student = split.supervised, np.setdiff1d(train, split.supervised)
             else:
                 supervised, student = _labelled(train, cluster, options, rng)
-            made.append(Division(name, number, supervised, student, judged, untrained_draw=place + number))
-    for division in made:
+            divided.append(Division(name, number, supervised, student, judged, untrained_draw=place + number))
+    for division in divided:
         _check(division, cluster, options, "rows" if inputs.groups is None else "groups")
-    return made
+    return divided
 
 
 def _labelled(
@@ -106,7 +106,7 @@ def _shares(
     return rows[first], rows[~first]
 
 
-def _check(division: Division, cluster: NDArray[np.int64], options: StudyOptions, units: str) -> None:
+def _check(division: Division, cluster: NDArray[np.int64], options: StudyOptions, noun: str) -> None:
     """Refuse a division that cannot be fitted or judged, with a line that names it."""
     name = f"split {division.split!r}, division {division.number}"
     least = options.n_folds if "l2" in options.heads else 1
@@ -114,13 +114,13 @@ def _check(division: Division, cluster: NDArray[np.int64], options: StudyOptions
         count = len(np.unique(cluster[rows]))
         if count < least:
             raise InputError(
-                f"{name}: {count} {units} for {who}, fewer than the {least} folds; use more {units}, "
+                f"{name}: {count} {noun} for {who}, fewer than the {least} folds; use more {noun}, "
                 "fewer folds (n_folds) or other numbers of true and weak labels (true_labels, weak_labels)"
             )
     judging = len(np.unique(cluster[division.judged]))
     if judging < _MIN_JUDGING_CLUSTERS:
         raise InputError(
-            f"{name}: {judging} held-out {units}; at least {_MIN_JUDGING_CLUSTERS} are needed to judge: hold "
+            f"{name}: {judging} held-out {noun}; at least {_MIN_JUDGING_CLUSTERS} are needed to judge: hold "
             "out more"
         )
     fitted = np.concatenate([division.supervised, division.student])

@@ -34,5 +34,5 @@ def load_example(name: str) -> StudyInputs:
 
 
 def _in_bins(column: pd.Series) -> NDArray[np.float64]:
-    """One indicator a fifth of the rows, from the lowest values to the highest."""
+    """An indicator of each fifth of the rows, from the lowest values to the highest."""
     return pd.get_dummies(pd.qcut(column, 5)).to_numpy(dtype=np.float64)

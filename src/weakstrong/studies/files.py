@@ -89,8 +89,8 @@ def _read_splits(
     """A split for every column of a table (but ids), or the one of a published index file."""
     frame = published_split(path).to_frame() if path.suffix == ".pkl" else read_table(path, config.id)
     if ids is not None and config.id in frame:
-        own = checked_ids(frame[config.id], path)
-        frame = frame.iloc[rows_of(own, path, ids, str(config.labels))].drop(columns=config.id)
+        split_ids = checked_ids(frame[config.id], path)
+        frame = frame.iloc[rows_of(split_ids, path, ids, str(config.labels))].drop(columns=config.id)
     elif len(frame) != n:
         raise InputError(
             f"{path} has {len(frame)} rows and {config.labels} has {n}; without ids they must agree: "

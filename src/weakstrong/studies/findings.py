@@ -1,4 +1,4 @@
-"""What a study's predictions say: estimates with intervals, and conclusions in words."""
+"""Findings of a study: estimates with intervals, and conclusions in words."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def measure_pair(predictions: Predictions) -> tuple[dict[str, Estimate], str]:
     """
     table, clusters = predictions.table, predictions.clusters.to_numpy()
     y, s = table["y_true"], table["y_strong"]
-    found = measure(y, table["y_weak"], s, y_ceiling=table["y_ceiling"], groups=clusters)
-    estimates = found.estimates()
+    gain = measure(y, table["y_weak"], s, y_ceiling=table["y_ceiling"], groups=clusters)
+    estimates = gain.estimates()
     for baseline in predictions.baselines:
         if baseline != "ceiling" and table[f"y_{baseline}"].notna().all():
             against = measure(y, table[f"y_{baseline}"], s, groups=clusters)
             estimates[f"{baseline}_error"] = against.weak_error
             estimates[f"gain_over_{baseline}"] = against.gain
-    return estimates, found.not_recovered_because
+    return estimates, gain.not_recovered_because
 
 
 def summarize(predictions: Predictions, rows: pd.DataFrame) -> tuple[Result, ...]:
@@ -55,9 +55,9 @@ def summarize(predictions: Predictions, rows: pd.DataFrame) -> tuple[Result, ...
     ----------
     predictions : Predictions
     rows : DataFrame
-        What `by_division` made of them.
+        Their measures by division, as `by_division` returns them.
     """
-    found = []
+    results = []
     for pair, part in predictions.pairs():
         mine = rows[(rows[list(Pair._fields)] == list(pair)).all(axis=1)]
         estimates, reason = measure_pair(part)
@@ -71,12 +71,12 @@ def summarize(predictions: Predictions, rows: pd.DataFrame) -> tuple[Result, ...
             },
             "correlation_of_gain_and_misfit": _correlation(mine["misfit"], mine["gain"]),
         }
-        found.append(Result(pair._asdict(), estimates, facts, tuple(conclusions(estimates))))
-    return tuple(found)
+        results.append(Result(pair._asdict(), estimates, facts, tuple(conclusions(estimates))))
+    return tuple(results)
 
 
 def conclusions(estimates: Mapping[str, Estimate]) -> list[str]:
-    """What the estimates say, in words; undecided where an interval holds zero."""
+    """Conclusions from the estimates, in words; undecided where an interval holds zero."""
     over_direct = _verdict(
         estimates["gain_over_direct"],
         "the student beats training directly on the true labels its supervisor had",
@@ -105,8 +105,8 @@ def conclusions(estimates: Mapping[str, Estimate]) -> list[str]:
 def _verdict(estimate: Estimate, positive: str, negative: str, question: str) -> str:
     """The claim that the interval supports; an open question where it holds zero."""
     low, high = (float(v) for v in estimate.interval())
-    said = positive if low > 0 else negative if high < 0 else f"undecided {question}"
-    return f"{said} ({float(estimate.value):+.4g}, 95% interval {low:+.4g} to {high:+.4g})"
+    verdict = positive if low > 0 else negative if high < 0 else f"undecided {question}"
+    return f"{verdict} ({float(estimate.value):+.4g}, 95% interval {low:+.4g} to {high:+.4g})"
 
 
 def _correlation(a: pd.Series, b: pd.Series) -> float | None:

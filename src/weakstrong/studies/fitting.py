@@ -41,18 +41,18 @@ def fit_division(
     fits : DataFrame
         One row for each class of heads and pair: how many rows were fitted, and how the fits went.
     """
-    y, taught, own, judged = inputs.y, division.supervised, division.student, division.judged
+    y, supervised, own, judged = inputs.y, division.supervised, division.student, division.judged
     frames, fits = [], []
     for heads in options.heads:
         fit = partial(_fit, heads=heads, inputs=inputs, options=options)
-        supervisors = {name: fit(x, taught, y[taught]) for name, x in inputs.supervisors.items()}
+        supervisors = {name: fit(x, supervised, y[supervised]) for name, x in inputs.supervisors.items()}
         weak = np.column_stack([m.predict(inputs.supervisors[name]) for name, m in supervisors.items()])
         labels = np.column_stack([y, weak])[own]  # the truth first: its student is the ceiling
         for student, features in inputs.students.items():
             students = fit(features, own, labels)
             predicted = {"weak": weak[judged], **_with_ceilings(students, features[judged])}
-            predicted["direct"] = fit(features, taught, y[taught]).predict(features[judged])
-            predicted["mean"] = np.full(len(judged), y[taught].mean())
+            predicted["direct"] = fit(features, supervised, y[supervised]).predict(features[judged])
+            predicted["mean"] = np.full(len(judged), y[supervised].mean())
             if inputs.untrained:
                 control = _untrained(inputs, student, division)
                 predicted["untrained"] = np.full_like(predicted["strong"], np.nan)
@@ -86,14 +86,14 @@ def _fit(
 
 
 def _with_ceilings(students: HeadProjection, features: NDArray[Any]) -> dict[str, Array]:
-    """Predictions of a student of each supervisor, of the ceiling, and of that of each student's own radius.
+    """Predictions of the students, of the ceiling, and of the ceiling at each student's own radius.
 
     The latter is projected from the same moments, without a second pass over the rows.
     """
-    both = students.predict(features)
+    predictions = students.predict(features)
     truth = students.moments_.select([0] * students.moments_.n_targets)
-    own_class = project(truth, students.heads_).head(features)
-    return {"strong": both[:, 1:], "ceiling": both[:, 0], "class": own_class[:, 1:]}
+    class_predictions = project(truth, students.heads_).head(features)
+    return {"strong": predictions[:, 1:], "ceiling": predictions[:, 0], "class": class_predictions[:, 1:]}
 
 
 def _untrained(inputs: StudyInputs, student: str, division: Division) -> NDArray[Any] | None:
@@ -103,7 +103,7 @@ def _untrained(inputs: StudyInputs, student: str, division: Division) -> NDArray
 
 
 def _judged(division: Division, inputs: StudyInputs) -> pd.DataFrame:
-    """The judged rows of a division, with all that is known of them."""
+    """The judged rows of a division, with their ids, clusters and roles."""
     rows = division.judged
     known = pd.DataFrame({"split": division.split, "division": division.number, "row": rows})
     if inputs.ids is not None:
@@ -118,7 +118,7 @@ def _judged(division: Division, inputs: StudyInputs) -> pd.DataFrame:
 def _quality(
     division: Division, supervisor: HeadProjection, students: HeadProjection, place: int
 ) -> dict[str, Any]:
-    """How the fits of one supervisor and its student went."""
+    """Sizes, misfit, ranks, radii and optimality gaps of the fits of one supervisor and its student."""
     weak_radius, strong_radius = (getattr(m.heads_, "radius", None) for m in (supervisor, students))
     return {
         "supervised_rows": len(division.supervised),

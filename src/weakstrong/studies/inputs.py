@@ -1,4 +1,4 @@
-"""What a study looks at: features, labels and splits of its rows."""
+"""The inputs of a study: features, labels and splits of its rows."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def _refuse_infinite(values: NDArray[Any], name: str) -> None:
 
 
 def _check_split(split: Split, n: int) -> None:
-    """Refuse row numbers that are not there, or are there twice."""
+    """Refuse row numbers that are out of range or repeated."""
     rows = np.concatenate([split.train, split.test])
     outside = rows[(rows < 0) | (rows >= n)]
     if len(outside):

@@ -159,7 +159,7 @@ def run(
         parts = [_kept(stage, place, division, inputs, options) for place, division in numbered]
         predictions = Predictions.concatenated(p for p, _ in parts)
         rows = by_division(predictions, pd.concat([f for _, f in parts], ignore_index=True))
-        found = Record(
+        record = Record(
             kind="study",
             title=inputs.target,
             settings=dict(settings or options.model_dump()),
@@ -172,8 +172,8 @@ def run(
             predictions=predictions,
         )
         if stage is not None:
-            _write(found, stage)
-    return found
+            _write(record, stage)
+    return record
 
 
 def _kept(
@@ -194,7 +194,7 @@ def _kept(
 
 
 def _facts(inputs: StudyInputs) -> dict[str, Any]:
-    """What was studied."""
+    """The target, rows and features of a study."""
     return {
         "target": inputs.target,
         "rows": len(inputs.y),
@@ -205,11 +205,11 @@ def _facts(inputs: StudyInputs) -> dict[str, Any]:
     }
 
 
-def _write(found: Record, stage: Path) -> None:
+def _write(record: Record, stage: Path) -> None:
     """Write the record with its figure, and drop what only a resumed run would need."""
     from weakstrong.report.figures import gain_against_misfit, png
 
-    figure = gain_against_misfit(found.tables["divisions"], found.title)
-    replace(found, figures={"figure.png": png(figure)}).write(stage)
+    figure = gain_against_misfit(record.tables["divisions"], record.title)
+    replace(record, figures={"figure.png": png(figure)}).write(stage)
     for kept in stage.glob(".*.parquet"):
         kept.unlink()

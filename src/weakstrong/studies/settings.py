@@ -93,7 +93,7 @@ class StudyOptions(BaseModel):
         return value
 
     def options(self) -> StudyOptions:
-        """These settings without what says where the data are."""
+        """These settings without those that say where the data are."""
         return StudyOptions(**{name: getattr(self, name) for name in StudyOptions.model_fields})
 
 
@@ -139,7 +139,7 @@ class StudyConfig(StudyOptions):
         return self
 
     def saved(self, folder: Path) -> dict[str, Any]:
-        """What a configuration file in a folder says of this study, with paths relative to the folder."""
+        """The study as a configuration file in a folder has it, with paths relative to the folder."""
         unused = {"out", *(["test_size"] if self.splits else [])}
         if "evaluate_on" not in self.model_fields_set:
             unused.add("evaluate_on")
@@ -165,7 +165,7 @@ class ExampleConfig(StudyOptions):
     out: Path | None = None
 
     def saved(self, folder: Path) -> dict[str, Any]:
-        """What a configuration file in a folder says of this study: all but `out`."""
+        """The study as a configuration file in a folder has it, without `out`."""
         return self.model_dump(exclude={"out"})
 
 
@@ -196,7 +196,7 @@ def load_config(path: Path | None, given: dict[str, Any]) -> StudyConfig | Examp
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """What a TOML file says.
+    """The content of a TOML file.
 
     Raises
     ------
@@ -237,15 +237,15 @@ def validated(model: type[Model], values: dict[str, Any], source: str) -> Model:
         if first["type"] == "extra_forbidden":
             close = get_close_matches(name, model.model_fields, n=1)
             meant = f" (did you mean {close[0]}?)" if close else ""
-            said = f"{name} is no setting{meant}; settings: {', '.join(model.model_fields)}"
+            message = f"{name} is no setting{meant}; settings: {', '.join(model.model_fields)}"
         else:
             shown = f"{name} (got {first['input']!r}): " if name else ""
-            said = shown + first["msg"].removeprefix("Value error, ")
-        raise InputError(f"{source}: {said}") from error
+            message = shown + first["msg"].removeprefix("Value error, ")
+        raise InputError(f"{source}: {message}") from error
 
 
 def _under_present_names(model: type[BaseModel], values: dict[str, Any], source: str) -> dict[str, Any]:
-    """Settings with those of a former name under the present one, saying so."""
+    """Settings with former names replaced by present ones, with a warning."""
     former: dict[str, str] = getattr(model, "renamed", {})
     for old in [name for name in values if name in former]:
         new = former[old]
