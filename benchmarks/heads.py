@@ -67,11 +67,11 @@ def sklearn_loop(model: Any) -> Tasks:
     """One scikit-learn fit a task."""
 
     def fit(x: np.ndarray, y: np.ndarray, fresh: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        here, there = np.empty(y.shape), np.empty(fresh.shape[:2])
+        fitted, predicted = np.empty(y.shape), np.empty(fresh.shape[:2])
         for i in range(len(x)):
             model.fit(x[i], y[i])
-            here[i], there[i] = model.predict(x[i]), model.predict(fresh[i])
-        return here, there
+            fitted[i], predicted[i] = model.predict(x[i]), model.predict(fresh[i])
+        return fitted, predicted
 
     return fit
 
@@ -80,22 +80,22 @@ def adam_loop(x: np.ndarray, y: np.ndarray, fresh: np.ndarray) -> tuple[np.ndarr
     """A task at a time, as a plain training loop would: standardized, full batch, fixed rate and steps."""
     import torch
 
-    here, there = np.empty(y.shape), np.empty(fresh.shape[:2])
+    fitted, predicted = np.empty(y.shape), np.empty(fresh.shape[:2])
     for i in range(len(x)):
         mean, scale = x[i].mean(0), np.where(x[i].std(0) > 0, x[i].std(0), 1)
         centre, spread = y[i].mean(), y[i].std()
-        phi, new = (torch.from_numpy((a - mean) / scale).float() for a in (x[i], fresh[i]))
-        goal = torch.from_numpy((y[i] - centre) / spread).float()
+        z, z_fresh = (torch.from_numpy((a - mean) / scale).float() for a in (x[i], fresh[i]))
+        targets = torch.from_numpy((y[i] - centre) / spread).float()
         head = torch.nn.Linear(WIDTH, 1)
         optimizer = torch.optim.Adam(head.parameters(), lr=ADAM_RATE)
         for _ in range(ADAM_STEPS):
             optimizer.zero_grad()
-            loss = torch.nn.functional.mse_loss(head(phi)[:, 0], goal)
+            loss = torch.nn.functional.mse_loss(head(z)[:, 0], targets)
             loss.backward()
             optimizer.step()
         with torch.no_grad():
-            here[i], there[i] = (head(a)[:, 0].numpy() * spread + centre for a in (phi, new))
-    return here, there
+            fitted[i], predicted[i] = (head(a)[:, 0].numpy() * spread + centre for a in (z, z_fresh))
+    return fitted, predicted
 
 
 def both_stages(fit: Tasks, weak: np.ndarray, truth: np.ndarray, strong: np.ndarray) -> tuple[float, float]:
@@ -127,10 +127,10 @@ def tasks_once(contender: str) -> dict[str, float]:
     truth = (strong[0] @ rng.normal(size=(TASKS, WIDTH, 1)))[..., 0]
     fit = TASK_FITS[contender]
     both_stages(fit, weak[:, :1], truth[:1], strong[:, :1])  # libraries load and warm up first
-    return measured(lambda: both_stages(fit, weak, truth, strong))
+    return measure(lambda: both_stages(fit, weak, truth, strong))
 
 
-def measured(work: Callable[[], tuple[float, float]]) -> dict[str, float]:
+def measure(work: Callable[[], tuple[float, float]]) -> dict[str, float]:
     """Seconds and loss of a piece of work, and its peak memory beyond what there is before (Linux)."""
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak that making the data left
     before = resident_mib("VmRSS")
@@ -150,13 +150,13 @@ def large_adam(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Minibatch Adam for a few epochs; the coefficients."""
     import torch
 
-    phi, goal = torch.from_numpy(x).float(), torch.from_numpy(y).float()
+    features, targets = torch.from_numpy(x).float(), torch.from_numpy(y).float()
     head = torch.nn.Linear(LARGE_WIDTH, 1)
     optimizer = torch.optim.Adam(head.parameters(), lr=ADAM_RATE)
     for _ in range(EPOCHS):
-        for batch in torch.randperm(len(goal)).split(MINIBATCH):
+        for batch in torch.randperm(len(targets)).split(MINIBATCH):
             optimizer.zero_grad()
-            torch.nn.functional.mse_loss(head(phi[batch])[:, 0], goal[batch]).backward()
+            torch.nn.functional.mse_loss(head(features[batch])[:, 0], targets[batch]).backward()
             optimizer.step()
     return head.weight.detach().numpy()[0].astype(float)
 
@@ -182,9 +182,9 @@ def large_once(contender: str, rows: int) -> dict[str, float]:
         coefs.append(LARGE[contender](x, y))
         return time.perf_counter() - start, 0.0
 
-    found = measured(work)
+    measurement = measure(work)
     residual = y - x @ coefs[0]
-    return found | {"loss": float((residual - residual.mean()).var() / y.var())}
+    return measurement | {"loss": float((residual - residual.mean()).var() / y.var())}
 
 
 def resident_mib(field: str) -> float:
@@ -196,11 +196,11 @@ def resident_mib(field: str) -> float:
 def in_new_process(question: str, contender: str, rows: int = LARGE_ROWS) -> dict[str, float]:
     """`tasks_once` or `large_once` in a fresh process."""
     call = [sys.executable, __file__, "--once", question, contender, "--rows", str(rows)]
-    done = subprocess.run(call, check=True, capture_output=True, text=True)
-    return dict(json.loads(done.stdout))
+    process = subprocess.run(call, check=True, capture_output=True, text=True)
+    return dict(json.loads(process.stdout))
 
 
-def answer(question: str, repeats: int) -> dict[str, Any]:
+def compare(question: str, repeats: int) -> dict[str, Any]:
     """Contenders in turn, medians over repeats (fewer of the slow Adam loops), ratios over the exact one."""
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in NAMES}
     for repeat in range(repeats):
@@ -209,21 +209,21 @@ def answer(question: str, repeats: int) -> dict[str, Any]:
                 print(f"{question}: {name}, {repeat + 1}/{repeats}", file=sys.stderr, flush=True)
                 runs[name].append(in_new_process(question, name))
     least = min(r["loss"] for r in runs["exact"])
-    found: dict[str, Any] = {
-        "seconds": {name: median(r["seconds"] for r in each) for name, each in runs.items()},
-        "extra_mib": {name: median(r["extra_mib"] for r in each) for name, each in runs.items()},
-        "excess_loss": {name: max(each[0]["loss"] - least, 0.0) for name, each in runs.items()},
+    medians: dict[str, Any] = {
+        "seconds": {name: median(r["seconds"] for r in repeats_of) for name, repeats_of in runs.items()},
+        "extra_mib": {name: median(r["extra_mib"] for r in repeats_of) for name, repeats_of in runs.items()},
+        "excess_loss": {name: max(repeats_of[0]["loss"] - least, 0.0) for name, repeats_of in runs.items()},
         "all": runs,
     }
-    return with_ratios(found, ("seconds", "extra_mib"))
+    return with_ratios(medians, ("seconds", "extra_mib"))
 
 
-def with_ratios(found: dict[str, Any], measures: tuple[str, ...]) -> dict[str, Any]:
+def with_ratios(medians: dict[str, Any], measures: tuple[str, ...]) -> dict[str, Any]:
     """Add each contender's figure over the exact one's."""
     for measure in measures:
-        own = found[measure]["exact"]
-        found[f"{measure}_ratio"] = {n: v / own for n, v in found[measure].items() if n != "exact"}
-    return found
+        exact = medians[measure]["exact"]
+        medians[f"{measure}_ratio"] = {n: v / exact for n, v in medians[measure].items() if n != "exact"}
+    return medians
 
 
 def table(record: dict[str, Any]) -> list[str]:
@@ -232,11 +232,11 @@ def table(record: dict[str, Any]) -> list[str]:
     lines.append("|---|---|" + "---:|" * 5)
     tasks = {f"{TASKS} tasks": "hundred_tasks", f"{LARGE_ROWS:,} × {LARGE_WIDTH}": "one_large_task"}
     for title, key in tasks.items():
-        found = record[key]
-        for name, seconds in found["seconds"].items():
-            cells = [f"{seconds:.2g}", _ratio(found["seconds_ratio"], name)]
-            cells += [f"{found['extra_mib'][name]:.0f}", _ratio(found["extra_mib_ratio"], name)]
-            loss = f"{found['excess_loss'][name]:.0e}" if found["excess_loss"][name] else "0"
+        medians = record[key]
+        for name, seconds in medians["seconds"].items():
+            cells = [f"{seconds:.2g}", _ratio(medians["seconds_ratio"], name)]
+            cells += [f"{medians['extra_mib'][name]:.0f}", _ratio(medians["extra_mib_ratio"], name)]
+            loss = f"{medians['excess_loss'][name]:.0e}" if medians["excess_loss"][name] else "0"
             lines.append(f"| {title} | {NAMES[name]} | {' | '.join(cells)} | {loss} |")
     return lines
 
@@ -255,10 +255,10 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--once", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--rows", type=int, default=LARGE_ROWS, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.once:
-        question, contender = given.once
-        once = tasks_once(contender) if question == "tasks" else large_once(contender, given.rows)
+    options = parser.parse_args()
+    if options.once:
+        question, contender = options.once
+        once = tasks_once(contender) if question == "tasks" else large_once(contender, options.rows)
         print(json.dumps(once))
         return
     try:
@@ -266,23 +266,23 @@ def main() -> None:
     except ImportError:
         sys.exit('this benchmark compares with torch: pip install -c constraints.txt -e ".[bench]"')
     by_rows = {
-        str(rows): median(in_new_process("large", "exact", rows)["extra_mib"] for _ in range(given.repeats))
+        str(rows): median(in_new_process("large", "exact", rows)["extra_mib"] for _ in range(options.repeats))
         for rows in MEMORY_ROWS
     }
     record = {
-        "hundred_tasks": answer("tasks", given.repeats),
-        "one_large_task": answer("large", given.repeats) | {"exact_extra_mib_by_rows": by_rows},
+        "hundred_tasks": compare("tasks", options.repeats),
+        "one_large_task": compare("large", options.repeats) | {"exact_extra_mib_by_rows": by_rows},
         "settings": {
             "tasks": TASKS, "rows": ROWS, "width": WIDTH, "large_rows": LARGE_ROWS,
             "large_width": LARGE_WIDTH, "adam_steps": ADAM_STEPS, "adam_rate": ADAM_RATE,
-            "minibatch": MINIBATCH, "epochs": EPOCHS, "repeats": given.repeats,
+            "minibatch": MINIBATCH, "epochs": EPOCHS, "repeats": options.repeats,
         },
         "versions": {"python": platform.python_version(), "torch": torch}
         | {p: version(p) for p in ("weakstrong", "numpy", "scipy", "scikit-learn")},
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
     }  # fmt: skip
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(record, indent=2) + "\n")
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(record, indent=2) + "\n")
     print("\n".join(table(record)))
     print("exact, extra MiB by rows:", record["one_large_task"]["exact_extra_mib_by_rows"])
 

@@ -61,7 +61,7 @@ def regex_ids(form: str) -> list[int]:
 
 def plain_features(model: PretrainingModel, forms: Sequence[str], width: int) -> np.ndarray:
     """Mean and pooled features in the order of the file, padded to `width` (0: to the batch's longest)."""
-    found = []
+    features = []
     with torch.inference_mode():
         for start in range(0, len(forms), BATCH):
             ids = [regex_ids(form) for form in forms[start : start + BATCH]]
@@ -70,8 +70,8 @@ def plain_features(model: PretrainingModel, forms: Sequence[str], width: int) ->
             mask = batch != PAD
             states, pooled = model.encoder(batch, mask)
             mean = (states * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
-            found.append(torch.cat([mean, pooled], 1))
-    return torch.cat(found).numpy()
+            features.append(torch.cat([mean, pooled], 1))
+    return torch.cat(features).numpy()
 
 
 def embedding(forms: Sequence[str]) -> dict[str, float]:
@@ -102,20 +102,20 @@ class PlainDataset(Dataset):
     def __getitem__(self, i: int) -> dict[str, torch.Tensor]:
         rng = np.random.default_rng(i)
         ids = regex_ids(random_form(self.smiles[i], 0, 0))[:PADDED]
-        shown, labels = list(ids), [-100] * len(ids)
+        masked, labels = list(ids), [-100] * len(ids)
         for place in range(1, len(ids) - 1):
             if rng.random() < 0.15:
                 labels[place] = ids[place]
                 fate = rng.random()
                 if fate < 0.9:
-                    shown[place] = MASK if fate < 0.8 else int(rng.integers(4, 42))
+                    masked[place] = MASK if fate < 0.8 else int(rng.integers(4, 42))
         if self.targets is None:
             target = normalised(descriptors([self.smiles[i]]), self.quantiles)[0]
         else:
             target = self.targets[i]
         fill = PADDED - len(ids)
         return {
-            "ids": torch.tensor(shown + [PAD] * fill),
+            "ids": torch.tensor(masked + [PAD] * fill),
             "labels": torch.tensor(labels + [-100] * fill),
             "descriptors": torch.from_numpy(target.astype(np.float32)),
         }
@@ -130,11 +130,11 @@ def plain_rate(data: PlainDataset, workers: int) -> float:
     for batch in DataLoader(data, batch_size=BATCH, shuffle=True, num_workers=workers):
         places = torch.nonzero(batch["labels"].flatten() >= 0)[:, 0]
         scale = torch.tensor([1 / max(1, len(places)), 1 / batch["descriptors"].numel()])
-        found = model(
+        losses = model(
             batch["ids"], batch["ids"] != PAD, places, batch["labels"].flatten()[places],
             batch["descriptors"], scale,
         )  # fmt: skip
-        (found["masked_lm"] + found["descriptors"]).backward()
+        (losses["masked_lm"] + losses["descriptors"]).backward()
         optimizer.step()
         optimizer.zero_grad()
     return len(data) / (time.perf_counter() - start)
@@ -167,7 +167,7 @@ def pretraining(smiles: list[str], folder: Path) -> dict[str, float]:
     }
 
 
-def described_in(smiles: list[str], workers: int) -> float:
+def descriptor_seconds(smiles: list[str], workers: int) -> float:
     """Seconds of descriptors from an empty cache."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
@@ -190,7 +190,7 @@ def run(data: Path, corpus: str, folder: Path) -> dict[str, Any]:
         "regex_a_second": len(forms) / regex,
     }
     print(record["tokenizer"], flush=True)
-    one, two = (described_in(smiles[:DESCRIBED], workers) for workers in (1, 2))
+    one, two = (descriptor_seconds(smiles[:DESCRIBED], workers) for workers in (1, 2))
     record["descriptors"] = {"molecules": DESCRIBED, "one_core_seconds": one, "two_cores_seconds": two}
     print(record["descriptors"], flush=True)
     record["embedding"] = embedding([standard(s) for s in load_chembench("Lipop", data).smiles])

@@ -61,52 +61,52 @@ def command(data: Path, out: Path, cache: Path) -> float:
     return time.perf_counter() - start
 
 
-def plain(config: MoleculeSettings, inputs: MoleculeInputs, ridge: dict[str, Any]) -> tuple[float, float]:
+def baseline(config: MoleculeSettings, inputs: MoleculeInputs, ridge: dict[str, Any]) -> tuple[float, float]:
     """Seconds, and the mean true error of the students with regularized heads."""
     y, errors = inputs.y, []
     start = time.perf_counter()
     for split in range(len(inputs.splits)):
         rows = division(config, inputs, SEED, split)
-        taught, own, judged = rows.supervised, rows.student, rows.judged
+        supervised, student, judged = rows.supervised, rows.student, rows.judged
         strong, control = inputs.features["strong"], inputs.untrained["strong"][split % config.untrained]
-        for fit in (linear, lambda *given: regularized(*given, ridge)):
+        for fit in (linear, lambda *data: regularized(*data, ridge)):
             labels = [
-                fit(inputs.features[name], taught, y[taught, None])(inputs.features[name])[own, 0]
+                fit(inputs.features[name], supervised, y[supervised, None])(inputs.features[name])[student, 0]
                 for name in config.weak
             ]
-            lessons = np.column_stack([y[own], *labels])
-            said = fit(strong, own, lessons)(strong[judged])
-            fit(strong, taught, y[taught, None])(strong[judged])
-            fit(control, own, lessons)(control[judged])
-        errors.append(((said[:, 1:] - y[judged, None]) ** 2).mean())
+            student_labels = np.column_stack([y[student], *labels])
+            predictions = fit(strong, student, student_labels)(strong[judged])
+            fit(strong, supervised, y[supervised, None])(strong[judged])
+            fit(control, student, student_labels)(control[judged])
+        errors.append(((predictions[:, 1:] - y[judged, None]) ** 2).mean())
     return time.perf_counter() - start, float(np.mean(errors))
 
 
-def linear(x: Array, on: Array, labels: Array) -> Predict:
+def linear(x: Array, rows: Array, labels: Array) -> Predict:
     """Least squares, all labels at once."""
-    return LinearRegression().fit(x[on], labels).predict
+    return LinearRegression().fit(x[rows], labels).predict
 
 
-def regularized(x: Array, on: Array, labels: Array, ridge: dict[str, Any]) -> Predict:
+def regularized(x: Array, rows: Array, labels: Array, ridge: dict[str, Any]) -> Predict:
     """Ridge with a strength for each label: all at once where scikit-learn can, else one after another."""
     if "alpha_per_target" in ridge:
-        model = make_pipeline(StandardScaler(), RidgeCV(STRENGTHS, **ridge)).fit(x[on], labels)
+        model = make_pipeline(StandardScaler(), RidgeCV(STRENGTHS, **ridge)).fit(x[rows], labels)
         return lambda z: model.predict(z).reshape(len(z), -1)
-    models = [make_pipeline(StandardScaler(), RidgeCV(STRENGTHS, **ridge)).fit(x[on], y) for y in labels.T]
+    models = [make_pipeline(StandardScaler(), RidgeCV(STRENGTHS, **ridge)).fit(x[rows], y) for y in labels.T]
     return lambda z: np.column_stack([model.predict(z) for model in models])
 
 
-def ours(config: MoleculeSettings, inputs: MoleculeInputs) -> tuple[float, float]:
+def time_weakstrong(config: MoleculeSettings, inputs: MoleculeInputs) -> tuple[float, float]:
     """Seconds, and the mean true error of the students with heads in a ball."""
     start = time.perf_counter()
     frame = run_division(config, inputs, SEED)
     seconds = time.perf_counter() - start
     losses = Predictions(frame[frame["heads"] == "l2"]).losses()
-    own = losses.groupby(["split", "supervisor"])["strong_error"].mean()
-    return seconds, float(own.mean())
+    errors = losses.groupby(["split", "supervisor"])["strong_error"].mean()
+    return seconds, float(errors.mean())
 
 
-def measured(data: Path) -> dict[str, Any]:
+def measure(data: Path) -> dict[str, Any]:
     """The record."""
     heads = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -120,10 +120,10 @@ def measured(data: Path) -> dict[str, Any]:
             config = MoleculeSettings(dataset=name)
             inputs = prepare(config, Places(HOME, data))
             with threadpool_limits(1):
-                runs = {"weakstrong": lambda c=config, i=inputs: ours(c, i)}
-                runs |= {k: lambda c=config, i=inputs, r=r: plain(c, i, r) for k, r in KINDS.items()}
-                found = {kind: min(run() for _ in range(REPEATS)) for kind, run in runs.items()}
-            heads[name] = {kind: {"seconds": s, "student_error": e} for kind, (s, e) in found.items()}
+                runs = {"weakstrong": lambda c=config, i=inputs: time_weakstrong(c, i)}
+                runs |= {k: lambda c=config, i=inputs, r=r: baseline(c, i, r) for k, r in KINDS.items()}
+                fits = {kind: min(run() for _ in range(REPEATS)) for kind, run in runs.items()}
+            heads[name] = {kind: {"seconds": s, "student_error": e} for kind, (s, e) in fits.items()}
     return {
         "commands": commands,
         "heads": heads,
@@ -147,11 +147,11 @@ def table(record: dict[str, Any]) -> list[str]:
         f"| six targets on molecules, embedding included | {seconds['empty cache']:.0f} s | | |",
         f"| the same, features at hand | {seconds['features at hand']:.0f} s | | |",
     ]
-    for name, found in record["heads"].items():
-        cells = [f"{found['weakstrong']['seconds']:.1f} s"]
-        cells += [f"{found[kind]['seconds']:.1f} s, {record['ratio'][kind][name]:.1f}×" for kind in KINDS]
+    for name, results in record["heads"].items():
+        cells = [f"{results['weakstrong']['seconds']:.1f} s"]
+        cells += [f"{results[kind]['seconds']:.1f} s, {record['ratio'][kind][name]:.1f}×" for kind in KINDS]
         lines.append(f"| all heads of one division of {name}, one thread | {' | '.join(cells)} |")
-        cells = [f"{found[kind]['student_error']:.3f}" for kind in ("weakstrong", *KINDS)]
+        cells = [f"{results[kind]['student_error']:.3f}" for kind in ("weakstrong", *KINDS)]
         lines.append(f"| mean error of its students, regularized heads | {' | '.join(cells)} |")
     return lines
 
@@ -165,6 +165,6 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, default=default)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")  # scikit-learn's, of ill-conditioned fits
-    found = measured(arguments.data.resolve())
+    found = measure(arguments.data.resolve())
     arguments.out.write_text(json.dumps(found, indent=2) + "\n")
     print("\n".join(table(found)))

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 from weakstrong.paper.catalogue import resolve
-from weakstrong.paper.networks import PretrainingJob, load, needed, sample_of
+from weakstrong.paper.networks import PretrainingJob, draw_sample, load, pretraining_jobs
 from weakstrong.paper.reproduction import CACHE
 from weakstrong.paper.tasks import representations_of
 from weakstrong.paper.worlds import inputs, random_tasks, stream, truth
@@ -48,7 +48,7 @@ def command(seeds: int, out: Path) -> float:
 
 def plain_network(job: PretrainingJob) -> tuple[float, float]:
     """Seconds and relative loss of equation (9) by full-batch Adam, in units of order one."""
-    sample = sample_of(job)
+    sample = draw_sample(job)
     tasks, rows = sample.labels.shape
     x = torch.from_numpy(sample.inputs.reshape(tasks * rows, -1) / job.world.sigma).float()
     y = torch.from_numpy(sample.labels.ravel()).float()
@@ -80,7 +80,7 @@ def run(out: Path) -> dict[str, Any]:
     configs = {e.name: e.settings for e in resolve((), {"seeds": 1})}
     ours = {"one_seed": command(1, out / "one")}
     [cache] = (out / "one" / CACHE).glob("networks-*")
-    jobs = {j.key: j for c in configs.values() for j in needed(c, SEED).values()}
+    jobs = {j.key: j for c in configs.values() for j in pretraining_jobs(c, SEED).values()}
     names = {k: f"{j.depth} layers, T = {j.tasks}, N_r = {j.rows}" for k, j in jobs.items()}
     networks = {}
     for key, job in jobs.items():
@@ -92,8 +92,8 @@ def run(out: Path) -> dict[str, Any]:
     heads = {}
     for name, config in configs.items():
         h = truth(config, SEED)
-        learnt = {role: load(cache / job.file_name)[0] for role, job in needed(config, SEED).items()}
-        h_weak, h_strong = representations_of(config, SEED, learnt)
+        mlps = {role: load(cache / job.file_name)[0] for role, job in pretraining_jobs(config, SEED).items()}
+        h_weak, h_strong = representations_of(config, SEED, mlps)
         x = np.stack(
             [inputs(config, (2, config.rows), stream(SEED, "samples", t)) for t in range(config.tasks)], 1
         )
@@ -138,8 +138,8 @@ def table(record: dict[str, Any]) -> list[str]:
         "| network of equation (9) | our loss | plain pipeline's |",
         "|---|---:|---:|",
     ]
-    for name, found in record["networks"].items():
-        lines.append(f"| {name} | {100 * found['our_loss']:.2f}% | {100 * found['plain_loss']:.2f}% |")
+    for name, losses in record["networks"].items():
+        lines.append(f"| {name} | {100 * losses['our_loss']:.2f}% | {100 * losses['plain_loss']:.2f}% |")
     return lines
 
 

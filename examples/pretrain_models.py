@@ -64,14 +64,14 @@ RECIPES = {f"weak-{size}": Recipe(size, 2, 2, 2, 203_000) for size in WEAK_SIZES
 }
 
 
-def make(name: str, corpus: str) -> None:
+def pretrain_missing(name: str, corpus: str) -> None:
     """Pretrain a model unless it is there."""
     recipe = RECIPES[name]
     if (MODELS / name / DONE).exists():
         return
     print(f"{name}: {recipe.command(name)}", flush=True)
     pretrain(
-        lambda shown: read_corpus(corpus, limit=recipe.limit, drop_invalid=True, meter=shown),
+        lambda corpus_meter: read_corpus(corpus, limit=recipe.limit, drop_invalid=True, meter=corpus_meter),
         EncoderConfig(recipe.hidden, recipe.layers, recipe.heads, 4 * recipe.hidden),
         MaskedLM(recipe.epochs, rate=recipe.rate, bf16=True),
         MODELS / name, half=True, command=recipe.command(name), meter=meter,
@@ -81,18 +81,18 @@ def make(name: str, corpus: str) -> None:
 def features_of(molecules: MoleculeSet) -> dict[str, dict[str, np.ndarray]]:
     """Features of every model, of random weights of its shape, and of the two without a model."""
     smiles = molecules.smiles.tolist()
-    found = {}
+    arrays = {}
     for name in RECIPES:
         controls: dict[str, dict[str, Any]] = {name: {}, f"{name}, untrained": {"random_init": True}}
         if name == "strong":  # the first is what its training started from; others show what is chance
             controls |= {f"{name}, untrained, seed {s}": {"random_init": True, "seed": s} for s in (1, 2)}
-        for who, options in controls.items():
-            found[who] = {p: SmilesEncoder(MODELS / name, p, **options).transform(smiles) for p in POOLINGS}
-    described = RDKitDescriptors().transform(smiles)
-    whole = np.isfinite(described).all(axis=0)
-    found["RDKit descriptors"] = {f"{int(whole.sum())} of 200": described[:, whole]}
-    found["ECFP counts"] = {"radius 2, 2048": ECFPCounts().transform(smiles)}
-    return found
+        for kind, options in controls.items():
+            arrays[kind] = {p: SmilesEncoder(MODELS / name, p, **options).transform(smiles) for p in POOLINGS}
+    rdkit_descriptors = RDKitDescriptors().transform(smiles)
+    finite = np.isfinite(rdkit_descriptors).all(axis=0)
+    arrays["RDKit descriptors"] = {f"{int(finite.sum())} of 200": rdkit_descriptors[:, finite]}
+    arrays["ECFP counts"] = {"radius 2, 2048": ECFPCounts().transform(smiles)}
+    return arrays
 
 
 def probes(data: Path | None) -> dict[str, Any]:
@@ -103,15 +103,15 @@ def probes(data: Path | None) -> dict[str, Any]:
         clusters = identities(molecules.smiles.tolist())[:, 2]
         chosen: dict[str, Probe] = {}
         record[name] = {}
-        for who, features in features_of(molecules).items():
-            chosen[who] = probe(features, molecules)
+        for kind, features in features_of(molecules).items():
+            chosen[kind] = probe(features, molecules)
             single = {p: probe({p: x}, molecules).rmse for p, x in features.items() if p in POOLINGS}
-            record[name][who] = {"rmse": chosen[who].rmse, **single, "choices": chosen[who].choices}
-        for who, other in chosen.items():
-            if who != "strong":
-                found = difference(chosen["strong"], other, clusters)
-                record[name][who]["strong_minus_this"] = found.to_dict()
-        print(name, {who: round(p.rmse, 3) for who, p in chosen.items()}, flush=True)
+            record[name][kind] = {"rmse": chosen[kind].rmse, **single, "choices": chosen[kind].choices}
+        for kind, other in chosen.items():
+            if kind != "strong":
+                gap = difference(chosen["strong"], other, clusters)
+                record[name][kind]["strong_minus_this"] = gap.to_dict()
+        print(name, {kind: round(p.rmse, 3) for kind, p in chosen.items()}, flush=True)
     return record
 
 
@@ -121,11 +121,11 @@ def rows(record: Mapping[str, Any]) -> list[str]:
         "| features | " + " | ".join(SETS) + " | strong minus this, " + ", ".join(SETS) + " |",
         "|---|" + "---:|" * len(SETS) + "---|",
     ]
-    for who in record[SETS[0]]:
-        values = [f"{record[s][who]['rmse']:.2f}" for s in SETS]
-        gaps = [record[s][who].get("strong_minus_this") for s in SETS]
-        shown = ", ".join(f"{g['value']:+.2f} [{g['low']:+.2f}, {g['high']:+.2f}]" for g in gaps if g)
-        lines.append(f"| {who} | " + " | ".join(values) + f" | {shown} |")
+    for kind in record[SETS[0]]:
+        values = [f"{record[s][kind]['rmse']:.2f}" for s in SETS]
+        gaps = [record[s][kind].get("strong_minus_this") for s in SETS]
+        gap_texts = ", ".join(f"{g['value']:+.2f} [{g['low']:+.2f}, {g['high']:+.2f}]" for g in gaps if g)
+        lines.append(f"| {kind} | " + " | ".join(values) + f" | {gap_texts} |")
     return lines
 
 
@@ -135,10 +135,10 @@ def probe_section(name: str, record: Mapping[str, Any]) -> str:
         "| test RMSE | chosen | cls | mean+cls | untrained |",
         "|---|---:|---:|---:|---:|",
     ]
-    for s in SETS:
-        found, untrained = record[s][name], record[s][f"{name}, untrained"]
+    for dataset in SETS:
+        probed, untrained = record[dataset][name], record[dataset][f"{name}, untrained"]
         lines.append(
-            f"| {s} | {found['rmse']:.3f} | {found['cls']:.3f} | {found['mean+cls']:.3f} "
+            f"| {dataset} | {probed['rmse']:.3f} | {probed['cls']:.3f} | {probed['mean+cls']:.3f} "
             f"| {untrained['rmse']:.3f} |"
         )
     return (
@@ -160,7 +160,7 @@ def page_tables(record: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
         "RDKit descriptors",
         "ECFP counts",
     )
-    chosen = {s: {who: record[s][who] for who in shown} for s in SETS}
+    chosen = {s: {kind: record[s][kind] for kind in shown} for s in SETS}
     return {"docs/molecules.md": {"models": rows(chosen)}}
 
 
@@ -202,13 +202,13 @@ def main() -> None:
     arguments.add_argument(
         "--only", nargs="*", default=list(RECIPES), choices=list(RECIPES), help="pretrain these alone"
     )
-    given = arguments.parse_args()
-    if not given.report:
-        for name in given.only:
-            make(name, given.corpus)
-        if set(given.only) != set(RECIPES):
+    options = arguments.parse_args()
+    if not options.report:
+        for name in options.only:
+            pretrain_missing(name, options.corpus)
+        if set(options.only) != set(RECIPES):
             return
-        (MODELS / "probes.json").write_text(to_json(probes(given.data)))
+        (MODELS / "probes.json").write_text(to_json(probes(options.data)))
     report(json.loads((MODELS / "probes.json").read_text()))
 
 

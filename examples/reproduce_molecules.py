@@ -30,7 +30,7 @@ from weakstrong.paper.molecule_inputs import MODELS
 from weakstrong.paper.molecule_settings import MoleculeSettings
 from weakstrong.paper.molecule_statistics import CROSSED, RULE, RULES
 from weakstrong.paper.pages import agreement_table, claims_table, records
-from weakstrong.paper.reproduction import CACHE, kept_rows, reproduce, rows_of
+from weakstrong.paper.reproduction import CACHE, compute_rows, read_rows, reproduce
 from weakstrong.paper.sources import Places
 from weakstrong.progress import meter
 from weakstrong.report.figures import blank_figure, png
@@ -91,10 +91,10 @@ def run_all(data: Path) -> None:
         print(variant, flush=True)
         configs = resolve(tuple(FIGURES.values()), changes)
         outcomes = reproduce(configs, folder_of(variant), places=places, cache=cache, meter=meter)
-        rows += [{"variant": variant, **row} for found in outcomes for row in variant_rows(found.record)]
+        rows += [{"variant": variant, **row} for outcome in outcomes for row in variant_rows(outcome.record)]
     pd.DataFrame(rows).to_csv(VARIANT_TABLE, index=False, float_format="%.6g")
-    for variant, kept in KEPT_FIGURES.items():
-        shutil.copy(folder_of(variant) / FIGURES["Lipop"] / "figure.png", RESULTS / kept)
+    for variant, file_name in KEPT_FIGURES.items():
+        shutil.copy(folder_of(variant) / FIGURES["Lipop"] / "figure.png", RESULTS / file_name)
     pd.DataFrame(twins_rows()).to_csv(TWINS_TABLE, index=False, float_format="%.6g")
     budget(places)
 
@@ -112,20 +112,20 @@ def twins_rows() -> Iterator[dict[str, Any]]:
     """
     keys = ["seed", "split", "heads", "supervisor"]
 
-    def judged(folder: Path) -> pd.DataFrame:
+    def division_rows(folder: Path) -> pd.DataFrame:
         rows = pd.read_csv(folder / "tasks.csv")
         return rows[rows["evaluation"] == "valid+test"].set_index(keys)
 
     for dataset, target in FIGURES.items():
-        kept, removed = (judged(folder / target) for folder in (RECORDS, folder_of("twins removed")))
+        kept, removed = (division_rows(folder / target) for folder in (RECORDS, folder_of("twins removed")))
         change = (removed["strong_error"] - kept["strong_error"]).groupby(["heads", "seed"]).mean()
-        taught = [t["supervised_rows"] + t["student_rows"] for t in (kept, removed)]
-        gone = (taught[0] - taught[1]).groupby("split").first()
+        label_counts = [t["supervised_rows"] + t["student_rows"] for t in (kept, removed)]
+        cut = (label_counts[0] - label_counts[1]).groupby("split").first()
         for heads, values in change.groupby("heads"):
             error = values.std() / np.sqrt(len(values))
             low, high = student_t.interval(0.95, len(values) - 1, values.mean(), error)
             yield {
-                "dataset": dataset, "heads": heads, "fewest_removed": gone.min(), "most_removed": gone.max(),
+                "dataset": dataset, "heads": heads, "fewest_removed": cut.min(), "most_removed": cut.max(),
                 "change": values.mean(), "change_low": low, "change_high": high,
             }  # fmt: skip
 
@@ -133,25 +133,25 @@ def twins_rows() -> Iterator[dict[str, Any]]:
 def variant_rows(record: Record) -> Iterator[dict[str, Any]]:
     """One line for each head class and evaluation."""
     for result in record.results:
-        at = result.estimates
+        evaluations = result.estimates
         for evaluation in ("valid+test", "test"):
             row: dict[str, Any] = {"dataset": record.settings["dataset"], **result.about}
             row["evaluation"] = evaluation
-            over = [found["gain_over_direct"]["all"].low for found in at[evaluation]["table"]]
-            row |= {"students": len(over), "students_ahead_of_direct": sum(low > 0 for low in over)}
+            lows = [estimate["gain_over_direct"]["all"].low for estimate in evaluations[evaluation]["table"]]
+            row |= {"students": len(lows), "students_ahead_of_direct": sum(low > 0 for low in lows)}
             for name, path in STATISTICS.items():
-                found = at[evaluation]
+                estimate = evaluations[evaluation]
                 for part in path:
-                    found = found[part]
-                row |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+                    estimate = estimate[part]
+                row |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
             yield row
 
 
 def budget(places: Places) -> None:
     """Errors for every number of true and of weak labels, with the intervals of the targets."""
-    every = list(budgets())
-    files = rows_of(every, RESULTS / CACHE, places=places, meter=meter)
-    rows = [row for e, f in zip(every, files, strict=True) for row in budget_rows(e, kept_rows(f))]
+    experiments = list(budgets())
+    files = compute_rows(experiments, RESULTS / CACHE, places=places, meter=meter)
+    rows = [row for e, f in zip(experiments, files, strict=True) for row in budget_rows(e, read_rows(f))]
     pd.DataFrame(rows).to_csv(BUDGET_TABLE, index=False, float_format="%.6g")
 
 
@@ -192,25 +192,25 @@ def budget_figure(table: pd.DataFrame) -> Figure:
     )
     grid = figure.subplots(2, 3)
     for (above, below), dataset in zip(grid.T, TRUE, strict=True):
-        own = table[table["dataset"] == dataset]
-        whole = own[own["weak_labels"].isna()]
-        for place, weak in enumerate(SHOWN):
-            line = whole[whole["weak"] == weak]
-            above.plot(line["true_labels"], line["strong_error"], "o-", color=f"C{place}", markersize=3,
+        set_rows = table[table["dataset"] == dataset]
+        all_labelled = set_rows[set_rows["weak_labels"].isna()]
+        for index, weak in enumerate(SHOWN):
+            line = all_labelled[all_labelled["weak"] == weak]
+            above.plot(line["true_labels"], line["strong_error"], "o-", color=f"C{index}", markersize=3,
                        label=f"student of {weak}")  # fmt: skip
-            above.plot(line["true_labels"], line["weak_error"], ":", color=f"C{place}", linewidth=1)
-        direct = whole.drop_duplicates("true_labels")
+            above.plot(line["true_labels"], line["weak_error"], ":", color=f"C{index}", linewidth=1)
+        direct = all_labelled.drop_duplicates("true_labels")
         above.plot(direct["true_labels"], direct["direct_error"], "k-", linewidth=2, label="direct")
         above.plot(direct["true_labels"], direct["mean_error"], color="0.6", linestyle="--", label="mean")
         above.set_title(f"{dataset}; dotted: the supervisor", fontsize=10)
         above.set_xlabel("true labels (all other training rows weakly labelled)")
-        few = own[own["weak"] == SHOWN[-1]].dropna(subset="weak_labels")
+        last_student = set_rows[set_rows["weak"] == SHOWN[-1]].dropna(subset="weak_labels")
         counts = sorted({25, 100, max(TRUE[dataset])})
-        for place, true in enumerate(counts):
-            line = few[few["true_labels"] == true]
-            below.plot(line["weak_labels"], line["strong_error"], "o-", color=f"C{place}", markersize=3,
+        for index, true in enumerate(counts):
+            line = last_student[last_student["true_labels"] == true]
+            below.plot(line["weak_labels"], line["strong_error"], "o-", color=f"C{index}", markersize=3,
                        label=f"{true} true labels")  # fmt: skip
-            below.axhline(line["direct_error"].iloc[0], color=f"C{place}", linewidth=1, linestyle="--")
+            below.axhline(line["direct_error"].iloc[0], color=f"C{index}", linewidth=1, linestyle="--")
         below.set_title(f"{dataset}: student of {SHOWN[-1]}; dashed: direct", fontsize=10)
         below.set_xlabel("weakly labelled rows")
         for axes, ticks in ((above, TRUE[dataset]), (below, WEAK[dataset])):
@@ -286,22 +286,22 @@ def true_labels_table(table: pd.DataFrame) -> list[str]:
         "training directly beats it |",
         "|---|---:|---:|---:|---|---:|---:|---:|---|",
     ]
-    whole = table[table["weak_labels"].isna()]
-    for (dataset, true), rows in whole.groupby(["dataset", "true_labels"], sort=True):
+    all_labelled = table[table["weak_labels"].isna()]
+    for (dataset, true), rows in all_labelled.groupby(["dataset", "true_labels"], sort=True):
         best = rows.loc[rows["strong_error"].idxmin()]
-        over = _bracketed(best, "gain_over_direct")
+        gain = _bracketed(best, "gain_over_direct")
         errors = (best["direct_error"], best["strong_error"], best["weak_error"], best["mean_error"])
         direct, student, weak, mean = (f"{error:.3g}" for error in errors)
         lines.append(
-            f"| {dataset} | {true} | {direct} | {student} | {best['weak']} | {weak} | {over} | {mean} | "
-            f"{_beaten(best, whole[whole['dataset'] == dataset])} |"
+            f"| {dataset} | {true} | {direct} | {student} | {best['weak']} | {weak} | {gain} | {mean} | "
+            f"{_beaten(best, all_labelled[all_labelled['dataset'] == dataset])} |"
         )
     return lines
 
 
-def _beaten(student: pd.Series, whole: pd.DataFrame) -> str:
+def _beaten(student: pd.Series, all_labelled: pd.DataFrame) -> str:
     """How many true labels the student's class needs to have less error than the student."""
-    direct = whole.drop_duplicates("true_labels").sort_values("true_labels").set_index("true_labels")
+    direct = all_labelled.drop_duplicates("true_labels").sort_values("true_labels").set_index("true_labels")
     better = direct.index[direct["direct_error"] < student["strong_error"]]
     if better.empty:
         return f"with more than {direct.index.max()}"
@@ -329,56 +329,56 @@ def regret_table() -> list[str]:
         f"| set | heads | judged | {' | '.join(RULES)} | the rule minus weak error alone |",
         "|---|---|---|" + "---:|" * (len(RULES) + 1),
     ]
-    shown = {"valid+test": "on the same rows", CROSSED: "on other rows"}
+    titles = {"valid+test": "on the same rows", CROSSED: "on other rows"}
     for dataset, target in TABLES.items():
         for result in record(target).results:
-            for evaluation, said in shown.items():
-                found = result.estimates[evaluation]["regret"]
-                cells = [f"{found[rule]['regret'].value:.3g}" for rule in RULES]
-                over = found[RULE]["over_weak_alone"]
-                cells.append(f"{over.value:.3g} [{over.low:.3g}, {over.high:.3g}]")
-                lines.append(f"| {dataset} | {result.about['heads']} | {said} | {' | '.join(cells)} |")
+            for evaluation, rows_title in titles.items():
+                regrets = result.estimates[evaluation]["regret"]
+                cells = [f"{regrets[rule]['regret'].value:.3g}" for rule in RULES]
+                difference = regrets[RULE]["over_weak_alone"]
+                cells.append(f"{difference.value:.3g} [{difference.low:.3g}, {difference.high:.3g}]")
+                lines.append(f"| {dataset} | {result.about['heads']} | {rows_title} | {' | '.join(cells)} |")
     return lines
 
 
 def filled(text: str) -> str:
     """A page with every marked number as the records have it, to the digits that it shows."""
 
-    def shown(match: re.Match[str], value: float) -> str:
+    def with_value(match: re.Match[str], value: float) -> str:
         digits = len(match[1].partition(".")[2])
         return f"{value:.{digits}f}{match[0][len(match[1]) :]}"
 
-    def of_record(match: re.Match[str]) -> str:
-        found: Any = record(match[2]).result(heads=match[3]).estimates["valid+test"]
+    def from_record(match: re.Match[str]) -> str:
+        value: Any = record(match[2]).result(heads=match[3]).estimates["valid+test"]
         for part in match[4].split("/"):
-            if isinstance(found, list):
-                found = next(row for row in found if row["weak"] == part)
+            if isinstance(value, list):
+                value = next(row for row in value if row["weak"] == part)
             else:
-                found = getattr(found, part) if isinstance(found, Estimate) else found[part]
-        return shown(match, abs(found) if match[5] else found)
+                value = getattr(value, part) if isinstance(value, Estimate) else value[part]
+        return with_value(match, abs(value) if match[5] else value)
 
     variants = pd.read_csv(VARIANT_TABLE)
     variants = variants[variants["evaluation"] == "valid+test"].set_index(["variant", "dataset", "heads"])
 
-    def of_variant(match: re.Match[str]) -> str:
+    def from_variant(match: re.Match[str]) -> str:
         value = variants.loc[(match[2], match[3], match[4]), match[5]]
-        return shown(match, abs(value) if match[6] else value)
+        return with_value(match, abs(value) if match[6] else value)
 
     cross = [rule - true for (rule, _), (true, _) in PAPER_TABLE_1.values()]
 
-    def of_paper(match: re.Match[str]) -> str:
-        return shown(match, min(cross) if match[2] == "most" else max(cross))
+    def from_paper(match: re.Match[str]) -> str:
+        return with_value(match, min(cross) if match[2] == "most" else max(cross))
 
     number = r"(-?[\d.]+)"
-    text = re.sub(number + r"<!-- (fig2\w|table\d) (\w+) ([^>]+?)( abs)? -->", of_record, text)
-    text = re.sub(number + r"<!-- variant: ([^>]+?) / (\w+) / (\w+) / (\w+)( abs)? -->", of_variant, text)
-    return re.sub(number + r"<!-- paper (most|least) -->", of_paper, text)
+    text = re.sub(number + r"<!-- (fig2\w|table\d) (\w+) ([^>]+?)( abs)? -->", from_record, text)
+    text = re.sub(number + r"<!-- variant: ([^>]+?) / (\w+) / (\w+) / (\w+)( abs)? -->", from_variant, text)
+    return re.sub(number + r"<!-- paper (most|least) -->", from_paper, text)
 
 
 def report() -> None:
     """Rewrite the blocks and numbers of the pages, and the figure of the budgets."""
     BUDGET_FIGURE.write_bytes(png(budget_figure(pd.read_csv(BUDGET_TABLE))))
-    write_pages({"results/molecules/README.md": blocks(), **page_tables()}, also=filled)
+    write_pages({"results/molecules/README.md": blocks(), **page_tables()}, transform=filled)
 
 
 @cache
@@ -391,11 +391,11 @@ def main() -> None:
     """Parse, make what is not there yet, and write the pages."""
     arguments = parser(__doc__)
     add_data(arguments)
-    given = arguments.parse_args()
-    if not given.report:
-        if given.data is None:
+    options = arguments.parse_args()
+    if not options.report:
+        if options.data is None:
             arguments.error("name the data folder with --data or WEAKSTRONG_DATA")
-        run_all(given.data)
+        run_all(options.data)
     report()
 
 

@@ -74,11 +74,11 @@ def run_all() -> None:
 def row(record: Record) -> dict[str, Any]:
     """One line of the table: medians over seeds with their intervals, and the seeds that reverse."""
     [result] = record.results
-    found, reverse = result.estimates, result.facts["seeds_reversed"]
+    estimates, reverse = result.estimates, result.facts["seeds_reversed"]
     out: dict[str, Any] = {"target": record.kind, "seeds": record.facts["seeds"], "reversed": reverse}
-    for name in STATISTICS:
-        if name in found:
-            out |= {name: found[name].value, f"{name}_low": found[name].low, f"{name}_high": found[name].high}
+    for name in (s for s in STATISTICS if s in estimates):
+        e = estimates[name]
+        out |= {name: e.value, f"{name}_low": e.low, f"{name}_high": e.high}
     return out
 
 
@@ -97,11 +97,11 @@ def low_sample(table: pd.DataFrame) -> list[str]:
     """Figure 3c under every variant."""
     lines = ["| Figure 3c, but | seeds that reverse | median slope | loss of h_w on its rows | of h_s |"]
     lines.append("|---|---:|---:|---:|---:|")
-    for _, found in table[table["target"] == "fig3c"].iterrows():
-        losses = (f"{100 * found[f'{role}_pretraining_loss']:.2g}%" for role in ("weak", "strong"))
-        reverse = f"{found['reversed']} of {found['seeds']}"
+    for _, variant in table[table["target"] == "fig3c"].iterrows():
+        losses = (f"{100 * variant[f'{role}_pretraining_loss']:.2g}%" for role in ("weak", "strong"))
+        reverse = f"{variant['reversed']} of {variant['seeds']}"
         lines.append(
-            f"| {found['variant']} | {reverse} | {_interval(found, 'slope')} | {' | '.join(losses)} |"
+            f"| {variant['variant']} | {reverse} | {_interval(variant, 'slope')} | {' | '.join(losses)} |"
         )
     return lines
 
@@ -119,21 +119,21 @@ def all_variants(table: pd.DataFrame) -> list[str]:
     ordered = table.assign(place=table["target"].map((*FIGURES, *NON_CONVEX).index)).sort_values(
         "place", kind="stable"
     )
-    for _, found in ordered.iterrows():
-        cells = [_interval(found, name) for name in headings]
-        start = f"| {found['target']} | {found['variant']} | {found['seeds']} | {found['reversed']} |"
+    for _, variant in ordered.iterrows():
+        cells = [_interval(variant, name) for name in headings]
+        start = f"| {variant['target']} | {variant['variant']} | {variant['seeds']} | {variant['reversed']} |"
         lines.append(f"{start} {' | '.join(cells)} |")
     return lines
 
 
-def _interval(found: pd.Series, name: str) -> str:
+def _interval(variant: pd.Series, name: str) -> str:
     """Median over seeds with its 95% interval."""
-    if name not in found or pd.isna(found[name]):
+    if name not in variant or pd.isna(variant[name]):
         return ""
-    shown = "{:.1e}" if abs(found[name]) < 1e-3 else "{:.3g}"
-    bounds = [found[f"{name}_{end}"] for end in ("low", "high")]
+    shown = "{:.1e}" if abs(variant[name]) < 1e-3 else "{:.3g}"
+    bounds = [variant[f"{name}_{end}"] for end in ("low", "high")]
     interval = "" if any(map(pd.isna, bounds)) else f" [{shown.format(bounds[0])}, {shown.format(bounds[1])}]"
-    return shown.format(found[name]) + interval
+    return shown.format(variant[name]) + interval
 
 
 def report() -> None:

@@ -15,19 +15,19 @@ Blocks = Mapping[str, list[str]]
 
 def parser(doc: str | None) -> argparse.ArgumentParser:
     """Arguments of an example that is described by its docstring: ``--report``, to which it adds its own."""
-    found = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    found.add_argument("--report", action="store_true", help="only write the pages from the records")
-    return found
+    options = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--report", action="store_true", help="only write the pages from the records")
+    return options
 
 
-def add_data(to: argparse.ArgumentParser) -> None:
+def add_data(options: argparse.ArgumentParser) -> None:
     """Add ``--data``, the folder of the data, which may also be named by WEAKSTRONG_DATA."""
     default = os.environ.get("WEAKSTRONG_DATA")
-    to.add_argument("--data", type=Path, default=default, help="data folder [default: WEAKSTRONG_DATA]")
+    options.add_argument("--data", type=Path, default=default, help="data folder [default: WEAKSTRONG_DATA]")
 
 
-def write_pages(pages: Mapping[str, Blocks], also: Callable[[str], str] = str) -> None:
+def write_pages(pages: Mapping[str, Blocks], transform: Callable[[str], str] = str) -> None:
     """Replace the blocks of pages, named from the root, after what else is to be done to their text."""
     for name, blocks in pages.items():
         page = ROOT / name
-        page.write_text(with_blocks(also(page.read_text()), blocks))
+        page.write_text(with_blocks(transform(page.read_text()), blocks))

@@ -104,9 +104,9 @@ def label_budget(data: Path) -> None:
         for share in PROTEIN_SHARES if name == "protein" else MOLECULE_SHARES:
             options = StudyOptions(heads=("l2",), seeds=1 if name == "protein" else SEEDS, true_labels=share)
             print(f"label budget: {name} {share}", flush=True)
-            found = run(inputs, options, track=track)
-            labelled = found.tables["divisions"]["supervised_rows"].iloc[0]
-            for result in found.results:
+            record = run(inputs, options, track=track)
+            labelled = record.tables["divisions"]["supervised_rows"].iloc[0]
+            for result in record.results:
                 row = {
                     "set": name,
                     "supervisor": result.about["supervisor"],
@@ -161,7 +161,7 @@ def page_tables() -> dict[str, dict[str, list[str]]]:
 
 def report() -> None:
     """Write the tables of README.md and docs/study.md from the records."""
-    every = [f"{n}-{s}{h}" for n in (*SETS, "protein") for s in ("", "swapped-") for h in ("l2", "linear")]
+    names = [f"{n}-{s}{h}" for n in (*SETS, "protein") for s in ("", "swapped-") for h in ("l2", "linear")]
     budget = pd.read_csv(RESULTS / "label_budget.csv")
     rows = [
         "| set | supervisor | true labels | weak error | student | direct | student over direct [95%] |",
@@ -177,7 +177,7 @@ def report() -> None:
     readme = RESULTS / "README.md"
     text = readme.read_text() if readme.exists() else "# Study on real features\n\n<!-- tables -->\n"
     head = text.split("<!-- tables -->")[0]
-    readme.write_text("\n".join([head + "<!-- tables -->\n", *table(every), "", *rows, ""]))
+    readme.write_text("\n".join([head + "<!-- tables -->\n", *table(names), "", *rows, ""]))
     write_pages(page_tables())
 
 
@@ -203,22 +203,22 @@ def _cell(result: Result, title: str, key: str) -> str:
     if key not in result.estimates:
         fact = result.facts[key]
         return "–" if fact is None else f"{fact:+.2f}"
-    found = result.estimates[key]
+    estimate = result.estimates[key]
     if "[" not in title:
-        return f"{found.value:.4g}"
-    return f"{found.value:+.3g} [{found.low:+.3g}, {found.high:+.3g}]"
+        return f"{estimate.value:.4g}"
+    return f"{estimate.value:+.3g} [{estimate.low:+.3g}, {estimate.high:+.3g}]"
 
 
 def main() -> None:
     """Parse, run what is not there yet, and write the tables."""
     arguments = parser(__doc__)
     add_data(arguments)
-    given = arguments.parse_args()
-    if not given.report:
-        if given.data is None:
+    options = arguments.parse_args()
+    if not options.report:
+        if options.data is None:
             arguments.error("name the data folder with --data or WEAKSTRONG_DATA")
-        studies(given.data)
-        label_budget(given.data)
+        studies(options.data)
+        label_budget(options.data)
     report()
 
 

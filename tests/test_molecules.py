@@ -34,7 +34,7 @@ from weakstrong.paper.molecule_statistics import (
     table,
 )
 from weakstrong.paper.molecule_tables import molecule_page, paper_table
-from weakstrong.paper.pages import agreement, ours
+from weakstrong.paper.pages import agreement, findings
 from weakstrong.predictions import Predictions
 from weakstrong.record import Record, Result
 from weakstrong.storage import DONE
@@ -509,9 +509,9 @@ def test_one_weak_model_and_one_division_make_a_page(swap: bool, tmp_path: Path)
         record = record_of(settings, frame, expects)
         assert np.isnan(record.result(heads="l2").estimates["test"]["ranking"]["all"].value)
         if expects == "ranking":
-            assert ours(record).count("a alone: nothing to choose") == 2
+            assert findings(record).count("a alone: nothing to choose") == 2
             assert agreement(record) == ("not claimed" if swap else "no choice")
-        assert "nan" not in ours(record)
+        assert "nan" not in findings(record)
         lines = molecule_page(read_back(record, tmp_path), ranking=expects == "ranking")
         assert not any("nan" in line or "None" in line for line in lines)
     ranking_figure(record.results, "one")
@@ -554,7 +554,7 @@ def test_verdicts_follow_their_rules(expects: str, found: dict[str, object], agr
     results = [Result({"heads": h}, {}, {"agrees": a}, (said,)) for h, (said, a) in verdicts.items()]
     record = Record("fig2d", "a title", {}, tuple(results), {"changed": {}}, ("whose",))
     assert agreement(record) == agrees
-    assert all(f"{heads}: " in ours(record) for heads in found)
+    assert all(f"{heads}: " in findings(record) for heads in found)
 
 
 def test_whose_representation_it_is_is_said() -> None:

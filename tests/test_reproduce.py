@@ -189,7 +189,7 @@ def test_another_s_page_and_another_run_are_left_alone(command: Command, tmp_pat
     assert "README.md: is not a page of this command" in ran.err
     assert (tmp_path / "README.md").read_text() == "# My project"
     out = tmp_path / "r"
-    with module._alone_in(out / CACHE):
+    with module._lock_cache(out / CACHE):
         ran = command("reproduce", "fig2c", "--seeds", 1, "--out", out, *SETS)
     assert ran.code == 2
     assert "another run is at work there" in ran.err

@@ -8,10 +8,10 @@ import pytest
 from scipy.stats import kstest, linregress
 
 from weakstrong.paper.catalogue import catalogue
-from weakstrong.paper.experiments.synthetic import of_seed, over_seeds
-from weakstrong.paper.networks import batches, first_weights, needed, sample_of
+from weakstrong.paper.experiments.synthetic import estimates_over_seeds, seed_statistics
+from weakstrong.paper.networks import batches, draw_sample, initial_mlp, pretraining_jobs
 from weakstrong.paper.task_settings import TaskSettings, WorldSettings
-from weakstrong.paper.tasks import representations_of, rows_of, run_tasks
+from weakstrong.paper.tasks import measure_tasks, representations_of, run_tasks
 from weakstrong.paper.worlds import inputs, random_tasks, stream, truth
 
 PERTURBED = TaskSettings(representations="perturbation", tasks=12, rows=400)
@@ -30,14 +30,14 @@ def test_the_world_is_the_paper_s() -> None:
         100,
         2000,
     )
-    jobs = needed(config, 0)
+    jobs = pretraining_jobs(config, 0)
     assert (jobs["weak"].depth, jobs["strong"].depth) == (2, 8)
-    sample = sample_of(jobs["strong"])
+    sample = draw_sample(jobs["strong"])
     assert sample.inputs.shape == (10, 2000, 8)
     np.testing.assert_allclose(
         sample.labels[3], h.transform(sample.inputs[3]) @ sample.heads.coef[3, :, 0], rtol=1e-12
     )
-    np.testing.assert_array_equal(sample.inputs, sample_of(jobs["weak"]).inputs)
+    np.testing.assert_array_equal(sample.inputs, draw_sample(jobs["weak"]).inputs)
 
 
 def test_purposes_have_random_numbers_of_their_own() -> None:
@@ -45,10 +45,10 @@ def test_purposes_have_random_numbers_of_their_own() -> None:
     purposes = [("truth", ()), ("samples", (0,)), ("samples", (1,)), ("first weights", (8, 0))]
     assert len({tuple(stream(4, p, *i).standard_normal(8)) for p, i in purposes}) == len(purposes)
     alike = TaskSettings(truth_init="he", pretraining_init="he", weak_depth=5, strong_depth=5)
-    jobs = needed(alike, 4)
+    jobs = pretraining_jobs(alike, 4)
     assert jobs["weak"].key != jobs["strong"].key
-    networks = [truth(alike, 4), *(first_weights(job) for job in jobs.values())]
-    networks.append(first_weights(needed(alike.model_copy(update={"strong_depth": 8}), 4)["strong"]))
+    networks = [truth(alike, 4), *(initial_mlp(job) for job in jobs.values())]
+    networks.append(initial_mlp(pretraining_jobs(alike.model_copy(update={"strong_depth": 8}), 4)["strong"]))
     assert [network.depth for network in networks] == [5, 5, 5, 8]
     for layer in range(5):
         for i, a in enumerate(networks):
@@ -145,7 +145,7 @@ def test_realizable_gain_is_misfit_up_to_the_sample() -> None:
     error = short.std() / np.sqrt(60)
     assert abs(short.mean() - 2 * 16 / 2000) < 4 * error
     assert error < 0.01
-    found = of_seed(rows)
+    found = seed_statistics(rows)
     assert abs(found["slope"] - 1) < 0.1
     assert found["r2_misfit"] > 0.95
 
@@ -157,7 +157,7 @@ def test_law_3_s_slack_and_its_standard_error() -> None:
     z = rng.normal(size=(4, repeats, n))
     y = z[0] + 0.2 * z[3]
     w, s, best = z[0] + 0.5 * z[1] + 0.3 * z[3], 0.9 * z[0] + 0.1 * z[2], z[0]
-    rows = rows_of(0, y, w, s, best)
+    rows = measure_tasks(0, y, w, s, best)
     by_hand = rows["gain"] - rows["misfit"] + 2 * np.sqrt(rows["ceiling_error"] * rows["misfit"])
     np.testing.assert_allclose(rows["law_3_slack"], by_hand, rtol=1e-9)
     assert rows["law_3_slack_se"].mean() == pytest.approx(rows["law_3_slack"].std(), rel=0.1)
@@ -168,14 +168,14 @@ def test_statistics_of_a_seed() -> None:
     rows = run_tasks(PERTURBED, 1, {})
     rows["misfit"] = rng.uniform(1, 2, size=len(rows))
     rows["gain"] = 0.7 * rows["misfit"] - 0.1 + 0.05 * rng.normal(size=len(rows))
-    found = of_seed(rows)
+    found = seed_statistics(rows)
     assert found["slope"] == pytest.approx(linregress(rows["misfit"], rows["gain"]).slope)
     total = ((rows["gain"] - rows["gain"].mean()) ** 2).sum()
     assert found["r2_misfit"] == pytest.approx(1 - ((rows["gain"] - rows["misfit"]) ** 2).sum() / total)
     assert found["r2_minus_misfit"] == pytest.approx(1 - ((rows["gain"] + rows["misfit"]) ** 2).sum() / total)
     assert found["mean_gain"] == pytest.approx(rows["gain"].mean())
     exact = rows.assign(exact_misfit=rows["misfit"], exact_gain=rows["gain"] - 0.2 * rows["misfit"])
-    assert of_seed(exact)["slope_change"] == pytest.approx(0.2)
+    assert seed_statistics(exact)["slope_change"] == pytest.approx(0.2)
 
 
 def test_statistics_over_seeds_count_reversals_and_law_3() -> None:
@@ -184,7 +184,7 @@ def test_statistics_over_seeds_count_reversals_and_law_3() -> None:
         return rows.assign(gain=slope * rows["misfit"] + shift, law_3_slack=slope, law_3_slack_se=0.4)
 
     frame = pd.concat([seed(0, -1, 0.0), seed(1, -0.5, 100.0), seed(2, 1, -100.0), seed(3, 0.9, 0.0)])
-    estimates, facts = over_seeds(frame)
+    estimates, facts = estimates_over_seeds(frame)
     assert facts["seeds_reversed"] == 1
     assert (estimates["reversed"].value, estimates["reversed"].rows) == (0.25, 4)
     assert facts["law_3"] == {"tasks": 48, "below": 24, "clearly_below": 12}
@@ -193,11 +193,11 @@ def test_statistics_over_seeds_count_reversals_and_law_3() -> None:
 
 
 def test_batches_put_equal_shapes_together_and_long_ones_first() -> None:
-    jobs = [job for seed in range(12) for job in needed(TaskSettings(), seed).values()]
+    jobs = [job for seed in range(12) for job in pretraining_jobs(TaskSettings(), seed).values()]
     lots = batches(jobs)
     assert sorted(job.key for lot in lots for job in lot) == sorted(job.key for job in jobs)
     assert max(len(lot) for lot in lots) <= 6
-    assert all(len({job.together for job in lot}) == 1 for lot in lots)
+    assert all(len({job.batch_key for job in lot}) == 1 for lot in lots)
     assert [lot[0].depth for lot in lots] == sorted((lot[0].depth for lot in lots), reverse=True)
 
 
@@ -207,12 +207,12 @@ def test_experiments_that_need_the_same_network_share_it() -> None:
         base.model_copy(update=u) for u in ({"swap_roles": True}, {"representations": "realizable"})
     )
     more = base.model_copy(update={"seeds": 20, "tasks": 7, "rows": 50})
-    keys = {role: job.key for role, job in needed(base, 3).items()}
-    assert {role: job.key for role, job in needed(swapped, 3).items()} == keys
-    assert {role: job.key for role, job in needed(more, 3).items()} == keys
-    assert {role: job.key for role, job in needed(realizable, 3).items()} == {"weak": keys["weak"]}
+    keys = {role: job.key for role, job in pretraining_jobs(base, 3).items()}
+    assert {role: job.key for role, job in pretraining_jobs(swapped, 3).items()} == keys
+    assert {role: job.key for role, job in pretraining_jobs(more, 3).items()} == keys
+    assert {role: job.key for role, job in pretraining_jobs(realizable, 3).items()} == {"weak": keys["weak"]}
     for change in ({"pretraining_rows": 250}, {"weight_decay": 0.1}, {"truth_init": "he"}, {"sigma": 1.0}):
-        changed = needed(base.model_copy(update=change), 3)
+        changed = pretraining_jobs(base.model_copy(update=change), 3)
         assert not {job.key for job in changed.values()} & set(keys.values())
 
 

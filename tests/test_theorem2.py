@@ -9,9 +9,9 @@ import pytest
 from weakstrong.paper.experiments.theorem2 import (
     Theorem2Settings,
     allowance,
-    of_theorem_2,
     run_worlds,
     shortfall,
+    shortfall_statistics,
 )
 
 SMALL = Theorem2Settings(draws=40, n_grid=(40, 100, 400, 1600), complexity=5, delta_grid=(0.5, 0.1, 0.05))
@@ -29,13 +29,13 @@ def test_epsilon_and_the_least_misfit_are_what_is_asked_for() -> None:
 
 def test_errors_are_those_of_functions_on_the_unit_interval() -> None:
     """The population's row of one ε, by quadrature of the cosine series."""
-    from weakstrong.paper.experiments.theorem2 import _errors, _misled, _world
+    from weakstrong.paper.experiments.theorem2 import _deviations, _errors, _world
     from weakstrong.paper.worlds import stream
 
     y, w = _world(SMALL, 0.01, stream(3, "theorem 2 world"))
     best = w.copy()
     best[SMALL.complexity :] = 0
-    students = best + _misled(SMALL, 100, stream(3, "draws"))
+    students = best + _deviations(SMALL, 100, stream(3, "draws"))
     grid = (np.arange(20_000) + 0.5) / 20_000
     basis = np.sqrt(2) * np.cos(np.pi * np.arange(1, SMALL.complexity + 3) * grid[:, None])
     truth, weak, student = basis @ y, basis @ w, basis @ students[7]
@@ -50,14 +50,14 @@ def test_errors_are_those_of_functions_on_the_unit_interval() -> None:
 
 def test_students_are_least_squares_on_the_sample() -> None:
     """The student of a draw by numpy, on weak labels with their part inside the class too."""
-    from weakstrong.paper.experiments.theorem2 import _misled, _world
+    from weakstrong.paper.experiments.theorem2 import _deviations, _world
     from weakstrong.paper.worlds import stream
 
     _, w = _world(SMALL, 0.0, stream(1, "theorem 2 world"))
     x = stream(1, "draws").random((SMALL.draws, 60, 1))[4]
     basis = np.sqrt(2) * np.cos(np.pi * np.arange(1, SMALL.complexity + 3) * x)
     student = np.linalg.lstsq(basis[:, : SMALL.complexity], basis @ w, rcond=None)[0]
-    misled = _misled(SMALL, 60, stream(1, "draws"))[4]
+    misled = _deviations(SMALL, 60, stream(1, "draws"))[4]
     np.testing.assert_allclose(w[: SMALL.complexity] + misled[: SMALL.complexity], student, rtol=1e-9)
     assert not misled[SMALL.complexity :].any()
 
@@ -87,7 +87,7 @@ def test_exponents_and_constant_of_known_powers_are_found() -> None:
     rows = run_worlds(SMALL, 0)
     n = rows["n"].where(rows["n"] > 0, np.inf)
     rows["gain"] = rows["misfit"] - (3 * rows["epsilon"] ** 0.5 + n**-0.5)
-    found = of_theorem_2(rows, SMALL.complexity)
+    found = shortfall_statistics(rows, SMALL.complexity)
     assert found["exponents"]["epsilon"] == pytest.approx(0.5)
     assert found["exponents"]["n"] == pytest.approx(-0.5)
     assert found["delta_shown"] == 0.1
@@ -97,7 +97,7 @@ def test_exponents_and_constant_of_known_powers_are_found() -> None:
         worst = max(worst, (row["misfit"] - row["gain"]) / rates)
     assert found["constant"] == pytest.approx(worst)
     rows["law_4_slack"] = -1.0
-    assert of_theorem_2(rows, SMALL.complexity)["law_4"]["below"] == len(rows)
+    assert shortfall_statistics(rows, SMALL.complexity)["law_4"]["below"] == len(rows)
 
 
 def test_what_law_4_allows_is_its_slack_and_the_shortfall() -> None:

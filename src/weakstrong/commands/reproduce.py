@@ -86,14 +86,14 @@ def reproduce(
         if folder is not None and not any(e.settings.extra == "molecules" for e in experiments):
             names = ", ".join(e.name for e in experiments)
             raise InputError(f"{flag} {folder}: none of {names} is on molecules; leave it out")
-    from weakstrong.paper.pages import agreement, ours
+    from weakstrong.paper.pages import agreement, findings
     from weakstrong.paper.reproduction import reproduce as run_experiments
     from weakstrong.paper.sources import Places
     from weakstrong.progress import meter
 
     outcomes = run_experiments(experiments, out, places=Places(models, data), meter=meter, workers=workers)
     rows = [
-        (o.record.kind, o.record.facts["claim"], ours(o.record), agreement(o.record), o.recomputed)
+        (o.record.kind, o.record.facts["claim"], findings(o.record), agreement(o.record), o.recomputed)
         for o in outcomes
     ]
     show(reproduced_table(rows))

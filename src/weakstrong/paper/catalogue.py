@@ -20,12 +20,12 @@ def catalogue() -> dict[str, Experiment]:
     """Return all experiments by name, from the ``EXPERIMENTS`` of every module that holds some."""
     names = [path.stem for path in Path(__file__).with_name("experiments").glob("[!_]*.py")]
     modules = [import_module(f"weakstrong.paper.experiments.{name}") for name in names]
-    every = [experiment for module in modules for experiment in module.EXPERIMENTS]
-    return {experiment.name: experiment for experiment in sorted(every, key=lambda e: e.name)}
+    experiments = [experiment for module in modules for experiment in module.EXPERIMENTS]
+    return {experiment.name: experiment for experiment in sorted(experiments, key=lambda e: e.name)}
 
 
 def resolve(
-    names: Sequence[str], given: dict[str, Any], pairs: Sequence[str] = (), file: Path | None = None
+    names: Sequence[str], settings: dict[str, Any], pairs: Sequence[str] = (), file: Path | None = None
 ) -> list[Experiment]:
     """Return every experiment named, with its own settings under those of a file, of pairs, and `given`.
 
@@ -46,42 +46,42 @@ def resolve(
         On an unknown experiment or setting, or a value that does not fit.
     """
     values = {} if file is None else read_toml(file)
-    own = values.pop("target", None)
-    if own is not None and not isinstance(own, str):
-        raise InputError(f"{file}: target must be one name; got {own!r}")
-    if own is not None and set(names) - {own}:
+    target = values.pop("target", None)
+    if target is not None and not isinstance(target, str):
+        raise InputError(f"{file}: target must be one name; got {target!r}")
+    if target is not None and set(names) - {target}:
         raise InputError(
-            f"{file}: holds the settings of {own}; they would make another target something else"
+            f"{file}: holds the settings of {target}; they would make another target something else"
         )
-    known = catalogue()
+    experiments = catalogue()
     if not names:
-        names = [own] if own is not None else [e.name for e in known.values() if e.default]
+        names = [target] if target is not None else [e.name for e in experiments.values() if e.default]
     for name in names:
-        if name not in known:
-            close = get_close_matches(name, known, n=1)
-            meant = f" (did you mean {close[0]}?)" if close else ""
-            raise InputError(f"{name} is no target{meant}; targets: {', '.join(known)}")
-    chosen = [_pair(pair) for pair in pairs]
-    twice = [key for place, (key, _) in enumerate(chosen) if key in dict(chosen[:place])]
-    if twice:
-        raise InputError(f"setting {twice[0]}: given twice")
-    values |= dict(chosen)
-    values |= given
+        if name not in experiments:
+            matches = get_close_matches(name, experiments, n=1)
+            hint = f" (did you mean {matches[0]}?)" if matches else ""
+            raise InputError(f"{name} is no target{hint}; targets: {', '.join(experiments)}")
+    assignments = [_parse_pair(pair) for pair in pairs]
+    repeated = [key for position, (key, _) in enumerate(assignments) if key in dict(assignments[:position])]
+    if repeated:
+        raise InputError(f"setting {repeated[0]}: given twice")
+    values |= dict(assignments)
+    values |= settings
     source = "reproduce" if file is None else f"reproduce, {file}"
-    return [_settled(known[name], values, f"{source}: {name}") for name in dict.fromkeys(names)]
+    return [_configured(experiments[name], values, f"{source}: {name}") for name in dict.fromkeys(names)]
 
 
-def _settled(experiment: Experiment, values: dict[str, Any], source: str) -> Experiment:
-    own = experiment.settings
-    former: dict[str, str] = getattr(own, "renamed", {})
-    kept = {name: value for name, value in own.model_dump().items() if name not in values}
-    kept = {name: value for name, value in kept.items() if name not in {former.get(v) for v in values}}
-    settled = experiment.changed(validated(type(own), {**kept, **values}, source))
-    settled.check(source)
-    return settled
+def _configured(experiment: Experiment, values: dict[str, Any], source: str) -> Experiment:
+    defaults = experiment.settings
+    renamed: dict[str, str] = getattr(defaults, "renamed", {})
+    base = {name: value for name, value in defaults.model_dump().items() if name not in values}
+    base = {name: value for name, value in base.items() if name not in {renamed.get(v) for v in values}}
+    configured = experiment.with_settings(validated(type(defaults), {**base, **values}, source))
+    configured.check(source)
+    return configured
 
 
-def _pair(text: str) -> tuple[str, Any]:
+def _parse_pair(text: str) -> tuple[str, Any]:
     """A setting written as ``key=value``."""
     key, separator, value = text.partition("=")
     if not separator or not key.strip():

@@ -42,7 +42,7 @@ class Experiment(ABC):
     places : Places
         Where its inputs lie.
     content : mapping
-        What they are, files by their content: `located` finds out.
+        What they are, files by their content: `with_places` finds out.
     """
 
     name: str
@@ -58,11 +58,11 @@ class Experiment(ABC):
     float_format: ClassVar[str | None] = None  # of the record's tables
 
     @property
-    def rows_made_by(self) -> str:
+    def rows_module(self) -> str:
         """The module whose code the rows follow from; figures can change without them if it is another."""
         return type(self).__module__
 
-    def located(self, places: Places) -> Self:
+    def with_places(self, places: Places) -> Self:
         """Return the experiment with its inputs found; all must be there."""
         return self
 
@@ -105,6 +105,6 @@ class Experiment(ABC):
     def check(self, source: str) -> None:  # noqa: B027  most experiments have nothing to refuse
         """Refuse settings that do not go together, naming where they come from."""
 
-    def changed(self, settings: Settings) -> Self:
+    def with_settings(self, settings: Settings) -> Self:
         """Return the experiment with other settings."""
         return replace(self, settings=settings)

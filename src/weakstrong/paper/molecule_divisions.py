@@ -22,7 +22,7 @@ from weakstrong.studies.settings import StudyOptions
 
 Array = NDArray[np.float64]
 
-OF_FIT = ("supervised_rows", "student_rows", "fitting_misfit", "strong_optimality_gap")
+FIT_COLUMNS = ("supervised_rows", "student_rows", "fitting_misfit", "strong_optimality_gap")
 
 
 @dataclass(frozen=True)
@@ -82,16 +82,16 @@ class MoleculeInputs:
     @classmethod
     def load(cls, path: Path) -> MoleculeInputs:
         """Read what `save` wrote."""
-        with np.load(path, allow_pickle=False) as parts:
-            found = {name: parts[name] for name in parts.files}
-        arrays = [
-            {name.partition(":")[2]: values for name, values in found.items() if name.startswith(f"{kind}:")}
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        by_kind = [
+            {name.partition(":")[2]: values for name, values in arrays.items() if name.startswith(f"{kind}:")}
             for kind in ("features", "untrained")
         ]
-        splits = tuple(found["splits"].tolist())
-        features, untrained = arrays
+        splits = tuple(arrays["splits"].tolist())
+        features, untrained = by_kind
         return cls(
-            found["y"], found["roles"], splits, found["clusters"], features, untrained, found["smiles"]
+            arrays["y"], arrays["roles"], splits, arrays["clusters"], features, untrained, arrays["smiles"]
         )
 
 
@@ -128,15 +128,15 @@ def division(config: MoleculeSettings, inputs: MoleculeInputs, seed: int, split:
     """
     roles = inputs.roles[:, split]
     judged, train = np.flatnonzero(roles != "train"), np.flatnonzero(roles == "train")
-    names, of_row = np.unique(inputs.clusters[train], return_inverse=True)
+    names, cluster_index = np.unique(inputs.clusters[train], return_inverse=True)
     rank = stream(seed, "division", split).permutation(len(names))
-    order = train[np.lexsort((train, rank[of_row]))]
+    order = train[np.lexsort((train, rank[cluster_index]))]
     if config.twins == "removed":  # from the same order, so that both can be compared
         order = order[~np.isin(inputs.clusters[order], inputs.clusters[judged])]
     true, weak = label_counts(config, len(order), inputs.splits[split])
-    of_place = inputs.clusters[order]
+    ordered_clusters = inputs.clusters[order]
     cut = true
-    while 0 < cut < len(order) and of_place[cut] == of_place[cut - 1]:
+    while 0 < cut < len(order) and ordered_clusters[cut] == ordered_clusters[cut - 1]:
         cut -= 1  # a cluster is whole
     supervised, unlabelled = order[:cut], order[cut:][: None if config.weak_labels is None else weak]
     if "l2" in config.heads:
@@ -176,4 +176,4 @@ def run_division(config: MoleculeSettings, inputs: MoleculeInputs, seed: int) ->
     ]
     fits = pd.concat([fits for _, fits in parts])
     keys = ["split", "division", *Pair._fields]
-    return Predictions.concatenated(p for p, _ in parts).table.merge(fits[[*keys, *OF_FIT]], on=keys)
+    return Predictions.concatenated(p for p, _ in parts).table.merge(fits[[*keys, *FIT_COLUMNS]], on=keys)

@@ -16,7 +16,7 @@ from weakstrong.record import Result
 from weakstrong.report.figures import blank_figure
 
 _FAR_OUT = 0.01  # share of points on each side that need not fit into a frame
-_WILD = 20.0  # times the median: a misfit that no linear axis shows beside the others
+_LOG_FROM = 20.0  # times the median: a misfit that no linear axis shows beside the others
 
 
 def molecules_figure(rows: pd.DataFrame, config: MoleculeSettings, title: str) -> Figure:
@@ -31,54 +31,54 @@ def molecules_figure(rows: pd.DataFrame, config: MoleculeSettings, title: str) -
     """
     figure = blank_figure((15.0, 4.6 * len(config.heads)))
     roles = "roles swapped, supervisor" if config.swap_roles else "student"
-    said = f"{title}; {roles} {_label(config.strong)}; means over molecules, squared units of the label"
-    figure.suptitle(said, fontsize=12)
+    caption = f"{title}; {roles} {_label(config.strong)}; means over molecules, squared units of the label"
+    figure.suptitle(caption, fontsize=12)
     grid = figure.subplots(len(config.heads), 3, squeeze=False)
-    for line, heads in zip(grid, config.heads, strict=True):
-        own = rows[rows["heads"] == heads]
-        first, every = own["seed"] == config.seed, own["evaluation"] == "valid+test"
-        splits = own["split"].nunique()
+    for axes_row, heads in zip(grid, config.heads, strict=True):
+        points = rows[rows["heads"] == heads]
+        first, both = points["seed"] == config.seed, points["evaluation"] == "valid+test"
+        splits = points["split"].nunique()
         # Interpolating heads: errors over several orders of magnitude.
-        wild = own["misfit"].max() > _WILD * own["misfit"].median()
+        log_scale = points["misfit"].max() > _LOG_FROM * points["misfit"].median()
         panels = (
-            (own[first & every], f"{heads} heads: one division of {splits} splits, as the paper draws it"),
-            (own[first & ~every], "the same, judged on the test rows alone"),
-            (own[every], f"{config.seeds} divisions of each split"),
+            (points[first & both], f"{heads} heads: one division of {splits} splits, as the paper draws it"),
+            (points[first & ~both], "the same, judged on the test rows alone"),
+            (points[both], f"{config.seeds} divisions of each split"),
         )
-        for axes, (part, said) in zip(line, panels, strict=True):
-            _gain_against_misfit(axes, part, config, wild=wild, small=axes is line[-1])
-            axes.set_title(said, fontsize=10)
+        for axes, (part, caption) in zip(axes_row, panels, strict=True):
+            _draw_gain_against_misfit(axes, part, config, log_scale=log_scale, small=axes is axes_row[-1])
+            axes.set_title(caption, fontsize=10)
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, frameon=False, fontsize=9, loc="outside right center")
     return figure
 
 
-def _gain_against_misfit(
-    axes: Axes, rows: pd.DataFrame, config: MoleculeSettings, *, wild: bool, small: bool
+def _draw_gain_against_misfit(
+    axes: Axes, rows: pd.DataFrame, config: MoleculeSettings, *, log_scale: bool, small: bool
 ) -> None:
-    if wild:
+    if log_scale:
         axes.set_xscale("log")
         axes.set_yscale("symlog", linthresh=1.0)
         span = np.geomspace(rows["misfit"].min() / 1.5, rows["misfit"].max() * 1.5, 100)
     else:
-        most = rows["misfit"].quantile(1 - _FAR_OUT) if small else rows["misfit"].max()
-        span = np.array([0, most * 1.1])
+        largest = rows["misfit"].quantile(1 - _FAR_OUT) if small else rows["misfit"].max()
+        span = np.array([0, largest * 1.1])
     axes.plot(span, span, color="0.4", linestyle="--", linewidth=1, label="gain = misfit", zorder=1)
-    if config.swap_roles or wild:
+    if config.swap_roles or log_scale:
         axes.plot(span, -span, color="0.4", linestyle=":", linewidth=1, label="gain = −misfit", zorder=1)
     axes.axhline(0, color="0.75", linewidth=1, zorder=0)
     weak = "student" if config.swap_roles else "supervisor"
-    for place, name in enumerate(config.weak):
-        part = rows[rows[weak] == name]
+    for index, name in enumerate(config.weak):
+        points = rows[rows[weak] == name]
         axes.scatter(
-            part["misfit"], part["gain"], color=_colour(place, len(config.weak)), label=_label(name),
+            points["misfit"], points["gain"], color=_colour(index, len(config.weak)), label=_label(name),
             s=10 if small else 30, alpha=0.6 if small else 1.0, linewidth=0,
         )  # fmt: skip
     axes.set_xlim(span[0], span[-1])
     outside = int((rows["misfit"] > span[-1]).sum())
-    points = "1 point" if outside == 1 else f"{outside} points"
-    scale = " (logarithmic)" if wild else ""
-    axes.set_xlabel(f"misfit{scale}" + (f" ({points} outside the frame)" if outside else ""))
+    outside_text = "1 point" if outside == 1 else f"{outside} points"
+    scale = " (logarithmic)" if log_scale else ""
+    axes.set_xlabel(f"misfit{scale}" + (f" ({outside_text} outside the frame)" if outside else ""))
     axes.set_ylabel("gain in accuracy")
 
 
@@ -93,16 +93,16 @@ def ranking_figure(results: Sequence[Result], title: str) -> Figure:
     """
     figure = blank_figure((11.5, 4.8 * len(results)))
     figure.suptitle(f"{title}; valid and test rows, squared units of the label", fontsize=12)
-    for line, result in zip(figure.subplots(len(results), 2, squeeze=False), results, strict=True):
-        heads, found = result.about["heads"], result.estimates["valid+test"]
-        table = sorted(found["table"], key=lambda row: _size(row["weak"]))
+    for axes_row, result in zip(figure.subplots(len(results), 2, squeeze=False), results, strict=True):
+        heads, evaluation = result.about["heads"], result.estimates["valid+test"]
+        table = sorted(evaluation["table"], key=lambda row: _width(row["weak"]))
         errors = [_value(row["strong_error"], first) for row in table for first in (True, False)]
-        wild = max(errors) > _WILD * min(errors)
-        for axes, first in zip(line, (True, False), strict=True):
-            for place, row in enumerate(table):
-                _student(axes, row, first=first, colour=_colour(place, len(table)))
+        log_scale = max(errors) > _LOG_FROM * min(errors)
+        for axes, first in zip(axes_row, (True, False), strict=True):
+            for index, row in enumerate(table):
+                _draw_student(axes, row, first=first, colour=_colour(index, len(table)))
             rule, true = ([_value(row[c], first) for row in table] for c in _COLUMNS)
-            if wild:
+            if log_scale:
                 axes.set_yscale("log")
                 axes.set_xscale("symlog", linthresh=1.0)
             else:
@@ -111,10 +111,10 @@ def ranking_figure(results: Sequence[Result], title: str) -> Figure:
             axes.scatter(
                 rule[picked], true[picked], s=160, facecolor="none", edgecolor="0.2", label="the rule's pick"
             )
-            spearman = found["ranking"]["first" if first else "all"].value
-            said = "one division a split, ± std over splits" if first else "all divisions, 95% intervals"
-            correlated = f"; Spearman {spearman:.2f}" if np.isfinite(spearman) else ""
-            axes.set_title(f"{heads} heads: {said}{correlated}", fontsize=10)
+            spearman = evaluation["ranking"]["first" if first else "all"].value
+            caption = "one division a split, ± std over splits" if first else "all divisions, 95% intervals"
+            correlation = f"; Spearman {spearman:.2f}" if np.isfinite(spearman) else ""
+            axes.set_title(f"{heads} heads: {caption}{correlation}", fontsize=10)
             axes.set_xlabel("weak error − misfit")
             axes.set_ylabel("true error of the student")
     handles, labels = figure.axes[0].get_legend_handles_labels()
@@ -125,11 +125,11 @@ def ranking_figure(results: Sequence[Result], title: str) -> Figure:
 _COLUMNS = ("weak_error_minus_misfit", "strong_error")
 
 
-def _student(axes: Axes, row: dict[str, Any], *, first: bool, colour: Any) -> None:
+def _draw_student(axes: Axes, row: dict[str, Any], *, first: bool, colour: Any) -> None:
     bars = []
     for column in _COLUMNS:
-        std, found = row[column]["first"]["std"], row[column]["all"]
-        sides = [std, std] if first else [found.value - found.low, found.high - found.value]
+        std, estimate = row[column]["first"]["std"], row[column]["all"]
+        sides = [std, std] if first else [estimate.value - estimate.low, estimate.high - estimate.value]
         bars.append([[max(side, 0.0)] for side in sides])
     x, y = (_value(row[column], first) for column in _COLUMNS)
     name = _label(row["weak"])
@@ -146,11 +146,11 @@ def _label(name: str) -> str:
     return last.replace("$", r"\$")[-40:]
 
 
-def _size(name: str) -> tuple[int, str]:
+def _width(name: str) -> tuple[int, str]:
     """Weak models by width where their names end in one."""
     digits = name.rsplit("-", maxsplit=1)[-1]
     return (int(digits) if digits.isdigit() else 0, name)
 
 
-def _colour(place: int, count: int) -> Any:
-    return colormaps["tab10" if count <= 10 else "tab20"](place % 20)
+def _colour(index: int, count: int) -> Any:
+    return colormaps["tab10" if count <= 10 else "tab20"](index % 20)

@@ -69,14 +69,14 @@ class Representation:
         if not weights.is_file():
             raise InputError(f"{weights}: is not there; name a model made by pretrain or convert")
         converted = json.loads((self.path / CONFIG).read_text()).get("converted_from")
-        known = isinstance(converted, dict) and "sha256" in converted
+        is_checkpoint = isinstance(converted, dict) and "sha256" in converted
         return {
-            "kind": "converted checkpoint" if known else "encoder",
+            "kind": "converted checkpoint" if is_checkpoint else "encoder",
             "layers": shape.layers,
             "hidden": shape.hidden,
             "heads": shape.heads,
             "sha256": file_hash(weights),
-            **({"checkpoint_sha256": converted["sha256"]} if known else {}),
+            **({"checkpoint_sha256": converted["sha256"]} if is_checkpoint else {}),
         }
 
 
@@ -90,18 +90,18 @@ def representation(name: str, config: MoleculeSettings, places: Places) -> Repre
     """
     text = name.replace("{dataset}", config.dataset)
     data = places.data or os.environ.get("WEAKSTRONG_DATA")
-    tried = [folder / text for folder in _models(places)] if Path(text).name == text else []
-    tried += [Path(text), *([Path(data) / text] if data else [])]
-    for path in tried:
+    candidates = [folder / text for folder in _model_folders(places)] if Path(text).name == text else []
+    candidates += [Path(text), *([Path(data) / text] if data else [])]
+    for path in candidates:
         if path.exists():
             return Representation(name, path, path.is_file())
     raise InputError(
-        f"{text}: no such model or file of features (looked for {', '.join(map(str, tried))}); name the "
+        f"{text}: no such model or file of features (looked for {', '.join(map(str, candidates))}); name the "
         "folder of models, or that of the data"
     )
 
 
-def _models(places: Places) -> list[Path]:
+def _model_folders(places: Places) -> list[Path]:
     """Folders in which a model of a plain name is looked for."""
     if places.models is None:
         return [Path(MODELS), Path(__file__).parents[3] / MODELS]
@@ -123,16 +123,16 @@ def contents(config: MoleculeSettings, places: Places) -> dict[str, Any]:
     molecules = load_chembench(config.dataset, places.data)
     for split, roles in molecules.splits.items():
         label_counts(config, int((roles == "train").sum()), str(split))
-    named = {name: representation(name, config, places) for name in (config.strong, *config.weak)}
-    for source in (s for s in named.values() if s.is_file):
+    representations = {name: representation(name, config, places) for name in (config.strong, *config.weak)}
+    for source in (s for s in representations.values() if s.is_file):
         _read(source, config, len(molecules.y))
     return {
         "device": "cuda" if torch.cuda.is_available() else "cpu",
         "code": code_hash(__name__),
         "versions": {name: version(name) for name in _LIBRARIES},
         "data": {name: sha for name, sha in SHA256.items() if name.startswith(f"{config.dataset}.")},
-        "strong": named[config.strong].content(),
-        "weak": {name: named[name].content() for name in config.weak},
+        "strong": representations[config.strong].content(),
+        "weak": {name: representations[name].content() for name in config.weak},
     }
 
 
@@ -153,7 +153,7 @@ class MoleculeFeatures(Source):
     content: Mapping[str, Any]
 
     kind = "inputs"
-    made_by = __name__
+    module = __name__
 
     @property
     def file_name(self) -> str:
@@ -179,10 +179,10 @@ def prepare(config: MoleculeSettings, places: Places, meter: Meter | None = None
 
     molecules = load_chembench(config.dataset, places.data)
     smiles = usable_smiles(molecules.smiles)
-    named = [representation(name, config, places) for name in (config.strong, *config.weak)]
-    features = {r.name: _features(r, config, smiles, meter) for r in named}
-    students = named[1:] if config.swap_roles else named[:1]
-    untrained = {r.name: _untrained(r, config, smiles, meter) for r in students if not r.is_file}
+    representations = [representation(name, config, places) for name in (config.strong, *config.weak)]
+    features = {r.name: _features(r, config, smiles, meter) for r in representations}
+    students = representations[1:] if config.swap_roles else representations[:1]
+    untrained = {r.name: _embed_untrained(r, config, smiles, meter) for r in students if not r.is_file}
     return MoleculeInputs(
         molecules.y.to_numpy(),
         molecules.splits.to_numpy(dtype=np.str_),
@@ -198,40 +198,40 @@ def clusters(smiles: Sequence[str], meter: Meter | None = None) -> NDArray[np.ui
     """A number for each molecule's connectivity; molecules without an InChI have one each."""
     from weakstrong.molecules.leakage import LEVELS, identities_of
 
-    found = identities_of(smiles, meter, "connectivities")[:, LEVELS.index("inchikey14")]
-    return np.where(found == 0, np.arange(len(found), dtype=np.uint64) + np.uint64(1), found)
+    keys = identities_of(smiles, meter, "connectivities")[:, LEVELS.index("inchikey14")]
+    return np.where(keys == 0, np.arange(len(keys), dtype=np.uint64) + np.uint64(1), keys)
 
 
 def _features(
     source: Representation, config: MoleculeSettings, smiles: list[str], meter: Meter | None
 ) -> NDArray[Any]:
-    return _read(source, config, len(smiles)) if source.is_file else _embedded(source, config, smiles, meter)
+    return _read(source, config, len(smiles)) if source.is_file else _embed(source, config, smiles, meter)
 
 
 def _read(source: Representation, config: MoleculeSettings, rows: int) -> NDArray[Any]:
     """Features of a file, which are in the order of the set's own."""
-    found = read_features(source.path)
-    if found.ids is not None:
+    features = read_features(source.path)
+    if features.ids is not None:
         raise InputError(
             f"{source.path}: has ids, and {config.dataset} has none to join them by; give features alone, a "
             "row a molecule in the order of its file"
         )
-    if len(found.values) != rows:
+    if len(features.values) != rows:
         raise InputError(
-            f"{source.path}: {len(found.values)} rows, but {config.dataset} has {rows} molecules; give a row "
+            f"{source.path}: {len(features.values)} rows, but {config.dataset} has {rows} molecules; give a row "
             "for each, in the order of its file"
         )
-    return np.asarray(found.values)
+    return np.asarray(features.values)
 
 
-def _untrained(
+def _embed_untrained(
     source: Representation, config: MoleculeSettings, smiles: list[str], meter: Meter | None
 ) -> NDArray[Any]:
-    draws = [_embedded(source, config, smiles, meter, draw) for draw in range(config.untrained)]
+    draws = [_embed(source, config, smiles, meter, draw) for draw in range(config.untrained)]
     return np.stack(draws) if draws else np.empty((0, len(smiles), 0))
 
 
-def _embedded(
+def _embed(
     source: Representation,
     config: MoleculeSettings,
     smiles: list[str],
@@ -241,8 +241,8 @@ def _embedded(
     """Features from an encoder, or from one of its shape at a random initialisation."""
     from weakstrong.molecules.smiles_encoder import SmilesEncoder
 
-    which = source.label if draw is None else f"{source.label}, untrained {draw + 1}"
-    said = f"embedding {config.dataset} with {which}"
+    encoder_name = source.label if draw is None else f"{source.label}, untrained {draw + 1}"
+    label = f"embedding {config.dataset} with {encoder_name}"
     encoder = SmilesEncoder(source.path, config.pooling, random_init=draw is not None, seed=draw)
-    shown = None if meter is None else lambda total, _: meter(total, said)
-    return encoder.features(smiles, meter=shown)
+    row_meter = None if meter is None else lambda total, _: meter(total, label)
+    return encoder.features(smiles, meter=row_meter)

@@ -40,25 +40,25 @@ class Means:
     pairs: tuple[str, ...]
     first: dict[str, Array]
     values: dict[str, Array]
-    made_from: dict[str, Any] = field(default_factory=dict)
+    sizes: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, pairs: tuple[str, ...], values: dict[str, Array], seed: int = 0, **made_from: Any) -> Means:
+    def of(cls, pairs: tuple[str, ...], values: dict[str, Array], seed: int = 0, **sizes: Any) -> Means:
         """From the means of every division under every resample of the molecules."""
         resamples, _, divisions, _ = next(iter(values.values())).shape
         drawn = np.random.default_rng([seed, 1]).integers(divisions, size=(resamples, divisions))
         drawn[0] = np.arange(divisions)
         values = {**values, "gain": values["weak_error"] - values["strong_error"]}
         first = {name: v[:, :, 0] for name, v in values.items()}
-        every = {n: np.take_along_axis(v, drawn[:, None, :, None], axis=2) for n, v in values.items()}
-        return cls(pairs, first, every, made_from)
+        resampled = {n: np.take_along_axis(v, drawn[:, None, :, None], axis=2) for n, v in values.items()}
+        return cls(pairs, first, resampled, sizes)
 
     def __getitem__(self, name: str) -> Array:
         return self.values[name]
 
     def estimate(self, draws: Array) -> Estimate:
         """Estimate a statistic from its values on the sample, which comes first, and on every resample."""
-        return Estimate.of_draws(draws[0], draws[1:], **self.made_from)
+        return Estimate.of_draws(draws[0], draws[1:], **self.sizes)
 
     @property
     def rule(self) -> Array:
@@ -77,35 +77,35 @@ def means(frame: pd.DataFrame, roles: tuple[str, ...], weights: Array, config: M
     weights : array of shape (1 + resamples, molecules of the set)
     config : MoleculeSettings
     """
-    judged = frame[frame["role"].isin(roles)]
-    order = {name: place for place, name in enumerate(config.weak)}
-    weak = judged["student" if config.swap_roles else "supervisor"].map(order)
-    judged = judged.assign(weak=weak).sort_values(["split", "division", "weak", "row"])
-    seeds, pairs = judged["division"].nunique(), len(config.weak)
-    found: dict[str, list[Array]] = {name: [] for name in ERRORS}
-    for _, part in judged.groupby("split", sort=True):
-        rows = part["row"].to_numpy()[: len(part) // (seeds * pairs)]
-        drawn = weights[:, rows]
-        total = np.maximum(drawn.sum(1), 1.0)[:, None, None]
-        for name, lists in found.items():
-            values = part[name].to_numpy().reshape(seeds * pairs, len(rows))
-            lists.append((drawn @ values.T).reshape(-1, seeds, pairs) / total)
-    rows = judged.drop_duplicates("row")
-    sizes = rows.groupby("cluster").size().to_numpy()
-    made_from: dict[str, Any] = {
+    role_losses = frame[frame["role"].isin(roles)]
+    order = {name: position for position, name in enumerate(config.weak)}
+    weak = role_losses["student" if config.swap_roles else "supervisor"].map(order)
+    role_losses = role_losses.assign(weak=weak).sort_values(["split", "division", "weak", "row"])
+    seeds, pairs = role_losses["division"].nunique(), len(config.weak)
+    split_means: dict[str, list[Array]] = {name: [] for name in ERRORS}
+    for _, split_losses in role_losses.groupby("split", sort=True):
+        rows = split_losses["row"].to_numpy()[: len(split_losses) // (seeds * pairs)]
+        row_weights = weights[:, rows]
+        total = np.maximum(row_weights.sum(1), 1.0)[:, None, None]
+        for name, lists in split_means.items():
+            values = split_losses[name].to_numpy().reshape(seeds * pairs, len(rows))
+            lists.append((row_weights @ values.T).reshape(-1, seeds, pairs) / total)
+    rows = role_losses.drop_duplicates("row")
+    cluster_sizes = rows.groupby("cluster").size().to_numpy()
+    sizes: dict[str, Any] = {
         "rows": len(rows),
-        "clusters": len(sizes),
-        "effective_clusters": round(float(sizes.sum() ** 2 / (sizes**2).sum()), 1),
+        "clusters": len(cluster_sizes),
+        "effective_clusters": round(float(cluster_sizes.sum() ** 2 / (cluster_sizes**2).sum()), 1),
     }
-    stacked = {name: np.stack(lists, axis=1) for name, lists in found.items()}
-    return Means.of(config.weak, stacked, **made_from)
+    stacked = {name: np.stack(lists, axis=1) for name, lists in split_means.items()}
+    return Means.of(config.weak, stacked, **sizes)
 
 
 def resample_weights(config: MoleculeSettings, frame: pd.DataFrame) -> Array:
     """Weights of the sample, then of each resample, by row of the set."""
-    judged = frame.drop_duplicates("row")[["row", "cluster"]].sort_values("row")
-    drawn = cluster_weights(judged["cluster"], np.ones(len(judged), dtype=bool), config.resamples)
-    weights = np.zeros((1 + config.resamples, int(judged["row"].max()) + 1))
-    weights[0, judged["row"]] = 1.0
-    weights[1:, judged["row"]] = drawn
+    molecules = frame.drop_duplicates("row")[["row", "cluster"]].sort_values("row")
+    resampled = cluster_weights(molecules["cluster"], np.ones(len(molecules), dtype=bool), config.resamples)
+    weights = np.zeros((1 + config.resamples, int(molecules["row"].max()) + 1))
+    weights[0, molecules["row"]] = 1.0
+    weights[1:, molecules["row"]] = resampled
     return weights

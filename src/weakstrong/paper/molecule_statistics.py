@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from weakstrong.estimate import Estimate
-from weakstrong.paper.molecule_divisions import OF_FIT
+from weakstrong.paper.molecule_divisions import FIT_COLUMNS
 from weakstrong.paper.molecule_resampling import ERRORS, Means, means, resample_weights
 from weakstrong.paper.molecule_settings import MoleculeSettings
 from weakstrong.predictions import Predictions
@@ -36,7 +36,7 @@ def by_division(frame: pd.DataFrame) -> pd.DataFrame:
         Of `run_division`.
     """
     losses = Predictions(frame).losses().rename(columns={"division": "seed"})
-    columns = [*ERRORS[:4], "gain", *ERRORS[4:], *OF_FIT]
+    columns = [*ERRORS[:4], "gain", *ERRORS[4:], *FIT_COLUMNS]
     parts = []
     for name, roles in EVALUATIONS.items():
         groups = losses[losses["role"].isin(roles)].groupby(_KEYS, sort=False)
@@ -60,26 +60,26 @@ def summarize_molecules(config: MoleculeSettings, frame: pd.DataFrame) -> dict[s
     """
     weights = resample_weights(config, frame)
     losses = Predictions(frame).losses()
-    found: dict[str, Any] = {}
+    summary: dict[str, Any] = {}
     for heads in config.heads:
-        own = losses[losses["heads"] == heads]
-        at = {name: means(own, roles, weights, config) for name, roles in EVALUATIONS.items()}
-        valid = means(own, ("valid",), weights, config)
-        found[heads] = {
+        of_heads = losses[losses["heads"] == heads]
+        evaluations = {name: means(of_heads, roles, weights, config) for name, roles in EVALUATIONS.items()}
+        valid = means(of_heads, ("valid",), weights, config)
+        summary[heads] = {
             name: {
-                "table": table(of),
-                "ranking": ranking(of),
-                "line": line(of),
-                "law_3": law_3(of),
-                "regret": regret(of, of),
+                "table": table(sample),
+                "ranking": ranking(sample),
+                "line": line(sample),
+                "law_3": law_3(sample),
+                "regret": regret(sample, sample),
             }
-            for name, of in at.items()
+            for name, sample in evaluations.items()
         }
-        found[heads][CROSSED] = {"regret": regret(valid, at["test"], by_split=True)}
-    return found
+        summary[heads][CROSSED] = {"regret": regret(valid, evaluations["test"], by_split=True)}
+    return summary
 
 
-def table(of: Means) -> list[dict[str, Any]]:
+def table(means: Means) -> list[dict[str, Any]]:
     """A row a weak model, sorted by weak error − misfit over all divisions.
 
     ``first``: mean and standard deviation (n − 1) over the splits, of one division of each, as the paper's
@@ -87,16 +87,16 @@ def table(of: Means) -> list[dict[str, Any]]:
     divisions; ``std_over_divisions`` of the mean over splits.
     """
     rows = []
-    first, every = _columns(of.first), _columns(of.values)
-    for pair, name in enumerate(of.pairs):
+    first_columns, all_columns = _columns(means.first), _columns(means.values)
+    for pair, name in enumerate(means.pairs):
         row: dict[str, Any] = {"weak": name}
-        for column, values in every.items():
-            mine = values[..., pair]
+        for column, values in all_columns.items():
+            pair_values = values[..., pair]
             row[column] = {
-                "first": _spread(first[column][0, :, pair]),
-                "all": of.estimate(mine.mean(axis=(1, 2))),
-                "std_over_splits": _spread(mine[0].mean(axis=1))["std"],
-                "std_over_divisions": _spread(mine[0].mean(axis=0))["std"],
+                "first": _spread(first_columns[column][0, :, pair]),
+                "all": means.estimate(pair_values.mean(axis=(1, 2))),
+                "std_over_splits": _spread(pair_values[0].mean(axis=1))["std"],
+                "std_over_divisions": _spread(pair_values[0].mean(axis=0))["std"],
             }
         rows.append(row)
     return sorted(rows, key=lambda row: row["weak_error_minus_misfit"]["all"].value)
@@ -111,18 +111,18 @@ def _columns(values: dict[str, Array]) -> dict[str, Array]:
     }
 
 
-def ranking(of: Means) -> dict[str, Any]:
+def ranking(means: Means) -> dict[str, Any]:
     """Spearman's correlation, over weak models, of weak error − misfit and the student's true error.
 
     Of the means over splits: in one division, over all, and its spread over the divisions.
     """
-    rule, true = of.rule.mean(axis=1), of["strong_error"].mean(axis=1)
-    first = of.first["weak_error"] - of.first["misfit"]
-    each = spearman(rule[0], true[0])
+    rule, true = means.rule.mean(axis=1), means["strong_error"].mean(axis=1)
+    first = means.first["weak_error"] - means.first["misfit"]
+    spread = spearman(rule[0], true[0])
     return {
-        "first": of.estimate(spearman(first.mean(axis=1), of.first["strong_error"].mean(axis=1))),
-        "all": of.estimate(spearman(rule.mean(axis=1), true.mean(axis=1))),
-        "over_divisions": {"median": float(np.median(each)), "min": each.min(), "max": each.max()},
+        "first": means.estimate(spearman(first.mean(axis=1), means.first["strong_error"].mean(axis=1))),
+        "all": means.estimate(spearman(rule.mean(axis=1), true.mean(axis=1))),
+        "over_divisions": {"median": float(np.median(spread)), "min": spread.min(), "max": spread.max()},
     }
 
 
@@ -166,7 +166,7 @@ def regret(chosen_on: Means, judged_on: Means, *, by_split: bool = False) -> dic
     rule, weak, misfit = map(decisions, (chosen_on.rule, chosen_on["weak_error"], chosen_on["misfit"]))
     true = decisions(judged_on["strong_error"])
     scores = {RULE: rule, WEAK_ALONE: weak, "most misfit": -misfit, "least misfit": misfit}
-    picked = {name: _of_least(score, true) for name, score in scores.items()}
+    picked = {name: _error_at_least_score(score, true) for name, score in scores.items()}
     picked["at random"] = true.mean(-1)
     return {
         name: {
@@ -177,14 +177,14 @@ def regret(chosen_on: Means, judged_on: Means, *, by_split: bool = False) -> dic
     }
 
 
-def _of_least(score: Array, true: Array) -> Array:
+def _error_at_least_score(score: Array, true: Array) -> Array:
     """Errors at the least score, along the last axis; their mean where several are least."""
-    room = _TIED * np.abs(score).max(-1, keepdims=True)
-    least = score <= score.min(-1, keepdims=True) + room
+    tolerance = _TIED * np.abs(score).max(-1, keepdims=True)
+    least = score <= score.min(-1, keepdims=True) + tolerance
     return np.asarray((true * least).sum(-1) / least.sum(-1))
 
 
-def line(of: Means) -> dict[str, Any]:
+def line(means: Means) -> dict[str, Any]:
     """Gain against misfit over the points of the figure: weak models, splits and divisions.
 
     ``slope`` of the least squares line, ``slope_of_means`` of that over the means of the weak models;
@@ -192,15 +192,15 @@ def line(of: Means) -> dict[str, Any]:
     fitted, of the points of one division: its median over divisions and the median's interval. (Resampled
     molecules add to the spread that R² divides by.)
     """
-    misfit, gain, cross = (of[name].reshape(len(of.rule), -1) for name in ("misfit", "gain", "cross_term"))
+    misfit, gain, cross = (means[n].reshape(len(means.rule), -1) for n in ("misfit", "gain", "cross_term"))
     total = misfit.mean(axis=1)
     return {
-        "slope": of.estimate(_slope(misfit, gain)),
-        "slope_of_means": of.estimate(_slope(of["misfit"].mean(axis=(1, 2)), of["gain"].mean(axis=(1, 2)))),
-        "correlation": of.estimate(_correlation(misfit, gain)),
-        "r2_misfit": Estimate.of_median(_fit(of["misfit"][0], of["gain"][0])),
-        "cross_over_misfit": of.estimate(cross.mean(axis=1) / total),
-        "gain_over_misfit": of.estimate(gain.mean(axis=1) / total),
+        "slope": means.estimate(_slope(misfit, gain)),
+        "slope_of_means": means.estimate(_slope(means["misfit"].mean((1, 2)), means["gain"].mean((1, 2)))),
+        "correlation": means.estimate(_correlation(misfit, gain)),
+        "r2_misfit": Estimate.of_median(_fit(means["misfit"][0], means["gain"][0])),
+        "cross_over_misfit": means.estimate(cross.mean(axis=1) / total),
+        "gain_over_misfit": means.estimate(gain.mean(axis=1) / total),
         "points": misfit.shape[1],
     }
 
@@ -211,29 +211,29 @@ def _fit(misfit: Array, gain: Array) -> Array:
     return np.asarray(1 - ((gain - misfit) ** 2).sum(axis=(0, 2)) / spread)
 
 
-def law_3(of: Means) -> dict[str, Any]:
+def law_3(means: Means) -> dict[str, Any]:
     """What law 3, ``gain ≥ B − 2√(εB)``, leaves of the misfit.
 
     For ε stands the class error: of the head in the student's own class (a ball of the student's radius)
     that is fitted to the truth of its rows. It is above ε on average, as no head of the class errs less than
     the best. ``promise`` is the bound of each pair's means; it is positive where ε < B/4.
     """
-    misfit, best = (of[name].mean(axis=(1, 2)) for name in ("misfit", "class_error"))
-    promise = misfit - 2 * np.sqrt(best * misfit)
-    b, e, gain = (of[name][0] for name in ("misfit", "class_error", "gain"))
-    promised, below = b > 4 * e, gain < b - 2 * np.sqrt(e * b)
+    misfit, class_error = (means[name].mean(axis=(1, 2)) for name in ("misfit", "class_error"))
+    promise = misfit - 2 * np.sqrt(class_error * misfit)
+    b, e, gain = (means[name][0] for name in ("misfit", "class_error", "gain"))
+    has_promise, below = b > 4 * e, gain < b - 2 * np.sqrt(e * b)
     return {
-        "ceiling_error": of.estimate(of["ceiling_error"].mean(axis=(1, 2, 3))),
-        "class_error": of.estimate(best.mean(axis=1)),
+        "ceiling_error": means.estimate(means["ceiling_error"].mean(axis=(1, 2, 3))),
+        "class_error": means.estimate(class_error.mean(axis=1)),
         "class_over_quarter_misfit": {
-            "least": of.estimate((4 * best / misfit).min(axis=1)),
-            "most": of.estimate((4 * best / misfit).max(axis=1)),
+            "least": means.estimate((4 * class_error / misfit).min(axis=1)),
+            "most": means.estimate((4 * class_error / misfit).max(axis=1)),
         },
-        "promise": {"least": of.estimate(promise.min(axis=1)), "most": of.estimate(promise.max(axis=1))},
+        "promise": {"least": means.estimate(promise.min(1)), "most": means.estimate(promise.max(1))},
         "points": b.size,
-        "points_with_a_promise": int(promised.sum()),
+        "points_with_a_promise": int(has_promise.sum()),
         "points_below": int(below.sum()),
-        "points_with_a_broken_promise": int((below & promised).sum()),
+        "points_with_a_broken_promise": int((below & has_promise).sum()),
     }
 
 
@@ -253,8 +253,8 @@ def flat_table(results: Sequence[Result]) -> pd.DataFrame:
         for result in results
         for name in EVALUATIONS
     ]
-    whole = pd.concat(parts, ignore_index=True)
-    return whole[["heads", "evaluation", *whole.columns.drop(["heads", "evaluation"])]]
+    frame = pd.concat(parts, ignore_index=True)
+    return frame[["heads", "evaluation", *frame.columns.drop(["heads", "evaluation"])]]
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -262,8 +262,8 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
     ends = ("value", "low", "high")
     return {
         name: {
-            key: {end: getattr(found, end) for end in ends} if isinstance(found, Estimate) else found
-            for key, found in cell.items()
+            key: {end: getattr(entry, end) for end in ends} if isinstance(entry, Estimate) else entry
+            for key, entry in cell.items()
         }
         if isinstance(cell, Mapping)
         else cell

@@ -38,8 +38,8 @@ _ERRORS = {
     "untrained student": "untrained_error",
 }
 _RULE = "weak_error_minus_misfit"
-_PAPERS = {"weak error − misfit": _RULE, "true error of the student": "strong_error"}
-_ALL = {f"{said}, all divisions": name for said, name in _PAPERS.items()}
+_PAPER_COLUMNS = {"weak error − misfit": _RULE, "true error of the student": "strong_error"}
+_ALL_DIVISIONS = {f"{said}, all divisions": name for said, name in _PAPER_COLUMNS.items()}
 _BASELINES = {
     "ceiling": "ceiling_error",
     "direct": "direct_error",
@@ -54,21 +54,21 @@ def molecule_page(record: Record, *, ranking: bool) -> list[str]:
     swapped, dataset = record.settings["swap_roles"], record.settings["dataset"]
     weak = "student" if swapped else "weak model"
     for result in record.results:
-        heads, at = result.about["heads"], result.estimates
+        heads, evaluations = result.about["heads"], result.estimates
         if ranking:
-            shown = dataset == "Lipop" and not swapped
+            is_table_1 = dataset == "Lipop" and not swapped
             lines += [f"**{_HEADS[heads]}** {_OF_ONE_DIVISION}", ""]
-            lines += [*paper_table(at, PAPER_TABLE_1 if shown else {}, weak), ""]
-            lines += [f"{spearman_said(at)}.", "", *regret_table(at), ""]
+            lines += [*paper_table(evaluations, PAPER_TABLE_1 if is_table_1 else {}, weak), ""]
+            lines += [f"{spearman_sentence(evaluations)}.", "", *regret_table(evaluations), ""]
         else:
-            table = errors_table(at["valid+test"]["table"], weak)
+            table = errors_table(evaluations["valid+test"]["table"], weak)
             lines += [f"**{_HEADS[heads]}** {_OF_ALL}", "", *table, ""]
-            lines += [f"{line_said(at['valid+test'])}.", ""]
+            lines += [f"{misfit_sentence(evaluations['valid+test'])}.", ""]
     return lines
 
 
 def paper_table(
-    at: Mapping[str, Any], paper: dict[str, Any] | None = None, weak: str = "weak model"
+    evaluations: Mapping[str, Any], paper: dict[str, Any] | None = None, weak: str = "weak model"
 ) -> list[str]:
     """The paper's Table 1: one division a split, ± std over the splits, the best of each column bold.
 
@@ -79,24 +79,23 @@ def paper_table(
     paper : dict, optional
         The paper's two columns, for the weak models of its names.
     """
-    rows = sorted(at["valid+test"]["table"], key=lambda row: row[_RULE]["first"]["mean"])
+    rows = sorted(evaluations["valid+test"]["table"], key=lambda row: row[_RULE]["first"]["mean"])
     columns: dict[str, dict[str, dict[str, float]]] = {}
-    for where, table in (("", rows), (", test alone", at["test"]["table"])):
-        for place, said in enumerate(_PAPERS):
-            columns[said + where] = {row["weak"]: row[_PAPERS[said]]["first"] for row in table}
-            if paper and not where:
-                known = {
-                    name: dict(zip(("mean", "std"), found[place], strict=True))
-                    for name, found in paper.items()
+    for suffix, table in (("", rows), (", test alone", evaluations["test"]["table"])):
+        for index, title in enumerate(_PAPER_COLUMNS):
+            columns[title + suffix] = {row["weak"]: row[_PAPER_COLUMNS[title]]["first"] for row in table}
+            if paper and not suffix:
+                paper_column = {
+                    name: dict(zip(("mean", "std"), pair[index], strict=True)) for name, pair in paper.items()
                 }
-                columns[f"{said}, paper"] = known
+                columns[f"{title}, paper"] = paper_column
     lines = [
-        f"| {weak} | {' | '.join((*columns, *_ALL, *_BASELINES))} |",
-        "|---|" + "---:|" * (len(columns) + len(_ALL) + len(_BASELINES)),
+        f"| {weak} | {' | '.join((*columns, *_ALL_DIVISIONS, *_BASELINES))} |",
+        "|---|" + "---:|" * (len(columns) + len(_ALL_DIVISIONS) + len(_BASELINES)),
     ]
     for row in rows:
         cells = [_spread_cell(column, row["weak"]) for column in columns.values()]
-        cells += [_bracketed(row[name]["all"]) for name in _ALL.values()]
+        cells += [_bracketed(row[name]["all"]) for name in _ALL_DIVISIONS.values()]
         cells += [_number(row[name]["first"]["mean"]) for name in _BASELINES.values()]
         lines.append(f"| {_cell(row['weak'])} | {' | '.join(cells)} |")
     return lines
@@ -121,46 +120,46 @@ def errors_table(rows: list[dict[str, Any]], weak: str = "weak model") -> list[s
     return lines
 
 
-def regret_table(at: Mapping[str, Any]) -> list[str]:
+def regret_table(evaluations: Mapping[str, Any]) -> list[str]:
     """What each rule loses against the best pick, scored and judged on the same rows and on others."""
-    shown = {
+    titles = {
         "valid+test": "scored and judged on the same rows, means over splits",
         CROSSED: "chosen on valid rows, judged on test rows, split by split",
     }
-    headings = [f"regret, {said} | the same minus weak error alone" for said in shown.values()]
-    lines = [f"| picked by | {' | '.join(headings)} |", "|---|" + "---:|" * (2 * len(shown))]
+    headings = [f"regret, {title} | the same minus weak error alone" for title in titles.values()]
+    lines = [f"| picked by | {' | '.join(headings)} |", "|---|" + "---:|" * (2 * len(titles))]
     for rule in RULES:
         cells = []
-        for name in shown:
-            found = at[name]["regret"][rule]
-            over = "" if rule == WEAK_ALONE else _bracketed(found["over_weak_alone"], signed=True)
-            cells += [_bracketed(found["regret"]), over]
+        for name in titles:
+            regrets = evaluations[name]["regret"][rule]
+            difference = "" if rule == WEAK_ALONE else _bracketed(regrets["over_weak_alone"], signed=True)
+            cells += [_bracketed(regrets["regret"]), difference]
         lines.append(f"| {rule} | {' | '.join(cells)} |")
     return lines
 
 
-def spearman_said(at: Mapping[str, Any]) -> str:
+def spearman_sentence(evaluations: Mapping[str, Any]) -> str:
     """Spearman's correlation of the table's columns in words."""
-    ranking, alone = at["valid+test"]["ranking"], at["test"]["ranking"]
-    each = ranking["over_divisions"]
+    ranking, test = evaluations["valid+test"]["ranking"], evaluations["test"]["ranking"]
+    spread = ranking["over_divisions"]
     return (
         f"Spearman's correlation of the two columns: {_bracketed(ranking['first'])} in this division, "
-        f"{_bracketed(ranking['all'])} over all (test rows alone {_bracketed(alone['all'])}); over single "
-        f"divisions {_number(each['min'])} to {_number(each['max'])}, median {_number(each['median'])}"
+        f"{_bracketed(ranking['all'])} over all (test rows alone {_bracketed(test['all'])}); over single "
+        f"divisions {_number(spread['min'])} to {_number(spread['max'])}, median {_number(spread['median'])}"
     )
 
 
-def line_said(found: dict[str, Any]) -> str:
+def misfit_sentence(evaluation: dict[str, Any]) -> str:
     """Gain against misfit, and what law 3 leaves, in words."""
-    line, law = found["line"], found["law_3"]
-    over = law["class_over_quarter_misfit"]
+    line, law = evaluation["line"], evaluation["law_3"]
+    ratio = law["class_over_quarter_misfit"]
     return (
         f"Gain is {_bracketed(line['gain_over_misfit'])} of the misfit, the cross term "
         f"{_bracketed(line['cross_over_misfit'])} of it; slope {_bracketed(line['slope'])} over "
         f"{line['points']} points, {_bracketed(line['slope_of_means'])} over the means of the weak models. "
         "Law 3, gain ≥ misfit − 2√(class error · misfit), promises a gain where the class error (of the "
         "student's own class on the truth of its rows) is below a quarter of the misfit: in the means it "
-        f"is {over['least'].value:.1f} to {over['most'].value:.1f} times that. Points with a promise: "
+        f"is {ratio['least'].value:.1f} to {ratio['most'].value:.1f} times that. Points with a promise: "
         f"{law['points_with_a_promise']}, of which {law['points_with_a_broken_promise']} break it; points "
         f"below the bound, which is of a student of the whole population: {law['points_below']}"
     )
@@ -170,19 +169,19 @@ def _spread_cell(column: dict[str, dict[str, float]], name: str) -> str:
     """Mean ± std, the least of its column in bold."""
     if name not in column:
         return "–"
-    said = f"{_number(column[name]['mean'])} ± {_number(column[name]['std'])}"
-    return f"**{said}**" if column[name]["mean"] == min(c["mean"] for c in column.values()) else said
+    text = f"{_number(column[name]['mean'])} ± {_number(column[name]['std'])}"
+    return f"**{text}**" if column[name]["mean"] == min(c["mean"] for c in column.values()) else text
 
 
-def _interval_cell(found: Mapping[str, Any], *, signed: bool, full: bool) -> str:
-    every: Estimate = found["all"]
-    if isnan(every.value):
+def _interval_cell(estimates: Mapping[str, Any], *, signed: bool, full: bool) -> str:
+    estimate: Estimate = estimates["all"]
+    if isnan(estimate.value):
         return "–"
-    return _bracketed(every, signed=signed) if full else _number(every.value, signed=signed)
+    return _bracketed(estimate, signed=signed) if full else _number(estimate.value, signed=signed)
 
 
-def _bracketed(found: Estimate, *, signed: bool = False) -> str:
-    value, low, high = (_number(v, signed=signed) for v in (found.value, found.low, found.high))
+def _bracketed(estimate: Estimate, *, signed: bool = False) -> str:
+    value, low, high = (_number(v, signed=signed) for v in (estimate.value, estimate.low, estimate.high))
     return f"{value} [{low}, {high}]"
 
 

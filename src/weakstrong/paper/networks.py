@@ -57,7 +57,7 @@ class PretrainingJob(Source):
     training: Training
 
     kind = "networks"
-    made_by = __name__
+    module = __name__
 
     @property
     def key(self) -> str:
@@ -73,19 +73,19 @@ class PretrainingJob(Source):
     @classmethod
     def make(cls, missing: Sequence[PretrainingJob], folder: Path, pool: Workers, meter: Meter) -> None:
         """Pretrain networks, several side by side."""
-        lots = batches(list(missing))
-        steps = sum(lot[0].training.steps for lot in lots)
+        groups = batches(list(missing))
+        steps = sum(group[0].training.steps for group in groups)
         with meter(steps, f"pretraining {len(missing)} networks: steps") as advance:
-            pool.run(train, [(lot, folder) for lot in lots], advance)
+            pool.run(train, [(group, folder) for group in groups], advance)
 
     @property
-    def together(self) -> tuple[Any, ...]:
+    def batch_key(self) -> tuple[Any, ...]:
         """Settings that jobs must share to be trained as one batch."""
         world = self.world
         return (self.depth, world.input_dim, world.width, world.output_relu, world.heads, self.training)
 
 
-def needed(config: TaskSettings, seed: int) -> dict[str, PretrainingJob]:
+def pretraining_jobs(config: TaskSettings, seed: int) -> dict[str, PretrainingJob]:
     """Return the networks that an experiment has to learn for a seed, by role before roles are swapped."""
     if config.representations == "perturbation":
         return {}
@@ -110,16 +110,16 @@ def needed(config: TaskSettings, seed: int) -> dict[str, PretrainingJob]:
 
 def batches(jobs: list[PretrainingJob]) -> list[list[PretrainingJob]]:
     """Group jobs into batches to be trained side by side, the longest first."""
-    ordered = sorted(jobs, key=lambda j: (-j.depth * j.training.steps, repr(j.together), j.seed, j.key))
+    ordered = sorted(jobs, key=lambda j: (-j.depth * j.training.steps, repr(j.batch_key), j.seed, j.key))
     out = []
-    for _, group in groupby(ordered, key=lambda j: j.together):
+    for _, group in groupby(ordered, key=lambda j: j.batch_key):
         members = list(group)
         pieces = -(-len(members) // _SIDE_BY_SIDE)
         out += [members[i::pieces] for i in range(pieces)]
     return out
 
 
-def sample_of(job: PretrainingJob) -> MultitaskSample:
+def draw_sample(job: PretrainingJob) -> MultitaskSample:
     """Draw the data of equation (9) for a job."""
     from weakstrong.neural.multitask import MultitaskSample
 
@@ -130,7 +130,7 @@ def sample_of(job: PretrainingJob) -> MultitaskSample:
     return MultitaskSample(x, heads(truth(job.world, job.seed).transform(x)), heads)
 
 
-def first_weights(job: PretrainingJob) -> MLP:
+def initial_mlp(job: PretrainingJob) -> MLP:
     """Draw the network before training, from random numbers of its own, never those of h*."""
     widths = (job.world.input_dim, *[job.world.width] * job.depth)
     rng = stream(job.seed, "first weights", job.depth, job.copy)
@@ -141,21 +141,21 @@ def train(jobs: list[PretrainingJob], folder: Path, advance: Advance) -> None:
     """Train the networks of a batch and keep each in its file."""
     from weakstrong.neural.multitask import pretrain, relative_loss
 
-    samples = [sample_of(job) for job in jobs]
-    starts = [first_weights(job) for job in jobs]
+    samples = [draw_sample(job) for job in jobs]
+    starts = [initial_mlp(job) for job in jobs]
     orders = [stream(job.seed, "order of rows", job.depth, job.copy) for job in jobs]
-    learnt = pretrain(samples, starts, orders, jobs[0].training, advance)
+    networks = pretrain(samples, starts, orders, jobs[0].training, advance)
     folder.mkdir(parents=True, exist_ok=True)
-    for job, network, sample in zip(jobs, learnt, samples, strict=True):
+    for job, network, sample in zip(jobs, networks, samples, strict=True):
         _save(folder / job.file_name, network, relative_loss(network, sample))
 
 
 def load(path: Path) -> tuple[MLP, float]:
     """Read a network and its relative training loss from a file."""
-    with np.load(path, allow_pickle=False) as kept:
-        layers = range(int(kept["depth"]))
-        weights, biases = (tuple(kept[f"{part}{i}"] for i in layers) for part in ("weight", "bias"))
-        return MLP(weights, biases, bool(kept["output_relu"])), float(kept["relative_loss"])
+    with np.load(path, allow_pickle=False) as arrays:
+        layers = range(int(arrays["depth"]))
+        weights, biases = (tuple(arrays[f"{part}{i}"] for i in layers) for part in ("weight", "bias"))
+        return MLP(weights, biases, bool(arrays["output_relu"])), float(arrays["relative_loss"])
 
 
 def _save(path: Path, network: MLP, loss: float) -> None:

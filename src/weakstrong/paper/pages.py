@@ -31,16 +31,16 @@ def check_page(out: Path) -> None:
 
 def write_page(out: Path) -> None:
     """Write ``out/README.md``: claims beside what came out, then every figure."""
-    found, known = records(out), catalogue()
-    lines = [_FIRST_LINE, "", *claims_table(found), ""]
-    for rule in dict.fromkeys(known[name].rule for name in found):
+    kept, experiments = records(out), catalogue()
+    lines = [_FIRST_LINE, "", *claims_table(kept), ""]
+    for rule in dict.fromkeys(experiments[name].rule for name in kept):
         lines += [rule, ""]
-    for name, record in found.items():
+    for name, record in kept.items():
         lines += [f"## {record.title}", "", *_remarks(record)]
-        lines += [f"![{record.title}]({name}/figure.png)", "", *known[name].page(record)]
-        more = "".join(f", [{t.stem}]({name}/{t.name})" for t in _tables(out / name) if t.stem != "tasks")
+        lines += [f"![{record.title}]({name}/figure.png)", "", *experiments[name].page(record)]
+        links = "".join(f", [{t.stem}]({name}/{t.name})" for t in _tables(out / name) if t.stem != "tasks")
         lines += [
-            f"[Settings]({name}/config.toml), [rows]({name}/tasks.csv){more}, "
+            f"[Settings]({name}/config.toml), [rows]({name}/tasks.csv){links}, "
             f"[statistics]({name}/summary.json).",
             "",
         ]
@@ -53,13 +53,13 @@ def _tables(folder: Path) -> list[Path]:
 
 def _remarks(record: Record) -> list[str]:
     """What a reader of a figure must know."""
-    said = [f"{note[0].upper()}{note[1:]}." for note in record.notes]
+    sentences = [f"{note[0].upper()}{note[1:]}." for note in record.notes]
     if record.facts["changed"]:
-        said.append(f"Settings that are not the target's own: {_changes(record)}.")
-    return [" ".join(said), ""] if said else []
+        sentences.append(f"Settings that are not the target's own: {_changes(record)}.")
+    return [" ".join(sentences), ""] if sentences else []
 
 
-def kept_record(folder: Path) -> Record | None:
+def read_record(folder: Path) -> Record | None:
     """Return the record of a folder, without its tables; None if there is no whole one that can be read."""
     try:
         return Record.read(folder, tables=False)
@@ -69,19 +69,19 @@ def kept_record(folder: Path) -> Record | None:
 
 def records(out: Path) -> dict[str, Record]:
     """Return the whole records of a folder by name, in the catalogue's order."""
-    found = {name: kept_record(out / name) for name in catalogue()}
-    return {name: record for name, record in found.items() if record is not None}
+    by_name = {name: read_record(out / name) for name in catalogue()}
+    return {name: record for name, record in by_name.items() if record is not None}
 
 
-def claims_table(found: Mapping[str, Record]) -> list[str]:
+def claims_table(kept: Mapping[str, Record]) -> list[str]:
     """Markdown lines: paper's claim, ours, whether they agree."""
     lines = ["| target | the paper's claim | seeds | ours | agrees? |", "|---|---|---:|---|---|"]
-    for name, record in found.items():
+    for name, record in kept.items():
         facts = record.facts
         for result in record.results:
             heads = f", {result.about['heads']} heads" if result.about else ""
-            agrees = result.facts["agrees"] + (f"; {_whose(record)}" if result.about else "")
-            cells = (name + heads, facts["claim"], str(facts["seeds"]), _said(record, result), agrees)
+            agrees = result.facts["agrees"] + (f"; {_student_remark(record)}" if result.about else "")
+            cells = (name + heads, facts["claim"], str(facts["seeds"]), _finding(record, result), agrees)
             lines.append(f"| {' | '.join(cells)} |")
     return lines
 
@@ -91,15 +91,15 @@ def agreement_table(repository: Path) -> list[str]:
 
     Targets of one claim and one verdict share a line.
     """
-    together: dict[tuple[str, str, str], list[str]] = {}
+    targets: dict[tuple[str, str, str], list[str]] = {}
     for folder in _COMMITTED:
         for name, record in records(repository / folder).items():
             agrees = agreement(record)
             if record.results[0].about:
-                agrees += f"; {_whose(record)}"
-            together.setdefault((record.facts["claim"], agrees, folder), []).append(name)
+                agrees += f"; {_student_remark(record)}"
+            targets.setdefault((record.facts["claim"], agrees, folder), []).append(name)
     lines = ["| target | the paper's claim | agrees? | where |", "|---|---|---|---|"]
-    for (claim, agrees, folder), names in together.items():
+    for (claim, agrees, folder), names in targets.items():
         lines.append(f"| {', '.join(names)} | {claim} | {agrees} | [{folder}]({folder}/README.md) |")
     return lines
 
@@ -108,10 +108,10 @@ def with_blocks(text: str, blocks: Mapping[str, list[str]]) -> str:
     """A page with the lines between the marks of each name replaced."""
     for name, lines in blocks.items():
         begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-        before, found, rest = text.partition(begin)
-        _, closed, after = rest.partition(end)
-        assert found, f"the page has no {begin}"
-        assert closed, f"the page has no {end}"
+        before, opening, rest = text.partition(begin)
+        _, closing, after = rest.partition(end)
+        assert opening, f"the page has no {begin}"
+        assert closing, f"the page has no {end}"
         text = "\n".join([before + begin, "", *lines, "", end + after])
     return text
 
@@ -124,25 +124,25 @@ def agreement(record: Record) -> str:
     return ", ".join(f"{agrees} ({heads})" for heads, agrees in answers.items())
 
 
-def ours(record: Record) -> str:
+def findings(record: Record) -> str:
     """Say what came out, with the settings that are not the target's own."""
     if not record.results[0].about:
-        return _said(record, record.results[0])
-    said = "; ".join(f"{result.about['heads']}: {result.findings[0]}" for result in record.results)
-    return f"{_whose(record)}: {_with_changes(record, said)}"
+        return _finding(record, record.results[0])
+    sentences = "; ".join(f"{result.about['heads']}: {result.findings[0]}" for result in record.results)
+    return f"{_student_remark(record)}: {_with_changes(record, sentences)}"
 
 
-def _said(record: Record, result: Result) -> str:
+def _finding(record: Record, result: Result) -> str:
     return _with_changes(record, result.findings[0])
 
 
-def _whose(record: Record) -> str:
+def _student_remark(record: Record) -> str:
     """Whether a record on molecules has the paper's student, from its note."""
     return record.notes[0].partition(" (")[0]
 
 
-def _with_changes(record: Record, said: str) -> str:
-    return f"with {_changes(record)}: {said}" if record.facts["changed"] else said
+def _with_changes(record: Record, finding: str) -> str:
+    return f"with {_changes(record)}: {finding}" if record.facts["changed"] else finding
 
 
 def _changes(record: Record) -> str:

@@ -16,7 +16,7 @@ from weakstrong.errors import InputError
 from weakstrong.identity import code_hash, fingerprint
 from weakstrong.paper.catalogue import catalogue
 from weakstrong.paper.experiment import Experiment
-from weakstrong.paper.pages import check_page, kept_record, write_page
+from weakstrong.paper.pages import check_page, read_record, write_page
 from weakstrong.paper.run_settings import Extra, Settings
 from weakstrong.paper.sources import Meter, Places, Source
 from weakstrong.parallel import Workers
@@ -105,24 +105,24 @@ def reproduce(
     for experiment in experiments:
         check_output(out / experiment.name, overwrite=True)
     check_page(out)
-    meter = meter or _silent
-    located = [experiment.located(places or Places()) for experiment in experiments]
+    meter = meter or _no_progress
+    located = [experiment.with_places(places or Places()) for experiment in experiments]
     keys = {experiment.name: _key(experiment) for experiment in located}
-    missing = [e for e in located if not _finished(out / e.name, keys[e.name])]
+    missing = [e for e in located if not _is_current(out / e.name, keys[e.name])]
     if missing:
         cache = cache or out / CACHE
-        with _alone_in(cache), Workers(workers) as pool:
-            files = _computed(missing, cache, pool, meter)
+        with _lock_cache(cache), Workers(workers) as pool:
+            files = _compute_files(missing, cache, pool, meter)
             with meter(len(missing), "figures") as advance:
                 pieces = [(e, keys[e.name], f, out) for e, f in zip(missing, files, strict=True)]
                 pool.run(write_record, pieces, advance)
     write_page(out)
     names = {experiment.name for experiment in missing}
-    kept = [kept_record(out / experiment.name) for experiment in located]
-    return [Outcome(record, record.kind in names) for record in kept if record is not None]
+    records = [read_record(out / experiment.name) for experiment in located]
+    return [Outcome(record, record.kind in names) for record in records if record is not None]
 
 
-def rows_of(
+def compute_rows(
     experiments: Sequence[Experiment],
     cache: Path,
     *,
@@ -131,17 +131,17 @@ def rows_of(
     workers: int | None = None,
 ) -> list[list[Path]]:
     """Files with the rows of every seed, for each of the experiments; parameters as of `reproduce`."""
-    located = [experiment.located(places or Places()) for experiment in experiments]
-    with _alone_in(cache), Workers(workers) as pool:
-        return _computed(located, cache, pool, meter or _silent)
+    located = [experiment.with_places(places or Places()) for experiment in experiments]
+    with _lock_cache(cache), Workers(workers) as pool:
+        return _compute_files(located, cache, pool, meter or _no_progress)
 
 
-def kept_rows(files: Sequence[Path]) -> pd.DataFrame:
+def read_rows(files: Sequence[Path]) -> pd.DataFrame:
     """Rows of several seeds, from their files."""
     return pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
 
 
-def keep_rows(
+def write_rows(
     experiment: Experiment, seed: int, sources: Mapping[str, Path], file: Path, advance: Advance
 ) -> None:
     """Compute the rows of a seed and write them to a file."""
@@ -153,11 +153,11 @@ def keep_rows(
 
 def write_record(experiment: Experiment, key: str, files: list[Path], out: Path, advance: Advance) -> None:
     """Write ``out/<name>/`` from the rows of all seeds."""
-    rows = kept_rows(files)
+    rows = read_rows(files)
     results = experiment.results(rows)
     tables = experiment.tables(rows, results)
     settings = experiment.settings
-    given, own = (s.model_dump(exclude={"seeds", "seed"}) for s in (settings, _own_settings(experiment)))
+    values, defaults = (s.model_dump(exclude={"seeds", "seed"}) for s in (settings, _defaults(experiment)))
     record = Record(
         kind=experiment.name,
         title=experiment.title,
@@ -166,7 +166,7 @@ def write_record(experiment: Experiment, key: str, files: list[Path], out: Path,
         facts={
             "claim": experiment.claim,
             "seeds": settings.seeds,
-            "changed": {name: value for name, value in given.items() if value != own[name]},
+            "changed": {name: value for name, value in values.items() if value != defaults[name]},
         },
         notes=experiment.notes(),
         provenance={**provenance(), **_libraries()},
@@ -180,7 +180,7 @@ def write_record(experiment: Experiment, key: str, files: list[Path], out: Path,
     advance(1)
 
 
-def _own_settings(experiment: Experiment) -> Settings:
+def _defaults(experiment: Experiment) -> Settings:
     """The settings that the catalogue has for it."""
     known = catalogue().get(experiment.name, experiment)
     return known.settings
@@ -193,8 +193,8 @@ def _key(experiment: Experiment) -> str:
     return fingerprint(code, _libraries(), experiment.name, settings, experiment.content)
 
 
-def _finished(folder: Path, key: str) -> bool:
-    record = kept_record(folder)
+def _is_current(folder: Path, key: str) -> bool:
+    record = read_record(folder)
     return record is not None and record.key == key
 
 
@@ -202,45 +202,45 @@ def _libraries() -> dict[str, str]:
     return {name: _version(name) for name in _LIBRARIES}
 
 
-def _computed(
+def _compute_files(
     experiments: Sequence[Experiment], cache: Path, pool: Workers, meter: Meter
 ) -> list[list[Path]]:
     """Make the sources that are missing, then the rows that are missing: their files, by experiment."""
-    files = [_files(experiment, cache) for experiment in experiments]
-    waiting = {
+    files = [_row_files(experiment, cache) for experiment in experiments]
+    pending = {
         file: (experiment, seed, experiment.sources(seed))
-        for experiment, own in zip(experiments, files, strict=True)
-        for seed, file in zip(experiment.settings.all_seeds(), own, strict=True)
+        for experiment, seed_files in zip(experiments, files, strict=True)
+        for seed, file in zip(experiment.settings.all_seeds(), seed_files, strict=True)
         if not file.exists()
     }
-    needed = {s.file_name: s for *_, sources in waiting.values() for s in sources.values()}
-    folders = {type(s): _of_this_code(cache, s.kind, s.made_by) for s in needed.values()}
+    all_sources = {s.file_name: s for *_, sources in pending.values() for s in sources.values()}
+    folders = {type(s): _code_folder(cache, s.kind, s.module) for s in all_sources.values()}
     for kind, folder in folders.items():
-        missing = [s for s in needed.values() if type(s) is kind and not (folder / s.file_name).exists()]
+        missing = [s for s in all_sources.values() if type(s) is kind and not (folder / s.file_name).exists()]
         if missing:
             kind.make(missing, folder, pool, meter)
-    if waiting:
-        with meter(len(waiting), "targets and seeds") as advance:
+    if pending:
+        with meter(len(pending), "targets and seeds") as advance:
             pieces = [
-                (experiment, seed, _located(sources, folders), file)
-                for file, (experiment, seed, sources) in waiting.items()
+                (experiment, seed, _source_paths(sources, folders), file)
+                for file, (experiment, seed, sources) in pending.items()
             ]
-            pool.run(keep_rows, pieces, advance)
+            pool.run(write_rows, pieces, advance)
     return files
 
 
-def _located(sources: Mapping[str, Source], folders: Mapping[type[Source], Path]) -> dict[str, Path]:
+def _source_paths(sources: Mapping[str, Source], folders: Mapping[type[Source], Path]) -> dict[str, Path]:
     return {name: folders[type(source)] / source.file_name for name, source in sources.items()}
 
 
-def _files(experiment: Experiment, cache: Path) -> list[Path]:
+def _row_files(experiment: Experiment, cache: Path) -> list[Path]:
     """Where the rows of every seed are kept, by what they follow from: experiments may share them."""
-    folder = _of_this_code(cache, type(experiment).__name__, experiment.rows_made_by)
+    folder = _code_folder(cache, type(experiment).__name__, experiment.rows_module)
     folder /= fingerprint(experiment.settings.of_one_seed(), experiment.content)[:16]
     return [folder / f"seed-{seed}.parquet" for seed in experiment.settings.all_seeds()]
 
 
-def _of_this_code(cache: Path, kind: str, module: str) -> Path:
+def _code_folder(cache: Path, kind: str, module: str) -> Path:
     """The folder of what the present code of a module makes; what other code made is dropped."""
     folder = cache / f"{kind}-{fingerprint(code_hash(module), _libraries())[:16]}"
     for other in cache.glob(f"{kind}-*"):
@@ -251,7 +251,7 @@ def _of_this_code(cache: Path, kind: str, module: str) -> Path:
 
 
 @contextmanager
-def _alone_in(cache: Path) -> Iterator[None]:
+def _lock_cache(cache: Path) -> Iterator[None]:
     """Hold the cache for this run; the system lets go of it however the run ends."""
     try:
         cache.mkdir(parents=True, exist_ok=True)
@@ -276,5 +276,5 @@ def _version(package: str) -> str:
         return "none"
 
 
-def _silent(total: int, description: str) -> AbstractContextManager[Advance]:
+def _no_progress(total: int, description: str) -> AbstractContextManager[Advance]:
     return nullcontext(lambda more: None)

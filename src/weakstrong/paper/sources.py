@@ -39,7 +39,7 @@ class Source(ABC):
     """
 
     kind: ClassVar[str]
-    made_by: ClassVar[str]  # the module whose code it follows from
+    module: ClassVar[str]  # the module whose code it follows from
 
     @property
     @abstractmethod

@@ -59,14 +59,14 @@ def run_tasks(config: TaskSettings, seed: int, pretrained: dict[str, MLP]) -> pd
         [inputs(config, (3, config.rows), stream(seed, "samples", t)) for t in range(config.tasks)], 1
     )
     supervised, unlabelled, fresh = x
-    teachable = h_weak.transform(supervised)
-    weak = fit(config, teachable, tasks(h.transform(supervised)), stream(seed, "weak heads"))
+    supervised_features = h_weak.transform(supervised)
+    weak = fit(config, supervised_features, tasks(h.transform(supervised)), stream(seed, "weak heads"))
     features, weak_labels = h_strong.transform(unlabelled), weak.predict(h_weak.transform(unlabelled))
     student = fit(config, features, weak_labels, stream(seed, "student heads"))
     ceiling = fit(config, features, tasks(h.transform(unlabelled)), stream(seed, "ceiling heads"))
     y, w = tasks(h.transform(fresh)), weak.predict(h_weak.transform(fresh))
-    judged = h_strong.transform(fresh)
-    rows = rows_of(seed, y, w, student.predict(judged), ceiling.predict(judged)).assign(
+    fresh_features = h_strong.transform(fresh)
+    rows = measure_tasks(seed, y, w, student.predict(fresh_features), ceiling.predict(fresh_features)).assign(
         label_variance=y.var(axis=1),
         excess_loss=excess_loss(config, student, features, weak_labels, stream(seed, "reference heads")),
     )
@@ -76,39 +76,39 @@ def run_tasks(config: TaskSettings, seed: int, pretrained: dict[str, MLP]) -> pd
     return rows
 
 
-def rows_of(seed: int, y: Array, w: Array, s: Array, best: Array) -> pd.DataFrame:
+def measure_tasks(seed: int, y: Array, w: Array, s: Array, best: Array) -> pd.DataFrame:
     """Estimate gain and misfit of each task, given truth, supervisor, student and ceiling, (M, n) each."""
-    found = measure(y.T, w.T, s.T, y_ceiling=best.T)
-    assert found.ceiling_error is not None
-    named = {
-        "weak_error": found.weak_error,
-        "strong_error": found.strong_error,
-        "misfit": found.misfit,
-        "gain": found.gain,
-        "cross_term": found.cross_term,
-        "ceiling_error": found.ceiling_error,
+    gains = measure(y.T, w.T, s.T, y_ceiling=best.T)
+    assert gains.ceiling_error is not None
+    estimates = {
+        "weak_error": gains.weak_error,
+        "strong_error": gains.strong_error,
+        "misfit": gains.misfit,
+        "gain": gains.gain,
+        "cross_term": gains.cross_term,
+        "ceiling_error": gains.ceiling_error,
     }
-    frame = pd.DataFrame({name: estimate.value for name, estimate in named.items()})
+    frame = pd.DataFrame({name: estimate.value for name, estimate in estimates.items()})
     frame.insert(0, "task", np.arange(len(y)))
     frame.insert(0, "seed", seed)
-    frame["gain_se"] = found.gain.standard_error
-    frame["law_3_slack"], frame["law_3_slack_se"] = _law_3(found, w, s, y, best)
+    frame["gain_se"] = gains.gain.standard_error
+    frame["law_3_slack"], frame["law_3_slack_se"] = _law_3(gains, w, s, y, best)
     return frame
 
 
-def _law_3(found: Gain, w: Array, s: Array, y: Array, best: Array) -> tuple[Array, Array]:
+def _law_3(gains: Gain, w: Array, s: Array, y: Array, best: Array) -> tuple[Array, Array]:
     """Compute the slack ``X + 2√(εB)`` of law 3, and its standard error by the delta method.
 
     X is the cross term. The slack is not negative for the projection on a population.
     """
-    assert found.ceiling_error is not None
-    misfit, epsilon = np.asarray(found.misfit.value), np.asarray(found.ceiling_error.value)
+    assert gains.ceiling_error is not None
+    misfit, epsilon = np.asarray(gains.misfit.value), np.asarray(gains.ceiling_error.value)
     ratio = np.sqrt(np.divide(epsilon, misfit, out=np.zeros_like(misfit), where=misfit > 0))
     inverse = np.divide(1.0, ratio, out=np.zeros_like(ratio), where=ratio > 0)
     influence = SQUARED_ERROR.cross_term(w, s, y)
     influence += ratio[:, None] * SQUARED_ERROR.misfit(s, w)
     influence += inverse[:, None] * SQUARED_ERROR.error(best, y)
-    slack = np.asarray(found.cross_term.value) + 2 * np.sqrt(epsilon * misfit)
+    slack = np.asarray(gains.cross_term.value) + 2 * np.sqrt(epsilon * misfit)
     return slack, influence.std(axis=1, ddof=1) / np.sqrt(influence.shape[1])
 
 
@@ -138,18 +138,18 @@ def excess_loss(
     if config.heads == "linear":
         exact = fit(config.model_copy(update={"solver": "exact"}), features, labels, rng)
         return loss - _loss(exact.predict(features), labels)
-    changed = {
+    longer = {
         "descent_steps": _REFERENCE_LENGTH * config.descent_steps,
         "descent_starts": max(_REFERENCE_STARTS, 2 * config.descent_starts),
     }
     z, y = features[:_REFERENCE_TASKS], labels[:_REFERENCE_TASKS]
-    reference = _loss(fit(config.model_copy(update=changed), z, y, rng).predict(z), y)
+    reference = _loss(fit(config.model_copy(update=longer), z, y, rng).predict(z), y)
     out = np.full(len(loss), np.nan)
     out[: len(y)] = loss[: len(y)] - np.minimum(loss[: len(y)], reference)
     return out
 
 
-def _loss(said: Array, labels: Array) -> Array:
+def _loss(predictions: Array, labels: Array) -> Array:
     """Compute the mean squared error relative to the labels' variance, or unscaled if they do not vary."""
     variance = labels.var(-1)
-    return np.asarray(((said - labels) ** 2).mean(-1) / np.where(variance > 0, variance, 1.0))
+    return np.asarray(((predictions - labels) ** 2).mean(-1) / np.where(variance > 0, variance, 1.0))

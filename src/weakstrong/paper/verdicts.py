@@ -17,9 +17,9 @@ def gain_is_misfit(slope: float, fit: float) -> str:
     return "partly" if slope > ROUGH_SLOPE and fit >= ROUGH_FIT else "no"
 
 
-def bracketed(found: Estimate) -> str:
+def bracketed(estimate: Estimate) -> str:
     """Value with its interval in brackets, if there is one."""
-    if not isfinite(found.value):
+    if not isfinite(estimate.value):
         return "undefined"
-    bounds = f" [{found.low:.2f}, {found.high:.2f}]" if isfinite(found.low) else ""
-    return f"{found.value:.2f}{bounds}"
+    bounds = f" [{estimate.low:.2f}, {estimate.high:.2f}]" if isfinite(estimate.low) else ""
+    return f"{estimate.value:.2f}{bounds}"

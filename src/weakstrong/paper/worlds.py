@@ -39,9 +39,9 @@ def random_tasks(world: WorldSettings, seed: int, purpose: str, count: int) -> N
     """
     features = truth(world, seed).transform(inputs(world, (_ROWS_FOR_SCALE,), stream(seed, "task scale")))
     scale = world.task_scale / np.sqrt((features**2).sum(1).mean())
-    made = [random_heads(world.heads, 1, world.width, scale, stream(seed, purpose, t)) for t in range(count)]
-    coef = np.concatenate([head.coef for head in made])
+    heads = [random_heads(world.heads, 1, world.width, scale, stream(seed, purpose, t)) for t in range(count)]
+    coef = np.concatenate([head.coef for head in heads])
     if world.task_law == "sphere":
         coef *= scale * np.sqrt(world.width) / np.linalg.norm(coef, axis=1, keepdims=True)
-    bias, outer = (np.concatenate([getattr(h, part) for h in made]) for part in ("bias", "outer"))
+    bias, outer = (np.concatenate([getattr(h, part) for h in heads]) for part in ("bias", "outer"))
     return NeuralHead(world.heads, coef, bias, outer)

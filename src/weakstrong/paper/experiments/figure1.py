@@ -17,7 +17,7 @@ from weakstrong.heads import Head, HeadClass, L2Ball, LinearHeads
 from weakstrong.moments import Moments
 from weakstrong.paper.experiment import Experiment
 from weakstrong.paper.task_settings import WorldSettings
-from weakstrong.paper.tasks import rows_of
+from weakstrong.paper.tasks import measure_tasks
 from weakstrong.paper.worlds import inputs, random_tasks, stream, truth
 from weakstrong.projection import project
 from weakstrong.record import Result
@@ -76,11 +76,11 @@ class Figure1(Experiment):
 
     def results(self, rows: pd.DataFrame) -> tuple[Result, ...]:
         """Find the cross term of both slices over the supervisor's error, the worst over seeds."""
-        slack = of_figure_1(rows)
-        said = ", ".join(f"{name}: (C − A − B)/C = {value:.2g}" for name, value in slack.items())
+        slack = relative_cross_terms(rows)
+        sentence = ", ".join(f"{name}: (C − A − B)/C = {value:.2g}" for name, value in slack.items())
         holds = abs(slack["subspace"]) <= _ROUNDING and slack["ball"] >= -_ROUNDING
         facts = {"cross_term_over_weak_error": slack, "agrees": "yes" if holds else "no"}
-        return (Result({}, {}, facts, (said,)),)
+        return (Result({}, {}, facts, (sentence,)),)
 
     def figure(self, tables: Mapping[str, pd.DataFrame], results: Sequence[Result]) -> Figure:
         """Draw both slices of the first seed."""
@@ -113,24 +113,24 @@ def slices(config: Figure1Settings, seed: int) -> dict[str, Slice]:
     supervisor = h.perturbed(config.weak_sigma, stream(seed, "weak noise"))
     f = Head(random_tasks(config, seed, "finetuning tasks", 1).coef[0], np.zeros(1))
     linear = LinearHeads(fit_intercept=False)
-    taught = inputs(config, (config.rows,), stream(seed, "figure 1 supervision"))
-    f_weak = project(Moments.of(supervisor.transform(taught), f(h.transform(taught))), linear).head
+    supervised = inputs(config, (config.rows,), stream(seed, "figure 1 supervision"))
+    f_weak = project(Moments.of(supervisor.transform(supervised), f(h.transform(supervised))), linear).head
     x = inputs(config, (config.rows,), stream(seed, "figure 1"))
-    few = x[: config.ball_rows]
+    ball_inputs = x[: config.ball_rows]
     ball = L2Ball(_ROOM * float(np.linalg.norm(f.coef)), fit_intercept=False, scale=np.ones(config.width))
     return {
         "subspace": _slice(h.transform(x), f, f_weak(supervisor.transform(x)), linear),
-        "ball": _slice(h.transform(few), f, f_weak(supervisor.transform(few)), ball),
+        "ball": _slice(h.transform(ball_inputs), f, f_weak(supervisor.transform(ball_inputs)), ball),
     }
 
 
 def run_slices(config: Figure1Settings, seed: int) -> pd.DataFrame:
     """Measure the distances in both slices; task 0 is the subspace, task 1 the ball."""
     frames = []
-    for place, (name, cut) in enumerate(slices(config, seed).items()):
+    for task, (name, cut) in enumerate(slices(config, seed).items()):
         best = cut.truth  # it is in the class
-        rows = rows_of(seed, *(v[None] for v in (cut.truth, cut.weak, cut.student, best)))
-        frames.append(rows.assign(task=place, body=name))
+        rows = measure_tasks(seed, *(v[None] for v in (cut.truth, cut.weak, cut.student, best)))
+        frames.append(rows.assign(task=task, body=name))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -173,7 +173,7 @@ def _ellipse(features: Array, centre: Array, axes: Array, radius: float) -> Arra
     return np.asarray(middle + room * np.linalg.solve(root.T, circle.T).T)
 
 
-def of_figure_1(frame: pd.DataFrame) -> dict[str, float]:
+def relative_cross_terms(frame: pd.DataFrame) -> dict[str, float]:
     """The cross term of both slices over the supervisor's error: the worst over seeds for its claim."""
     relative = frame["cross_term"] / frame["weak_error"]
     ball, subspace = (relative[frame["body"] == name] for name in ("ball", "subspace"))
@@ -208,8 +208,8 @@ def _draw_slice(axes: Axes, cut: Slice, name: str) -> None:
     axes.set_xlim(-1.3 * reach, 1.5 * reach)
     axes.set_ylim(-1.1 * reach, 1.3 * reach)
     axes.set_aspect("equal")
-    over = errors["C"] - errors["A"] - errors["B"]
-    relation = "=" if abs(over) < 1e-6 * errors["C"] else "><"[int(over < 0)]
+    excess = errors["C"] - errors["A"] - errors["B"]
+    relation = "=" if abs(excess) < 1e-6 * errors["C"] else "><"[int(excess < 0)]
     axes.set_title(
         f"{name}: C = {errors['C']:.4f} {relation} A + B = {errors['A'] + errors['B']:.4f}", fontsize=10
     )

@@ -13,7 +13,7 @@ from weakstrong.errors import InputError
 from weakstrong.paper import molecule_inputs
 from weakstrong.paper.experiment import Experiment
 from weakstrong.paper.molecule_claims import MOLECULE_RULES, molecule_verdict, strong_model
-from weakstrong.paper.molecule_divisions import OF_FIT, MoleculeInputs, run_division
+from weakstrong.paper.molecule_divisions import FIT_COLUMNS, MoleculeInputs, run_division
 from weakstrong.paper.molecule_settings import MoleculeSettings
 from weakstrong.paper.molecule_statistics import by_division, flat_table, summarize_molecules
 from weakstrong.paper.molecule_tables import molecule_page
@@ -42,11 +42,11 @@ class MoleculeStudy(Experiment):
     float_format = "%.6g"
 
     @property
-    def rows_made_by(self) -> str:
+    def rows_module(self) -> str:
         """The module of the divisions: statistics and figures can change without the rows."""
         return run_division.__module__
 
-    def located(self, places: Places) -> Self:
+    def with_places(self, places: Places) -> Self:
         """Return the experiment with its set, models and files of features found."""
         return replace(self, places=places, content=molecule_inputs.contents(self.settings, places))
 
@@ -60,13 +60,13 @@ class MoleculeStudy(Experiment):
 
     def results(self, rows: pd.DataFrame) -> tuple[Result, ...]:
         """Estimate everything that is reported of the set, and judge the claim, for each class of heads."""
-        found = []
-        for heads, at in summarize_molecules(self.settings, rows).items():
-            said, agrees = molecule_verdict(at, self.expects)
+        results = []
+        for heads, evaluations in summarize_molecules(self.settings, rows).items():
+            finding, agrees = molecule_verdict(evaluations, self.expects)
             gap = float(rows.loc[rows["heads"] == heads, "strong_optimality_gap"].max())
-            claimed = "not claimed" if self.settings.swap_roles else agrees
-            found.append(Result({"heads": heads}, at, {"optimality_gap": gap, "agrees": claimed}, (said,)))
-        return tuple(found)
+            facts = {"optimality_gap": gap, "agrees": "not claimed" if self.settings.swap_roles else agrees}
+            results.append(Result({"heads": heads}, evaluations, facts, (finding,)))
+        return tuple(results)
 
     def tables(self, rows: pd.DataFrame, results: Sequence[Result]) -> dict[str, pd.DataFrame]:
         """Return a row for each division, and the statistics of every weak model."""
@@ -74,7 +74,7 @@ class MoleculeStudy(Experiment):
 
     def predictions(self, rows: pd.DataFrame) -> Predictions:
         """Return what was predicted of every molecule judged."""
-        return Predictions(rows.drop(columns=list(OF_FIT)))
+        return Predictions(rows.drop(columns=list(FIT_COLUMNS)))
 
     def figure(self, tables: Mapping[str, pd.DataFrame], results: Sequence[Result]) -> Figure:
         """Draw gain against misfit, or the students' true errors against what the rule says."""
@@ -94,9 +94,9 @@ class MoleculeStudy(Experiment):
 
     def check(self, source: str) -> None:
         """Refuse another set: it belongs to the figure or table."""
-        own = _SETS[self.name]
-        if self.settings.dataset != own:
-            raise InputError(f"{source} is on {own}; leave dataset out")
+        dataset = _SETS[self.name]
+        if self.settings.dataset != dataset:
+            raise InputError(f"{source} is on {dataset}; leave dataset out")
 
 
 _CHARACTERIZED = "gain is accurately characterized by the misfit"

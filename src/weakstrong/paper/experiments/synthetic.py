@@ -15,7 +15,7 @@ from weakstrong.errors import InputError
 from weakstrong.estimate import Estimate
 from weakstrong.neural.neural_heads import HeadKind
 from weakstrong.paper.experiment import Experiment
-from weakstrong.paper.networks import load, needed
+from weakstrong.paper.networks import load, pretraining_jobs
 from weakstrong.paper.sources import Source
 from weakstrong.paper.task_settings import TaskSettings
 from weakstrong.paper.tasks import run_tasks
@@ -58,36 +58,36 @@ class WeakToStrong(Experiment):
     )
 
     @property
-    def rows_made_by(self) -> str:
+    def rows_module(self) -> str:
         """The module of the tasks: statistics and figures can change without the rows."""
         return run_tasks.__module__
 
     def sources(self, seed: int) -> Mapping[str, Source]:
         """Return the networks to pretrain, by role before roles are swapped."""
-        return needed(self.settings, seed)
+        return pretraining_jobs(self.settings, seed)
 
     def rows(self, seed: int, sources: Mapping[str, Path]) -> pd.DataFrame:
         """Run all tasks of one seed."""
-        learnt = {role: load(file) for role, file in sources.items()}
-        rows = run_tasks(self.settings, seed, {role: network for role, (network, _) in learnt.items()})
-        return rows.assign(**{f"{role}_pretraining_loss": loss for role, (_, loss) in learnt.items()})
+        networks = {role: load(file) for role, file in sources.items()}
+        rows = run_tasks(self.settings, seed, {role: network for role, (network, _) in networks.items()})
+        return rows.assign(**{f"{role}_pretraining_loss": loss for role, (_, loss) in networks.items()})
 
     def results(self, rows: pd.DataFrame) -> tuple[Result, ...]:
         """Estimate every statistic over seeds, and judge slope and R², or how many seeds reverse."""
-        estimates, facts = over_seeds(rows)
+        estimates, facts = estimates_over_seeds(rows)
         if self.settings.heads != "linear":  # law 3 is of convex classes
             del facts["law_3"]
-        said, agrees = self._verdict(estimates, facts)
-        return (Result({}, estimates, {**facts, "agrees": agrees}, (said,)),)
+        finding, agrees = self._verdict(estimates, facts)
+        return (Result({}, estimates, {**facts, "agrees": agrees}, (finding,)),)
 
-    def _verdict(self, found: Mapping[str, Estimate], facts: Mapping[str, Any]) -> tuple[str, str]:
+    def _verdict(self, estimates: Mapping[str, Estimate], facts: Mapping[str, Any]) -> tuple[str, str]:
         if self.expects == "reversal":
-            return _reversal(found, facts)
-        said, agrees = _line(found, 1 if self.expects == "misfit" else -1)
+            return _reversal_verdict(estimates, facts)
+        finding, agrees = _line_verdict(estimates, 1 if self.expects == "misfit" else -1)
         if self.settings.solver == "gradient":
-            missed = found["mean_excess_loss"].value
-            said += f"; the student's optimizer missed {missed:.2%} of the labels' variance"
-        return said, agrees
+            excess_loss = estimates["mean_excess_loss"].value
+            finding += f"; the student's optimizer missed {excess_loss:.2%} of the labels' variance"
+        return finding, agrees
 
     def figure(self, tables: Mapping[str, pd.DataFrame], results: Sequence[Result]) -> Figure:
         """Draw gain against misfit; law 3 too where the class is convex."""
@@ -119,7 +119,7 @@ class WeakToStrong(Experiment):
             raise InputError(f"{source}: fit_intercept is for exact linear heads; Adam's have none")
 
 
-def of_seed(rows: pd.DataFrame) -> dict[str, float]:
+def seed_statistics(rows: pd.DataFrame) -> dict[str, float]:
     """Statistics of the tasks of one seed.
 
     ``slope`` is that of the least squares line of gain on misfit, with intercept. ``r2_misfit`` is
@@ -128,21 +128,21 @@ def of_seed(rows: pd.DataFrame) -> dict[str, float]:
     gain = −misfit. ``slope_change`` is the slope less that of exact heads, for heads by gradient descent.
     """
     misfit, gain = rows["misfit"].to_numpy(), rows["gain"].to_numpy()
-    found = {f"mean_{name}": float(rows[name].mean()) for name in _MEANS}
-    found["mean_label_variance"] = float(rows["label_variance"].mean())
-    found["slope"] = _slope(misfit, gain)
-    for name, said in (("r2_misfit", misfit), ("r2_minus_misfit", -misfit)):
-        found[name] = float(1 - ((gain - said) ** 2).sum() / ((gain - gain.mean()) ** 2).sum())
-    found["ceiling_over_misfit"] = found["mean_ceiling_error"] / found["mean_misfit"]
-    found["mean_excess_loss"] = float(rows["excess_loss"].mean())
+    statistics = {f"mean_{name}": float(rows[name].mean()) for name in _MEANS}
+    statistics["mean_label_variance"] = float(rows["label_variance"].mean())
+    statistics["slope"] = _slope(misfit, gain)
+    for name, prediction in (("r2_misfit", misfit), ("r2_minus_misfit", -misfit)):
+        statistics[name] = float(1 - ((gain - prediction) ** 2).sum() / ((gain - gain.mean()) ** 2).sum())
+    statistics["ceiling_over_misfit"] = statistics["mean_ceiling_error"] / statistics["mean_misfit"]
+    statistics["mean_excess_loss"] = float(rows["excess_loss"].mean())
     for name in ("weak_pretraining_loss", "strong_pretraining_loss"):
         if name in rows:
-            found[name] = float(rows[name].iloc[0])
+            statistics[name] = float(rows[name].iloc[0])
     if "exact_gain" in rows:
-        found["slope_change"] = found["slope"] - _slope(
+        statistics["slope_change"] = statistics["slope"] - _slope(
             rows["exact_misfit"].to_numpy(), rows["exact_gain"].to_numpy()
         )
-    return found
+    return statistics
 
 
 def _slope(x: Array, y: Array) -> float:
@@ -151,7 +151,7 @@ def _slope(x: Array, y: Array) -> float:
     return float(spread @ y / (spread @ spread))
 
 
-def over_seeds(frame: pd.DataFrame) -> tuple[dict[str, Estimate], dict[str, Any]]:
+def estimates_over_seeds(frame: pd.DataFrame) -> tuple[dict[str, Estimate], dict[str, Any]]:
     """Estimate the median over seeds of every statistic of `of_seed`, and count.
 
     Tasks of a seed share representations, so seeds are what is independent. A seed reverses where
@@ -167,7 +167,7 @@ def over_seeds(frame: pd.DataFrame) -> tuple[dict[str, Estimate], dict[str, Any]
     facts : dict
         ``law_3``, ``seeds_reversed``, the range of every statistic over seeds, and its value for each.
     """
-    by_seed = {int(seed): of_seed(rows) for seed, rows in frame.groupby("seed", sort=True)}
+    by_seed = {int(seed): seed_statistics(rows) for seed, rows in frame.groupby("seed", sort=True)}
     table = pd.DataFrame(by_seed).T
     below = frame["law_3_slack"] < 0
     clearly = frame["law_3_slack"] < -_CLEARLY * frame["law_3_slack_se"]
@@ -186,21 +186,21 @@ def over_seeds(frame: pd.DataFrame) -> tuple[dict[str, Estimate], dict[str, Any]
     }
 
 
-def _line(found: Mapping[str, Estimate], sign: int) -> tuple[str, str]:
+def _line_verdict(estimates: Mapping[str, Estimate], sign: int) -> tuple[str, str]:
     """Judge gain = ± misfit."""
-    fit = found["r2_misfit" if sign > 0 else "r2_minus_misfit"]
+    fit = estimates["r2_misfit" if sign > 0 else "r2_minus_misfit"]
     relation = "misfit" if sign > 0 else "−misfit"
-    said = f"slope {bracketed(found['slope'])}, R² of gain = {relation} {bracketed(fit)}"
-    said += f"; ceiling error / misfit {bracketed(found['ceiling_over_misfit'])}"
-    return said, gain_is_misfit(found["slope"].value * sign, fit.value)
+    finding = f"slope {bracketed(estimates['slope'])}, R² of gain = {relation} {bracketed(fit)}"
+    finding += f"; ceiling error / misfit {bracketed(estimates['ceiling_over_misfit'])}"
+    return finding, gain_is_misfit(estimates["slope"].value * sign, fit.value)
 
 
-def _reversal(found: Mapping[str, Estimate], facts: Mapping[str, Any]) -> tuple[str, str]:
+def _reversal_verdict(estimates: Mapping[str, Estimate], facts: Mapping[str, Any]) -> tuple[str, str]:
     """Judge by how many seeds reverse."""
-    share, count = found["reversed"], facts["seeds_reversed"]
+    share, count = estimates["reversed"], facts["seeds_reversed"]
     agrees = "yes" if share.value >= _MOST else "no" if 1 - share.value >= _MOST else "partly"
-    counted = f"{count} of {share.rows} seeds reverse [{share.low:.2f}, {share.high:.2f}]"
-    return f"{counted}; slope {bracketed(found['slope'])}", agrees
+    reversals = f"{count} of {share.rows} seeds reverse [{share.low:.2f}, {share.high:.2f}]"
+    return f"{reversals}; slope {bracketed(estimates['slope'])}", agrees
 
 
 def tasks_figure(frame: pd.DataFrame, title: str, *, mirrored: bool, law_3: bool) -> Figure:
@@ -218,46 +218,44 @@ def tasks_figure(frame: pd.DataFrame, title: str, *, mirrored: bool, law_3: bool
     """
     figure = blank_figure((14.4, 4.6))
     shown = frame[frame["misfit"] > 0]
-    left_out = (
-        f" ({len(frame) - len(shown)} tasks without misfit not shown)" if len(shown) < len(frame) else ""
-    )
-    figure.suptitle(title + left_out, fontsize=12)
-    one, every, third = figure.subplots(1, 3)
+    remark = f" ({len(frame) - len(shown)} tasks without misfit not shown)" if len(shown) < len(frame) else ""
+    figure.suptitle(title + remark, fontsize=12)
+    left, middle, right = figure.subplots(1, 3)
     first = shown[shown["seed"] == frame["seed"].min()]
-    _scatter(one, first, mirrored)
-    one.set_title(f"seed {frame['seed'].min()}, {len(first)} tasks: as the paper draws it", fontsize=10)
-    _scatter(every, shown, mirrored)
-    every.set_title(f"{frame['seed'].nunique()} seeds, a colour each", fontsize=10)
+    _scatter_gains(left, first, mirrored)
+    left.set_title(f"seed {frame['seed'].min()}, {len(first)} tasks: as the paper draws it", fontsize=10)
+    _scatter_gains(middle, shown, mirrored)
+    middle.set_title(f"{frame['seed'].nunique()} seeds, a colour each", fontsize=10)
     if (shown["ceiling_error"] <= _NO_CEILING * shown["misfit"]).all():
-        _ratios(third, shown)
+        _ratio_histogram(right, shown)
     else:
-        _against_ceiling(third, shown[shown["ceiling_error"] > 0], law_3=law_3)
+        _scatter_ratios(right, shown[shown["ceiling_error"] > 0], law_3=law_3)
     return figure
 
 
-def _points(axes: Axes, frame: pd.DataFrame, x: pd.Series, y: pd.Series) -> None:
+def _scatter_by_seed(axes: Axes, frame: pd.DataFrame, x: pd.Series, y: pd.Series) -> None:
     """A point a task, a colour a seed."""
     from matplotlib import colormaps
 
     colours = colormaps["tab20"]
-    for place, (_, part) in enumerate(frame.groupby("seed", sort=True)):
-        colour = colours(place % colours.N)
-        axes.scatter(x[part.index], y[part.index], s=9, color=colour, alpha=0.8, linewidth=0)
+    for index, (_, seed_rows) in enumerate(frame.groupby("seed", sort=True)):
+        colour = colours(index % colours.N)
+        axes.scatter(x[seed_rows.index], y[seed_rows.index], s=9, color=colour, alpha=0.8, linewidth=0)
 
 
-def _scatter(axes: Axes, frame: pd.DataFrame, mirrored: bool) -> None:
+def _scatter_gains(axes: Axes, frame: pd.DataFrame, mirrored: bool) -> None:
     top = frame["misfit"].max() * 1.05 if len(frame) else 1.0
     sign, name = (-1, "gain = −misfit") if mirrored else (1, "gain = misfit")
     axes.plot([0, top], [0, sign * top], color="0.3", linestyle="--", linewidth=1, label=name, zorder=3)
     axes.axhline(0, color="0.75", linewidth=1, zorder=0)
-    _points(axes, frame, frame["misfit"], frame["gain"])
+    _scatter_by_seed(axes, frame, frame["misfit"], frame["gain"])
     axes.set_xlim(0, top)
     axes.set_xlabel("misfit")
     axes.set_ylabel("gain in accuracy")
     axes.legend(frameon=False, fontsize=9)
 
 
-def _ratios(axes: Axes, frame: pd.DataFrame) -> None:
+def _ratio_histogram(axes: Axes, frame: pd.DataFrame) -> None:
     axes.hist(frame["gain"] / frame["misfit"], bins=30, color="0.5")
     axes.axvline(1, color="0.3", linestyle="--", linewidth=1)
     axes.set_xlabel("gain / misfit")
@@ -265,10 +263,10 @@ def _ratios(axes: Axes, frame: pd.DataFrame) -> None:
     axes.set_title("the truth is in the student's class: no ceiling error", fontsize=10)
 
 
-def _against_ceiling(axes: Axes, frame: pd.DataFrame, *, law_3: bool) -> None:
+def _scatter_ratios(axes: Axes, frame: pd.DataFrame, *, law_3: bool) -> None:
     """Gain / misfit, with law 3's 1 ± 2√(ceiling error / misfit) for a convex class."""
     x, y = frame["ceiling_error"] / frame["misfit"], frame["gain"] / frame["misfit"]
-    _points(axes, frame, x, y)
+    _scatter_by_seed(axes, frame, x, y)
     if law_3:
         grid = np.geomspace(x.min() / 1.2, x.max() * 1.2, 200)
         for sign, name in ((-1, "law 3: 1 ± 2√(ceiling error / misfit)"), (1, None)):

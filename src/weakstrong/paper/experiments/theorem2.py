@@ -110,24 +110,24 @@ class Theorem2(Experiment):
 
     def results(self, rows: pd.DataFrame) -> tuple[Result, ...]:
         """Find the exponents of the shortfall, the constant of the theorem's rates, and breaches of law 4."""
-        found = of_theorem_2(rows, self.settings.complexity)
-        said, agrees = _verdict(found)
-        return (Result({}, {}, {**found, "agrees": agrees}, (said,)),)
+        statistics = shortfall_statistics(rows, self.settings.complexity)
+        finding, agrees = _verdict(statistics)
+        return (Result({}, {}, {**statistics, "agrees": agrees}, (finding,)),)
 
     def figure(self, tables: Mapping[str, pd.DataFrame], results: Sequence[Result]) -> Figure:
         """Draw the shortfall against n, ε and δ, beside law 4 and the theorem's rates."""
-        short, promised, delta = (
+        shortfalls, allowances, delta = (
             shortfall(tables["tasks"]),
             allowance(tables["tasks"]),
             results[0].facts["delta_shown"],
         )
         figure = blank_figure((14.4, 9.2))
         figure.suptitle(self.title, fontsize=12)
-        (along_n, along_epsilon), (along_delta, dominates) = figure.subplots(2, 2)
-        _along_n(along_n, short, promised, self.settings.complexity, delta)
-        _along_epsilon(along_epsilon, short, promised, delta)
-        _along_delta(along_delta, short)
-        _dominating(dominates, promised, delta)
+        (along_n, along_epsilon), (along_delta, shares) = figure.subplots(2, 2)
+        _draw_n(along_n, shortfalls, allowances, self.settings.complexity, delta)
+        _draw_epsilon(along_epsilon, shortfalls, allowances, delta)
+        _draw_delta(along_delta, shortfalls)
+        _draw_share(shares, allowances, delta)
         return figure
 
 
@@ -139,18 +139,18 @@ def run_worlds(config: Theorem2Settings, seed: int) -> pd.DataFrame:
     misfit, ``law_4_slack`` is ``gain − (misfit − 2√(εB) − 2√(ηC) − 2η)``. All are exact.
     """
     rows = []
-    misled = {n: _misled(config, n, stream(seed, "theorem 2 draws", n)) for n in config.n_grid}
+    deviations = {n: _deviations(config, n, stream(seed, "theorem 2 draws", n)) for n in config.n_grid}
     for epsilon in config.epsilon_grid:
         y, w = _world(config, epsilon, stream(seed, "theorem 2 world"))
         best = w.copy()
         best[config.complexity :] = 0
         rows.append({"n": 0, "epsilon": epsilon, "delta": 0.0, **_errors(config, y, w, best[None]).iloc[0]})
         for n in config.n_grid:
-            drawn = _errors(config, y, w, best + misled[n])
-            order = drawn.sort_values("cross_term", kind="stable")
+            errors = _errors(config, y, w, best + deviations[n])
+            order = errors.sort_values("cross_term", kind="stable")
             for delta in config.delta_grid:
-                shown = order.iloc[int(np.floor(delta * config.draws))]
-                rows.append({"n": n, "epsilon": epsilon, "delta": delta, **shown})
+                sample = order.iloc[int(np.floor(delta * config.draws))]
+                rows.append({"n": n, "epsilon": epsilon, "delta": delta, **sample})
     frame = pd.DataFrame(rows)
     frame.insert(0, "task", np.arange(len(frame)))
     frame.insert(0, "seed", seed)
@@ -159,10 +159,10 @@ def run_worlds(config: Theorem2Settings, seed: int) -> pd.DataFrame:
 
 def _world(config: Theorem2Settings, epsilon: float, rng: np.random.Generator) -> tuple[Array, Array]:
     """Return the coefficients of truth and weak labels on the cosines."""
-    direction, said = rng.standard_normal((2, config.complexity))
-    direction, said = direction / np.linalg.norm(direction), said / np.linalg.norm(said)
+    direction, error = rng.standard_normal((2, config.complexity))
+    direction, error = direction / np.linalg.norm(direction), error / np.linalg.norm(error)
     inside = np.sqrt(1 - epsilon) * direction
-    weak = np.concatenate([inside + np.sqrt(config.misfit) * said, _outside(config)])
+    weak = np.concatenate([inside + np.sqrt(config.misfit) * error, _outside(config)])
     return np.concatenate([inside, [np.sqrt(epsilon), 0.0]]), weak
 
 
@@ -171,19 +171,19 @@ def _outside(config: Theorem2Settings) -> Array:
     return np.sqrt(config.misfit) * np.array([np.cos(_ANGLE), np.sin(_ANGLE)])
 
 
-def _misled(config: Theorem2Settings, n: int, rng: np.random.Generator) -> Array:
+def _deviations(config: Theorem2Settings, n: int, rng: np.random.Generator) -> Array:
     """Project the weak labels' part outside the class on samples of n rows, shape (draws, C + 2).
 
     The student is the population's projection plus this result, whatever the part inside the class is.
     """
     cosines = np.arange(1, config.complexity + 3)
-    found = []
+    coefficients = []
     for draws in np.array_split(np.arange(config.draws), -(-config.draws // _DRAWS_AT_ONCE)):
         basis = np.sqrt(2) * np.cos(np.pi * cosines * rng.random((len(draws), n, 1)))
         labels = basis[..., config.complexity :] @ _outside(config)
         moments = Moments.of(basis[..., : config.complexity], labels)
-        found.append(project(moments, LinearHeads(fit_intercept=False)).head.coef[..., 0])
-    return np.pad(np.concatenate(found), ((0, 0), (0, 2)))
+        coefficients.append(project(moments, LinearHeads(fit_intercept=False)).head.coef[..., 0])
+    return np.pad(np.concatenate(coefficients), ((0, 0), (0, 2)))
 
 
 def _errors(config: Theorem2Settings, y: Array, w: Array, students: Array) -> pd.DataFrame:
@@ -193,37 +193,37 @@ def _errors(config: Theorem2Settings, y: Array, w: Array, students: Array) -> pd
     frame["gain"] = frame["weak_error"] - frame["strong_error"]
     frame["ceiling_error"] = (y[config.complexity :] ** 2).sum()
     frame["eta"] = ((students - w)[:, : config.complexity] ** 2).sum(1)
-    promised = 2 * np.sqrt(frame["ceiling_error"] * frame["misfit"])
-    promised += 2 * np.sqrt(frame["eta"] * frame["weak_error"]) + 2 * frame["eta"]
-    frame["law_4_slack"] = frame["cross_term"] + promised
+    allowed = 2 * np.sqrt(frame["ceiling_error"] * frame["misfit"])
+    allowed += 2 * np.sqrt(frame["eta"] * frame["weak_error"]) + 2 * frame["eta"]
+    frame["law_4_slack"] = frame["cross_term"] + allowed
     return frame
 
 
-def of_theorem_2(frame: pd.DataFrame, complexity: int) -> dict[str, Any]:
+def shortfall_statistics(frame: pd.DataFrame, complexity: int) -> dict[str, Any]:
     """How the shortfall falls with ε and n, the constant of the theorem's rates, and law 4.
 
     Exponents are slopes of least squares lines on logarithms: in ε for the population's projection, in n
     at ε = 0 and the δ nearest to 0.1, from ten rows for each dimension. ``constant`` is the largest
     shortfall over ``√ε + (C/n)^¼ + (log(1/δ)/n)^¼``, whose units are those of a truth of mean square one.
     """
-    short = shortfall(frame)
+    shortfalls = shortfall(frame)
     sampled = frame[frame["n"] > 0]
     deltas = np.unique(sampled["delta"])
-    middle = float(deltas[np.abs(deltas - 0.1).argmin()])
-    along_epsilon = short.xs((0, 0.0), level=("n", "delta"))
-    along_n = short.xs((0.0, middle), level=("epsilon", "delta"))
+    delta_shown = float(deltas[np.abs(deltas - 0.1).argmin()])
+    along_epsilon = shortfalls.xs((0, 0.0), level=("n", "delta"))
+    along_n = shortfalls.xs((0.0, delta_shown), level=("epsilon", "delta"))
     along_n = along_n[along_n.index >= 10 * complexity]
     rates = (
         np.sqrt(sampled["epsilon"])
         + (complexity / sampled["n"]) ** 0.25
         + (np.log(1 / sampled["delta"]) / sampled["n"]) ** 0.25
     )
-    slack = frame["law_4_slack"] < -1e-12 * frame["weak_error"]
+    broken = frame["law_4_slack"] < -1e-12 * frame["weak_error"]
     return {
         "exponents": {"epsilon": _exponent(along_epsilon), "n": _exponent(along_n)},
         "constant": float(((sampled["misfit"] - sampled["gain"]) / rates).max()),
-        "delta_shown": middle,
-        "law_4": {"rows": len(frame), "below": int(slack.sum())},
+        "delta_shown": delta_shown,
+        "law_4": {"rows": len(frame), "below": int(broken.sum())},
     }
 
 
@@ -252,52 +252,52 @@ def _by_setting(frame: pd.DataFrame, values: pd.Series) -> pd.Series:
 
 def _verdict(summary: Mapping[str, Any]) -> tuple[str, str]:
     """What came out, in words, and whether it agrees with the claim."""
-    found, law = summary["exponents"], summary["law_4"]
-    said = (
-        f"misfit − gain ∝ n^{found['n']:.2f} at ε = 0 and ε^{found['epsilon']:.2f} with no sample (built in)"
+    power, law = summary["exponents"], summary["law_4"]
+    finding = (
+        f"misfit − gain ∝ n^{power['n']:.2f} at ε = 0 and ε^{power['epsilon']:.2f} with no sample (built in)"
     )
-    said += f", at most {summary['constant']:.1f} times the sum of the three rates"
-    said += f"; law 4, with constants, broken in {law['below']} of {law['rows']} rows"
-    if not isfinite(found["n"]):
-        return f"{said}; too few n from ten a dimension to see a rate", "not shown"
-    holds = law["below"] == 0 and found["n"] <= _RATE_OF_N
-    return said, "yes" if holds else "no"
+    finding += f", at most {summary['constant']:.1f} times the sum of the three rates"
+    finding += f"; law 4, with constants, broken in {law['below']} of {law['rows']} rows"
+    if not isfinite(power["n"]):
+        return f"{finding}; too few n from ten a dimension to see a rate", "not shown"
+    holds = law["below"] == 0 and power["n"] <= _RATE_OF_N
+    return finding, "yes" if holds else "no"
 
 
-def _along_n(axes: Axes, short: pd.Series, promised: pd.Series, complexity: int, delta: float) -> None:
-    epsilons = short.index.unique("epsilon")
+def _draw_n(axes: Axes, shortfalls: pd.Series, allowed: pd.Series, complexity: int, delta: float) -> None:
+    epsilons = shortfalls.index.unique("epsilon")
     for colour, epsilon in zip(shades(len(epsilons)), epsilons, strict=True):
-        for series, style in ((short, "o-"), (promised, ":")):
+        for series, style in ((shortfalls, "o-"), (allowed, ":")):
             line = series.xs((epsilon, delta), level=("epsilon", "delta"))
             label = f"ε = {epsilon:g}" if style == "o-" else None
             axes.plot(line.index, line, style, color=colour, markersize=3, linewidth=1.2, label=label)
-    n = np.asarray(sorted(k for k in short.index.unique("n") if k > 0))
+    n = np.asarray(sorted(k for k in shortfalls.index.unique("n") if k > 0))
     axes.plot(n, (complexity / n) ** 0.25, color="0.4", linestyle="--", linewidth=1, label="(C/n)^¼")
     logarithmic(axes, "n, rows the student sees", f"misfit − gain, at δ = {delta:g}")
     axes.set_title("drawn: shortfall; dotted: what law 4 allows", fontsize=10)
 
 
-def _along_epsilon(axes: Axes, short: pd.Series, promised: pd.Series, delta: float) -> None:
-    positive = short.index.get_level_values("epsilon") > 0
-    short, promised = short[positive], promised[positive]
-    sizes = [n for n in short.index.unique("n") if n > 0]
+def _draw_epsilon(axes: Axes, shortfalls: pd.Series, allowances: pd.Series, delta: float) -> None:
+    positive = shortfalls.index.get_level_values("epsilon") > 0
+    shortfalls, allowances = shortfalls[positive], allowances[positive]
+    sizes = [n for n in shortfalls.index.unique("n") if n > 0]
     for colour, n in zip(shades(len(sizes)), sizes, strict=True):
-        line = short.xs((n, delta), level=("n", "delta"))
+        line = shortfalls.xs((n, delta), level=("n", "delta"))
         axes.plot(line.index, line, "o-", color=colour, markersize=3, linewidth=1, label=f"n = {n}")
-    whole, allowed = (s.xs((0, 0.0), level=("n", "delta")) for s in (short, promised))
-    axes.plot(whole.index, whole, "k-", linewidth=2, label="population")
+    population, allowed = (s.xs((0, 0.0), level=("n", "delta")) for s in (shortfalls, allowances))
+    axes.plot(population.index, population, "k-", linewidth=2, label="population")
     axes.plot(allowed.index, allowed, "k:", label="law 3: 2√(εB)")
-    grid = np.asarray(whole.index, dtype=float)
+    grid = np.asarray(population.index, dtype=float)
     axes.plot(grid, np.sqrt(grid), color="0.4", linestyle="--", linewidth=1, label="√ε")
     logarithmic(axes, "ε, error of the best head", f"misfit − gain, at δ = {delta:g}")
     axes.set_title("a floor from n where ε is small, √ε where it is not", fontsize=10)
 
 
-def _along_delta(axes: Axes, short: pd.Series) -> None:
-    sizes = [n for n in short.index.unique("n") if n > 0]
+def _draw_delta(axes: Axes, shortfalls: pd.Series) -> None:
+    sizes = [n for n in shortfalls.index.unique("n") if n > 0]
     sizes = sizes[1::2] or sizes
     for colour, n in zip(shades(len(sizes)), sizes, strict=True):
-        line = short.xs((n, 0.0), level=("n", "epsilon"))
+        line = shortfalls.xs((n, 0.0), level=("n", "epsilon"))
         log = np.log(1 / line.index.to_numpy(dtype=float))
         axes.plot(log, line, "o-", color=colour, markersize=3, linewidth=1, label=f"n = {n}")
         axes.plot(log, (log / n) ** 0.25, "--", color=colour, linewidth=1)
@@ -305,10 +305,10 @@ def _along_delta(axes: Axes, short: pd.Series) -> None:
     axes.set_title("drawn: shortfall; dashed: (log(1/δ)/n)^¼", fontsize=10)
 
 
-def _dominating(axes: Axes, promised: pd.Series, delta: float) -> None:
+def _draw_share(axes: Axes, allowances: pd.Series, delta: float) -> None:
     """2√(ε · least misfit), the ε term without a sample, over all that law 4 allows, by n and ε."""
-    sample = promised[(promised.index.get_level_values("n") > 0)].xs(delta, level="delta").unstack("n")
-    ideal = promised.xs((0, 0.0), level=("n", "delta"))
+    sample = allowances[(allowances.index.get_level_values("n") > 0)].xs(delta, level="delta").unstack("n")
+    ideal = allowances.xs((0, 0.0), level=("n", "delta"))
     share = sample.rdiv(ideal, axis=0).loc[ideal.index > 0]
     mesh = axes.imshow(share, origin="lower", aspect="auto", cmap="PuOr", vmin=0, vmax=1)
     axes.set_xticks(range(share.shape[1]), [str(n) for n in share.columns])
