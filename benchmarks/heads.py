@@ -50,7 +50,7 @@ Coefficients = Callable[[np.ndarray, np.ndarray], np.ndarray]  # features, label
 
 
 def mlp_features(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Outputs of a random 5-layer ReLU network, as h* in Section 5.1."""
+    """Return outputs of a random 5-layer ReLU network, as h* in Section 5.1."""
     for layer, width in enumerate((16, 16, 16, 16, WIDTH)):
         x = x @ (rng.normal(size=(x.shape[-1], width)) * np.sqrt(2 / x.shape[-1]))
         x = np.maximum(x, 0) if layer < 4 else x
@@ -58,13 +58,13 @@ def mlp_features(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def exact_batch(x: np.ndarray, y: np.ndarray, fresh: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """All tasks in one call."""
+    """Fit all tasks in one call."""
     head = project(Moments.of(x, y), LinearHeads()).head
     return head(x)[..., 0], head(fresh)[..., 0]
 
 
 def sklearn_loop(model: Any) -> Tasks:
-    """One scikit-learn fit a task."""
+    """Return a function that fits each task by scikit-learn."""
 
     def fit(x: np.ndarray, y: np.ndarray, fresh: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         fitted, predicted = np.empty(y.shape), np.empty(fresh.shape[:2])
@@ -77,7 +77,7 @@ def sklearn_loop(model: Any) -> Tasks:
 
 
 def adam_loop(x: np.ndarray, y: np.ndarray, fresh: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A task at a time, as a plain training loop would: standardized, full batch, fixed rate and steps."""
+    """Fit one task at a time by a plain loop: standardized, full batch, fixed rate and steps."""
     import torch
 
     fitted, predicted = np.empty(y.shape), np.empty(fresh.shape[:2])
@@ -99,7 +99,7 @@ def adam_loop(x: np.ndarray, y: np.ndarray, fresh: np.ndarray) -> tuple[np.ndarr
 
 
 def both_stages(fit: Tasks, weak: np.ndarray, truth: np.ndarray, strong: np.ndarray) -> tuple[float, float]:
-    """Seconds for supervisors on the truth and students on their labels; mean relative training loss.
+    """Time supervisors on the truth and students on their labels; also return the mean relative loss.
 
     Features have shape (2, tasks, rows, width): a sample for the supervisors, a fresh one for students.
     """
@@ -120,7 +120,7 @@ TASK_FITS: dict[str, Tasks] = {
 
 
 def tasks_once(contender: str) -> dict[str, float]:
-    """All tasks, both stages, in this process."""
+    """Run all tasks, both stages, in this process."""
     rng = np.random.default_rng(0)
     inputs = 500 * rng.normal(size=(2, TASKS, ROWS, 8))
     weak, strong = mlp_features(inputs, rng), mlp_features(inputs, rng)
@@ -131,7 +131,7 @@ def tasks_once(contender: str) -> dict[str, float]:
 
 
 def measure(work: Callable[[], tuple[float, float]]) -> dict[str, float]:
-    """Seconds and loss of a piece of work, and its peak memory beyond what there is before (Linux)."""
+    """Measure seconds and loss of a function, and its peak memory beyond that before the call (Linux)."""
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak that making the data left
     before = resident_mib("VmRSS")
     seconds, loss = work()
@@ -140,14 +140,14 @@ def measure(work: Callable[[], tuple[float, float]]) -> dict[str, float]:
 
 
 def large_data(rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """One large task, made in place so that nothing but the data is left in memory."""
+    """Make one large task in place so that nothing but the data is left in memory."""
     rng = np.random.default_rng(1)
     x = rng.standard_normal((rows, LARGE_WIDTH))
     return x, x @ rng.normal(size=LARGE_WIDTH) + rng.standard_normal(rows)
 
 
 def large_adam(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Minibatch Adam for a few epochs; the coefficients."""
+    """Fit by minibatch Adam for a few epochs, and return the coefficients."""
     import torch
 
     features, targets = torch.from_numpy(x).float(), torch.from_numpy(y).float()
@@ -170,7 +170,7 @@ LARGE: dict[str, Coefficients] = {
 
 
 def large_once(contender: str, rows: int) -> dict[str, float]:
-    """One large task, in this process."""
+    """Run one large task in this process."""
     if contender == "adam":
         import torch  # noqa: F401
     x, y = large_data(rows)
@@ -188,20 +188,20 @@ def large_once(contender: str, rows: int) -> dict[str, float]:
 
 
 def resident_mib(field: str) -> float:
-    """Resident memory, now (VmRSS) or at its peak (VmHWM)."""
+    """Return resident memory, now (VmRSS) or at its peak (VmHWM)."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field))
 
 
 def in_new_process(question: str, contender: str, rows: int = LARGE_ROWS) -> dict[str, float]:
-    """`tasks_once` or `large_once` in a fresh process."""
+    """Run `tasks_once` or `large_once` in a fresh process."""
     call = [sys.executable, __file__, "--once", question, contender, "--rows", str(rows)]
     process = subprocess.run(call, check=True, capture_output=True, text=True)
     return dict(json.loads(process.stdout))
 
 
 def compare(question: str, repeats: int) -> dict[str, Any]:
-    """Contenders in turn, medians over repeats (fewer of the slow Adam loops), ratios over the exact one."""
+    """Run the contenders in turn, and return medians over repeats and ratios over the exact one."""
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in NAMES}
     for repeat in range(repeats):
         for name in NAMES:
@@ -210,9 +210,9 @@ def compare(question: str, repeats: int) -> dict[str, Any]:
                 runs[name].append(in_new_process(question, name))
     least = min(r["loss"] for r in runs["exact"])
     medians: dict[str, Any] = {
-        "seconds": {name: median(r["seconds"] for r in repeats_of) for name, repeats_of in runs.items()},
-        "extra_mib": {name: median(r["extra_mib"] for r in repeats_of) for name, repeats_of in runs.items()},
-        "excess_loss": {name: max(repeats_of[0]["loss"] - least, 0.0) for name, repeats_of in runs.items()},
+        "seconds": {name: median(r["seconds"] for r in trials) for name, trials in runs.items()},
+        "extra_mib": {name: median(r["extra_mib"] for r in trials) for name, trials in runs.items()},
+        "excess_loss": {name: max(trials[0]["loss"] - least, 0.0) for name, trials in runs.items()},
         "all": runs,
     }
     return with_ratios(medians, ("seconds", "extra_mib"))
@@ -227,7 +227,7 @@ def with_ratios(medians: dict[str, Any], measures: tuple[str, ...]) -> dict[str,
 
 
 def table(record: dict[str, Any]) -> list[str]:
-    """Lines of docs/benchmarks.md: seconds, memory and loss, with ratios over the exact projection's."""
+    """Return the lines of docs/benchmarks.md: seconds, memory and loss, with ratios over the exact one."""
     lines = ["| task | | seconds | time over ours | extra MiB | memory over ours | excess loss |"]
     lines.append("|---|---|" + "---:|" * 5)
     tasks = {f"{TASKS} tasks": "hundred_tasks", f"{LARGE_ROWS:,} × {LARGE_WIDTH}": "one_large_task"}
@@ -242,7 +242,7 @@ def table(record: dict[str, Any]) -> list[str]:
 
 
 def _ratio(ratios: dict[str, float], name: str) -> str:
-    """Two significant digits, as many whole ones as there are."""
+    """Format a ratio with two significant digits, or all those before the point."""
     if name not in ratios:
         return ""
     return f"{ratios[name]:.2g}×" if ratios[name] < 100 else f"{ratios[name]:.0f}×"

@@ -44,7 +44,7 @@ IDS = {symbol: i for i, symbol in enumerate(VOCABULARY)}
 
 
 def seconds(work: Callable[[], Any], repeats: int = 3) -> float:
-    """Median time of some repeats, after one that is not counted."""
+    """Return the median time of some repeats, after one that is not counted."""
     work()
     times = []
     for _ in range(repeats):
@@ -55,12 +55,12 @@ def seconds(work: Callable[[], Any], repeats: int = 3) -> float:
 
 
 def regex_ids(form: str) -> list[int]:
-    """Tokens as a script would find them."""
+    """Return tokens as a plain script would find them."""
     return [CLS, *(IDS[s] for s in SYMBOLS.findall(form)), SEP]
 
 
 def plain_features(model: PretrainingModel, forms: Sequence[str], width: int) -> np.ndarray:
-    """Mean and pooled features in the order of the file, padded to `width` (0: to the batch's longest)."""
+    """Return mean and pooled features in file order, padded to `width` (0: to the batch's longest)."""
     features = []
     with torch.inference_mode():
         for start in range(0, len(forms), BATCH):
@@ -75,7 +75,7 @@ def plain_features(model: PretrainingModel, forms: Sequence[str], width: int) ->
 
 
 def embedding(forms: Sequence[str]) -> dict[str, float]:
-    """Lipop through a 4 x 256 encoder."""
+    """Time the embedding of Lipop by a 4 x 256 encoder."""
     model = random_model(STRONG, 0).eval()
     ours, plain = encode(model.encoder, forms), plain_features(model, forms, PADDED)
     low = encode(model.encoder, forms, bf16=True)
@@ -91,7 +91,7 @@ def embedding(forms: Sequence[str]) -> dict[str, float]:
 
 
 class PlainDataset(Dataset):
-    """A molecule at a time: random SMILES, tokens, mask, padding, and descriptors unless they are given."""
+    """Molecules prepared one by one: random SMILES, tokens, mask, padding and, unless given, descriptors."""
 
     def __init__(self, smiles: Sequence[str], quantiles: np.ndarray, targets: np.ndarray | None) -> None:
         self.smiles, self.quantiles, self.targets = smiles, quantiles, targets
@@ -122,7 +122,7 @@ class PlainDataset(Dataset):
 
 
 def plain_rate(data: PlainDataset, workers: int) -> float:
-    """Molecules a second of a plain training loop."""
+    """Return the molecules per second of a plain training loop."""
     model = random_model(SMALL, 0).train()
     model.encoder.bert.set_attn_implementation("eager")  # as ours: faster than fused for these
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
@@ -141,7 +141,7 @@ def plain_rate(data: PlainDataset, workers: int) -> float:
 
 
 def pretraining(smiles: list[str], folder: Path) -> dict[str, float]:
-    """The 2 x 32 model, fp32."""
+    """Time the pretraining of the 2 x 32 model in fp32."""
     start = time.perf_counter()
     corpus = PretrainingCorpus.of(smiles, 0, PADDED - 2)
     described = time.perf_counter() - start
@@ -168,7 +168,7 @@ def pretraining(smiles: list[str], folder: Path) -> dict[str, float]:
 
 
 def descriptor_seconds(smiles: list[str], workers: int) -> float:
-    """Seconds of descriptors from an empty cache."""
+    """Return the seconds that descriptors take from an empty cache."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         cached_rows(descriptors, smiles, cache=Path(folder), workers=workers)
@@ -176,7 +176,7 @@ def descriptor_seconds(smiles: list[str], workers: int) -> float:
 
 
 def run(data: Path, corpus: str, folder: Path) -> dict[str, Any]:
-    """Everything, with an empty cache."""
+    """Run all benchmarks with an empty cache."""
     os.environ["WEAKSTRONG_CACHE"] = str(folder / "cache")
     smiles = read_corpus(corpus, limit=MOLECULES, drop_invalid=True).smiles
     forms = [standard(s) for s in smiles]
@@ -201,7 +201,7 @@ def run(data: Path, corpus: str, folder: Path) -> dict[str, Any]:
 
 
 def table(record: dict[str, Any]) -> list[str]:
-    """Markdown lines of docs/benchmarks.md."""
+    """Return the Markdown lines of docs/benchmarks.md."""
     e, p, t, d = (record[n] for n in ("embedding", "pretraining", "tokenizer", "descriptors"))
     ours, rate = e["ours_seconds"], p["ours_a_second"]
     whole, plain = p["two_epochs_from_nothing_a_second"], p["on_the_fly_two_workers_a_second"]

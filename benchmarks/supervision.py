@@ -49,7 +49,7 @@ Predict = Callable[[Array], Array]
 
 
 def command(data: Path, out: Path, cache: Path) -> float:
-    """Seconds of the whole command."""
+    """Return the seconds of the whole command."""
     places = ["--models", str(HOME), "--data", str(data), "--out", str(out)]
     start = time.perf_counter()
     subprocess.run(
@@ -62,7 +62,7 @@ def command(data: Path, out: Path, cache: Path) -> float:
 
 
 def baseline(config: MoleculeSettings, inputs: MoleculeInputs, ridge: dict[str, Any]) -> tuple[float, float]:
-    """Seconds, and the mean true error of the students with regularized heads."""
+    """Return scikit-learn's seconds, and the mean true error of its students with regularized heads."""
     y, errors = inputs.y, []
     start = time.perf_counter()
     for split in range(len(inputs.splits)):
@@ -83,12 +83,12 @@ def baseline(config: MoleculeSettings, inputs: MoleculeInputs, ridge: dict[str, 
 
 
 def linear(x: Array, rows: Array, labels: Array) -> Predict:
-    """Least squares, all labels at once."""
+    """Fit least squares, all labels at once."""
     return LinearRegression().fit(x[rows], labels).predict
 
 
 def regularized(x: Array, rows: Array, labels: Array, ridge: dict[str, Any]) -> Predict:
-    """Ridge with a strength for each label: all at once where scikit-learn can, else one after another."""
+    """Fit ridge with a strength for each label: all at once where scikit-learn can, else one by one."""
     if "alpha_per_target" in ridge:
         model = make_pipeline(StandardScaler(), RidgeCV(STRENGTHS, **ridge)).fit(x[rows], labels)
         return lambda z: model.predict(z).reshape(len(z), -1)
@@ -97,7 +97,7 @@ def regularized(x: Array, rows: Array, labels: Array, ridge: dict[str, Any]) -> 
 
 
 def time_weakstrong(config: MoleculeSettings, inputs: MoleculeInputs) -> tuple[float, float]:
-    """Seconds, and the mean true error of the students with heads in a ball."""
+    """Return our seconds, and the mean true error of our students with heads in a ball."""
     start = time.perf_counter()
     frame = run_division(config, inputs, SEED)
     seconds = time.perf_counter() - start
@@ -107,7 +107,7 @@ def time_weakstrong(config: MoleculeSettings, inputs: MoleculeInputs) -> tuple[f
 
 
 def measure(data: Path) -> dict[str, Any]:
-    """The record."""
+    """Return the record of all measurements."""
     heads = {}
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
@@ -139,7 +139,7 @@ def measure(data: Path) -> dict[str, Any]:
 
 
 def table(record: dict[str, Any]) -> list[str]:
-    """Markdown lines of docs/benchmarks.md."""
+    """Return the Markdown lines of docs/benchmarks.md."""
     seconds = record["commands"]
     lines = [
         "| what | weakstrong | scikit-learn, five folds | leave-one-out |",
@@ -165,6 +165,6 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, default=default)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")  # scikit-learn's, of ill-conditioned fits
-    found = measure(arguments.data.resolve())
-    arguments.out.write_text(json.dumps(found, indent=2) + "\n")
-    print("\n".join(table(found)))
+    record = measure(arguments.data.resolve())
+    arguments.out.write_text(json.dumps(record, indent=2) + "\n")
+    print("\n".join(table(record)))

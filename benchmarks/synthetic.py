@@ -36,7 +36,7 @@ SEED = 0
 
 
 def command(seeds: int, out: Path) -> float:
-    """Seconds of the whole command."""
+    """Return the seconds of the whole command."""
     start = time.perf_counter()
     subprocess.run(
         [sys.executable, "-m", "weakstrong", "reproduce", "--seeds", str(seeds), "--out", str(out)],
@@ -47,7 +47,7 @@ def command(seeds: int, out: Path) -> float:
 
 
 def plain_network(job: PretrainingJob) -> tuple[float, float]:
-    """Seconds and relative loss of equation (9) by full-batch Adam, in units of order one."""
+    """Return seconds and relative loss of equation (9) by full-batch Adam, in units of order one."""
     sample = draw_sample(job)
     tasks, rows = sample.labels.shape
     x = torch.from_numpy(sample.inputs.reshape(tasks * rows, -1) / job.world.sigma).float()
@@ -74,7 +74,7 @@ def plain_network(job: PretrainingJob) -> tuple[float, float]:
 
 
 def run(out: Path) -> dict[str, Any]:
-    """Time both; the plain pipeline's heads are fitted on our networks' features."""
+    """Time both pipelines; the plain pipeline's heads are fitted on our networks' features."""
     from heads import adam_loop, both_stages, exact_batch  # beside this file
 
     configs = {e.name: e.settings for e in resolve((), {"seeds": 1})}
@@ -122,7 +122,7 @@ def run(out: Path) -> dict[str, Any]:
 
 
 def table(record: dict[str, Any]) -> list[str]:
-    """Markdown lines of docs/benchmarks.md."""
+    """Return the Markdown lines of docs/benchmarks.md."""
     ours, plain, ratio = record["our_seconds"], record["plain_seconds"], record["ratio"]
     exact, adam = (
         float(np.mean([h[f"{name}_seconds"] for h in record["heads"].values()])) for name in ("exact", "adam")

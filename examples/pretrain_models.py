@@ -40,7 +40,7 @@ POOLINGS = ("cls", "mean+cls")
 
 @dataclass(frozen=True)
 class Recipe:
-    """What makes a model."""
+    """Settings that a model is pretrained with."""
 
     hidden: int
     layers: int
@@ -50,7 +50,7 @@ class Recipe:
     rate: float = 1e-3
 
     def command(self, name: str) -> str:
-        """The command that makes it."""
+        """Return the command that pretrains it."""
         options = {
             "corpus": CORPUS, "limit": self.limit, "hidden": self.hidden, "layers": self.layers,
             "heads": self.heads, "epochs": self.epochs, "rate": f"{self.rate:g}", "out": f"models/{name}",
@@ -79,7 +79,7 @@ def pretrain_missing(name: str, corpus: str) -> None:
 
 
 def features_of(molecules: MoleculeSet) -> dict[str, dict[str, np.ndarray]]:
-    """Features of every model, of random weights of its shape, and of the two without a model."""
+    """Compute features by every model, its untrained copies, and the two descriptors without a model."""
     smiles = molecules.smiles.tolist()
     arrays = {}
     for name in RECIPES:
@@ -96,7 +96,7 @@ def features_of(molecules: MoleculeSet) -> dict[str, dict[str, np.ndarray]]:
 
 
 def probes(data: Path | None) -> dict[str, Any]:
-    """Test RMSE of every representation by set, and the strong model's differences from the others."""
+    """Compute test RMSE of every representation by set, and the strong model's differences."""
     record: dict[str, Any] = {}
     for name in SETS:
         molecules = load_chembench(name, data)
@@ -116,7 +116,7 @@ def probes(data: Path | None) -> dict[str, Any]:
 
 
 def rows(record: Mapping[str, Any]) -> list[str]:
-    """Table of test RMSE, with the strong model's difference where it is asked for."""
+    """Return a table of test RMSE, with the strong model's differences."""
     lines = [
         "| features | " + " | ".join(SETS) + " | strong minus this, " + ", ".join(SETS) + " |",
         "|---|" + "---:|" * len(SETS) + "---|",
@@ -130,7 +130,7 @@ def rows(record: Mapping[str, Any]) -> list[str]:
 
 
 def probe_section(name: str, record: Mapping[str, Any]) -> str:
-    """What a card says of the probes."""
+    """Return a card's section on the probes."""
     lines = [
         "| test RMSE | chosen | cls | mean+cls | untrained |",
         "|---|---:|---:|---:|---:|",
@@ -150,7 +150,7 @@ def probe_section(name: str, record: Mapping[str, Any]) -> str:
 
 
 def page_tables(record: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
-    """Block of the page on molecules."""
+    """Return the block of the page on molecules."""
     shown = (
         "strong",
         "strong, untrained",
@@ -165,13 +165,13 @@ def page_tables(record: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
 
 
 def card(name: str, record: Mapping[str, Any]) -> str:
-    """A model's card with its probes."""
+    """Return a model's card with its probes."""
     details = json.loads((MODELS / name / "config.json").read_text())["pretraining"]
     return model_card(name, vars(read_config(MODELS / name)), details) + probe_section(name, record)
 
 
 def overview(record: Mapping[str, Any]) -> str:
-    """README of models/."""
+    """Return the README of models/."""
     return (
         "# Models\n\nEncoders of SMILES, pretrained by `python examples/pretrain_models.py`: `weak-8` to "
         "`weak-96` (2 layers, the number is the width) and `strong`. Weights are float16 safetensors; each "

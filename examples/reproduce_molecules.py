@@ -81,7 +81,7 @@ SHOWN = ("weak-8", "weak-32", "weak-64")  # in the figure
 
 
 def run_all(data: Path) -> None:
-    """Records, variants and budgets."""
+    """Make the records, the variants and the label budgets."""
     places = Places(ROOT / MODELS, data)
     cache = RESULTS / CACHE
     targets = (*FIGURES.values(), *TABLES.values())
@@ -100,12 +100,12 @@ def run_all(data: Path) -> None:
 
 
 def folder_of(variant: str) -> Path:
-    """Where the records of a variant are made; they are not kept."""
+    """Return the folder of a variant's records, which is not committed."""
     return RESULTS / ".variants" / variant.replace(" ", "-")
 
 
 def twins_rows() -> Iterator[dict[str, Any]]:
-    """What removing twins changes in the students' errors, division by division, and the rows removed.
+    """Return the change of the students' errors when twins are removed, and the number of rows removed.
 
     Means over splits and weak models, whose divisions are the same but for the molecules removed; t
     intervals over divisions.
@@ -131,13 +131,13 @@ def twins_rows() -> Iterator[dict[str, Any]]:
 
 
 def variant_rows(record: Record) -> Iterator[dict[str, Any]]:
-    """One line for each head class and evaluation."""
+    """Return one row for each head class and evaluation."""
     for result in record.results:
         evaluations = result.estimates
         for evaluation in ("valid+test", "test"):
             row: dict[str, Any] = {"dataset": record.settings["dataset"], **result.about}
             row["evaluation"] = evaluation
-            lows = [estimate["gain_over_direct"]["all"].low for estimate in evaluations[evaluation]["table"]]
+            lows = [student["gain_over_direct"]["all"].low for student in evaluations[evaluation]["table"]]
             row |= {"students": len(lows), "students_ahead_of_direct": sum(low > 0 for low in lows)}
             for name, path in STATISTICS.items():
                 estimate = evaluations[evaluation]
@@ -148,7 +148,7 @@ def variant_rows(record: Record) -> Iterator[dict[str, Any]]:
 
 
 def budget(places: Places) -> None:
-    """Errors for every number of true and of weak labels, with the intervals of the targets."""
+    """Compute errors for every number of true and weak labels, with intervals."""
     experiments = list(budgets())
     files = compute_rows(experiments, RESULTS / CACHE, places=places, meter=meter)
     rows = [row for e, f in zip(experiments, files, strict=True) for row in budget_rows(e, read_rows(f))]
@@ -156,7 +156,7 @@ def budget(places: Places) -> None:
 
 
 def budgets() -> Iterator[Experiment]:
-    """Every number of true labels with every number of weak ones that is left."""
+    """Return an experiment for every number of true labels and every possible number of weak labels."""
     rows = {"ESOL": 902, "FreeSolv": 513, "Lipop": 3360}
     for dataset, counts in TRUE.items():
         for true in counts:
@@ -166,7 +166,7 @@ def budgets() -> Iterator[Experiment]:
 
 
 def budget_rows(experiment: Experiment, frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """One line a weak model."""
+    """Return one row for each weak model."""
     settings = experiment.settings
     [result] = experiment.results(frame)
     for row in result.estimates["valid+test"]["table"]:
@@ -185,7 +185,7 @@ def budget_rows(experiment: Experiment, frame: pd.DataFrame) -> Iterator[dict[st
 
 
 def budget_figure(table: pd.DataFrame) -> Figure:
-    """Errors against true labels, all others weakly labelled; and against weak labels."""
+    """Draw errors against the number of true labels, and against the number of weak labels."""
     figure = blank_figure((14.0, 8.4))
     figure.suptitle(
         "Label budgets: l2 heads, valid and test rows, means over 3 splits and 10 divisions", fontsize=12
@@ -223,7 +223,7 @@ def budget_figure(table: pd.DataFrame) -> Figure:
 
 
 def blocks() -> dict[str, list[str]]:
-    """Tables of the README of results/molecules."""
+    """Return the tables of the README of results/molecules."""
     variants, labels = pd.read_csv(VARIANT_TABLE), pd.read_csv(BUDGET_TABLE)
     return {
         "claims": claims_table(records(RECORDS)),
@@ -236,7 +236,7 @@ def blocks() -> dict[str, list[str]]:
 
 
 def page_tables() -> dict[str, dict[str, list[str]]]:
-    """Blocks of other pages: claims, and all claims in short for the front page."""
+    """Return the blocks of other pages: all claims, and a short table for the front page."""
     return {
         "docs/paper.md": {"molecule experiments": claims_table(records(RECORDS))},
         "README.md": {"reproduced": agreement_table(ROOT)},
@@ -244,7 +244,7 @@ def page_tables() -> dict[str, dict[str, list[str]]]:
 
 
 def variants_table(table: pd.DataFrame) -> list[str]:
-    """Gain against misfit, ranking and regret of every variant, on valid and test rows."""
+    """Return a table of gain against misfit, ranking and regret for every variant."""
     lines = [
         "| variant | set | heads | gain / misfit | slope | ceiling error | students ahead of direct | "
         "Spearman | regret: the rule | weak error alone | at random |",
@@ -260,7 +260,7 @@ def variants_table(table: pd.DataFrame) -> list[str]:
 
 
 def twins_table() -> list[str]:
-    """What removing twins changes."""
+    """Return a table of the change when twins are removed."""
     lines = [
         "| set | heads | training rows removed, by split | change of the students' error |",
         "|---|---|---:|---:|",
@@ -280,7 +280,7 @@ def _bracketed(row: pd.Series, name: str) -> str:
 
 
 def true_labels_table(table: pd.DataFrame) -> list[str]:
-    """The best student against training directly, by true labels; all other rows weakly labelled."""
+    """Return a table of the best student and the direct fit for each number of true labels."""
     lines = [
         "| set | true labels | direct | best student | of | its supervisor | gain over direct | mean | "
         "training directly beats it |",
@@ -300,7 +300,7 @@ def true_labels_table(table: pd.DataFrame) -> list[str]:
 
 
 def _beaten(student: pd.Series, all_labelled: pd.DataFrame) -> str:
-    """How many true labels the student's class needs to have less error than the student."""
+    """Return how many true labels the direct fit needs to beat the student."""
     direct = all_labelled.drop_duplicates("true_labels").sort_values("true_labels").set_index("true_labels")
     better = direct.index[direct["direct_error"] < student["strong_error"]]
     if better.empty:
@@ -310,7 +310,7 @@ def _beaten(student: pd.Series, all_labelled: pd.DataFrame) -> str:
 
 
 def weak_labels_table(table: pd.DataFrame) -> list[str]:
-    """The best student's error by weakly labelled rows."""
+    """Return a table of the best student's error for each number of weak labels."""
     counts = sorted({n for values in WEAK.values() for n in values})
     lines = [
         f"| set | true labels | direct | {' | '.join(f'{n} weak labels' for n in counts)} | all others |",
@@ -324,7 +324,7 @@ def weak_labels_table(table: pd.DataFrame) -> list[str]:
 
 
 def regret_table() -> list[str]:
-    """Regret of every rule, of all targets, scored and judged on the same rows and on others."""
+    """Return a table of every rule's regret, chosen and judged on the same rows and on different rows."""
     lines = [
         f"| set | heads | judged | {' | '.join(RULES)} | the rule minus weak error alone |",
         "|---|---|---|" + "---:|" * (len(RULES) + 1),
@@ -342,7 +342,7 @@ def regret_table() -> list[str]:
 
 
 def filled(text: str) -> str:
-    """A page with every marked number as the records have it, to the digits that it shows."""
+    """Replace every marked number of a page by that of the records, with the same number of digits."""
 
     def with_value(match: re.Match[str], value: float) -> str:
         digits = len(match[1].partition(".")[2])
@@ -383,7 +383,7 @@ def report() -> None:
 
 @cache
 def record(target: str) -> Record:
-    """A target's record."""
+    """Return a target's record."""
     return Record.read(RECORDS / target, tables=False)
 
 

@@ -57,7 +57,7 @@ STATISTICS = (
 
 
 def run_all() -> None:
-    """Records of all targets, then of the variants, of which one table is kept."""
+    """Make the records of all targets, then one table of the variants."""
     cache = RESULTS / CACHE
     main = [*resolve(FIGURES, MAIN), *resolve(("theorem2",), MAIN), *resolve(("figure1",), {})]
     reproduce([*main, *resolve(NON_CONVEX, FEWER)], RESULTS, cache=cache, meter=meter)
@@ -72,7 +72,7 @@ def run_all() -> None:
 
 
 def row(record: Record) -> dict[str, Any]:
-    """One line of the table: medians over seeds with their intervals, and the seeds that reverse."""
+    """Return one row of the table: medians over seeds with intervals, and the seeds that reverse."""
     [result] = record.results
     estimates, reverse = result.estimates, result.facts["seeds_reversed"]
     out: dict[str, Any] = {"target": record.kind, "seeds": record.facts["seeds"], "reversed": reverse}
@@ -83,7 +83,7 @@ def row(record: Record) -> dict[str, Any]:
 
 
 def page_tables() -> dict[str, dict[str, list[str]]]:
-    """Blocks of other pages: claims, what decides Figure 3c, and all claims in short for the front page."""
+    """Return the blocks of other pages: claims, variants of Figure 3c, and a table for the front page."""
     return {
         "docs/paper.md": {
             "synthetic": claims_table(records(RESULTS)),
@@ -94,7 +94,7 @@ def page_tables() -> dict[str, dict[str, list[str]]]:
 
 
 def low_sample(table: pd.DataFrame) -> list[str]:
-    """Figure 3c under every variant."""
+    """Return a table of Figure 3c under every variant."""
     lines = ["| Figure 3c, but | seeds that reverse | median slope | loss of h_w on its rows | of h_s |"]
     lines.append("|---|---:|---:|---:|---:|")
     for _, variant in table[table["target"] == "fig3c"].iterrows():
@@ -107,7 +107,7 @@ def low_sample(table: pd.DataFrame) -> list[str]:
 
 
 def all_variants(table: pd.DataFrame) -> list[str]:
-    """Every variant of every target."""
+    """Return a table of every variant of every target."""
     headings = {
         "slope": "slope", "r2_misfit": "R² of gain = misfit", "r2_minus_misfit": "R² of gain = −misfit",
         "ceiling_over_misfit": "ceiling error / misfit", "weak_pretraining_loss": "loss of h_w",
@@ -127,7 +127,7 @@ def all_variants(table: pd.DataFrame) -> list[str]:
 
 
 def _interval(variant: pd.Series, name: str) -> str:
-    """Median over seeds with its 95% interval."""
+    """Format a median over seeds with its 95% interval."""
     if name not in variant or pd.isna(variant[name]):
         return ""
     shown = "{:.1e}" if abs(variant[name]) < 1e-3 else "{:.3g}"

@@ -14,7 +14,7 @@ Blocks = Mapping[str, list[str]]
 
 
 def parser(doc: str | None) -> argparse.ArgumentParser:
-    """Arguments of an example that is described by its docstring: ``--report``, to which it adds its own."""
+    """Return the argument parser of an example, with ``--report`` and the docstring as description."""
     options = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--report", action="store_true", help="only write the pages from the records")
     return options
@@ -27,7 +27,7 @@ def add_data(options: argparse.ArgumentParser) -> None:
 
 
 def write_pages(pages: Mapping[str, Blocks], transform: Callable[[str], str] = str) -> None:
-    """Replace the blocks of pages, named from the root, after what else is to be done to their text."""
+    """Replace the blocks of pages, named from the root, after another function changed their text."""
     for name, blocks in pages.items():
         page = ROOT / name
         page.write_text(with_blocks(transform(page.read_text()), blocks))

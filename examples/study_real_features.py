@@ -34,7 +34,7 @@ PROTEIN_SHARES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.5)
 
 
 def molecules(name: str, data: Path, *, swapped: bool = False) -> StudyInputs:
-    """A ChemBench set; the supervisor has ChemVAE's features and the student the LSTM's, or swapped."""
+    """Load a ChemBench set; ChemVAE's features supervise a student with the LSTM's, or the reverse."""
     chosen = load_chembench(name, data)
     weak, strong = (LSTM, CHEMVAE) if swapped else (CHEMVAE, LSTM)
     features = {k: np.load(data / "features" / f"{name}.{k}.npy") for k in (weak, strong)}
@@ -48,7 +48,7 @@ def molecules(name: str, data: Path, *, swapped: bool = False) -> StudyInputs:
 
 
 def protein(data: Path, *, swapped: bool = False) -> StudyInputs:
-    """UCI protein: RMSD of decoys. The student has 500 random Fourier features of the nine columns.
+    """Load UCI protein, the RMSD of decoys. The student has 500 random Fourier features of the nine columns.
 
     Supervisors have the nine columns themselves, a random tree's ten leaves, or thirty k-means
     cells. Swapped, the Fourier features supervise a student that has the nine columns.
@@ -75,7 +75,7 @@ def protein(data: Path, *, swapped: bool = False) -> StudyInputs:
 
 
 def studies(data: Path) -> None:
-    """Both directions and both head classes on every set, each in its folder."""
+    """Run both directions and both head classes on every set, each in its folder."""
     for name in (*SETS, "protein"):
         for swapped in (False, True):
             inputs = (
@@ -94,7 +94,7 @@ def studies(data: Path) -> None:
 
 
 def label_budget(data: Path) -> None:
-    """How the student and the direct baseline fare as the supervisor has fewer true labels."""
+    """Compare the student with the direct baseline as the supervisor has fewer true labels."""
     path = RESULTS / "label_budget.csv"
     if path.exists():
         return
@@ -138,7 +138,7 @@ COLUMNS = {
 
 
 def table(studies: list[str], columns: dict[str, str] = COLUMNS) -> list[str]:
-    """Lines of a table in Markdown: a row a study and supervisor, from the records."""
+    """Return a Markdown table with a row for each study and supervisor, from the records."""
     lines = [f"| study | supervisor | {' | '.join(columns)} |", "|---|---|" + "---:|" * len(columns)]
     for study in studies:
         for result in Record.read(RESULTS / study, tables=False).results:
@@ -148,7 +148,7 @@ def table(studies: list[str], columns: dict[str, str] = COLUMNS) -> list[str]:
 
 
 def page_tables() -> dict[str, dict[str, list[str]]]:
-    """Blocks of the page on studies: balls in both directions, and the label budget."""
+    """Return the blocks of the page on studies: balls in both directions, and the label budget."""
     shown = [f"{name}-l2" for name in (*SETS, "protein")] + [f"{name}-swapped-l2" for name in SETS]
     titles = ("weak error", "student", "misfit", "gain [95%]", "ceiling", "direct")
     return {
@@ -182,7 +182,7 @@ def report() -> None:
 
 
 def break_even(budget: pd.DataFrame) -> list[str]:
-    """With how few true labels the direct fit beats the best student of any budget."""
+    """Return a table of the fewest true labels with which the direct fit beats the best student."""
     lines = [
         "| set | supervisor | true labels it had | its student's error | training directly beats it |",
         "|---|---|---:|---:|---:|",
@@ -199,7 +199,7 @@ def break_even(budget: pd.DataFrame) -> list[str]:
 
 
 def _cell(result: Result, title: str, key: str) -> str:
-    """An estimate, with its interval if the title promises one, or the correlation."""
+    """Format an estimate, with its interval if the title promises one, or the correlation."""
     if key not in result.estimates:
         fact = result.facts[key]
         return "–" if fact is None else f"{fact:+.2f}"

@@ -1,1 +1,1 @@
-"""The experiments of the paper, with its claims beside what came out."""
+"""The experiments of the paper, with its claims and our results side by side."""

@@ -1,4 +1,4 @@
-"""Which experiments there are, and which to run with which settings."""
+"""The catalogue of experiments, and how names and settings choose what to run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from weakstrong.studies.settings import read_toml, validated
 
 @cache
 def catalogue() -> dict[str, Experiment]:
-    """Return all experiments by name, from the ``EXPERIMENTS`` of every module that holds some."""
+    """Return all experiments by name, from each module of `weakstrong.paper.experiments`."""
     names = [path.stem for path in Path(__file__).with_name("experiments").glob("[!_]*.py")]
     modules = [import_module(f"weakstrong.paper.experiments.{name}") for name in names]
     experiments = [experiment for module in modules for experiment in module.EXPERIMENTS]
@@ -27,13 +27,13 @@ def catalogue() -> dict[str, Experiment]:
 def resolve(
     names: Sequence[str], settings: dict[str, Any], pairs: Sequence[str] = (), file: Path | None = None
 ) -> list[Experiment]:
-    """Return every experiment named, with its own settings under those of a file, of pairs, and `given`.
+    """Return the named experiments, their defaults replaced by settings from a file, pairs and a dict.
 
     Parameters
     ----------
     names : sequence of str
         Experiments; the file's, else the default ones, if empty.
-    given : dict
+    settings : dict
         Settings by name.
     pairs : sequence of str
         Settings as ``key=value``, the value in TOML or a bare word.
@@ -82,7 +82,7 @@ def _configured(experiment: Experiment, values: dict[str, Any], source: str) -> 
 
 
 def _parse_pair(text: str) -> tuple[str, Any]:
-    """A setting written as ``key=value``."""
+    """Split a setting written as ``key=value``."""
     key, separator, value = text.partition("=")
     if not separator or not key.strip():
         raise InputError(f"setting {text}: expected key=value")

@@ -1,4 +1,4 @@
-"""What an experiment of the paper is: settings, rows, estimates, verdict and figure as one object."""
+"""An experiment of the paper as one object: settings, rows, estimates, verdict and figure."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ if TYPE_CHECKING:
 class Experiment(ABC):
     """An experiment that can be named, run and compared with the paper's claim.
 
-    A module of `weakstrong.paper.experiments` makes one known by listing it in its ``EXPERIMENTS``.
+    A module of `weakstrong.paper.experiments` registers one by listing it in ``EXPERIMENTS``.
 
     Parameters
     ----------
     name : str
-        What `reproduce` calls it.
+        Name on the command line.
     title : str
-        What it is, as a figure's title says it.
+        Title of the figure.
     claim : str
-        What the paper says of it.
+        The paper's claim.
     settings : Settings
-        Its own; a run may change them.
+        Default settings; a run may change them.
     default : bool
         Whether it is run when none is named.
     note : str
-        What a reader must know.
+        Remark that a reader needs.
     places : Places
-        Where its inputs lie.
+        Folders of the inputs.
     content : mapping
-        What they are, files by their content: `with_places` finds out.
+        Description of the inputs, files by their content, filled in by `with_places`.
     """
 
     name: str
@@ -54,20 +54,20 @@ class Experiment(ABC):
     places: Places = field(default=Places(), kw_only=True)
     content: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
 
-    rule: ClassVar[str] = ""  # by which the claim is judged, as a page says it
+    rule: ClassVar[str] = ""  # that the claim is judged by, as pages print it
     float_format: ClassVar[str | None] = None  # of the record's tables
 
     @property
     def rows_module(self) -> str:
-        """The module whose code the rows follow from; figures can change without them if it is another."""
+        """Name of the module whose code the rows depend on."""
         return type(self).__module__
 
     def with_places(self, places: Places) -> Self:
-        """Return the experiment with its inputs found; all must be there."""
+        """Return the experiment with its inputs located; raise an error if one is missing."""
         return self
 
     def sources(self, seed: int) -> Mapping[str, Source]:
-        """Return what the rows of a seed are computed from, by name."""
+        """Return the sources that the rows of a seed are computed from, by name."""
         return {}
 
     @abstractmethod
@@ -76,10 +76,9 @@ class Experiment(ABC):
 
     @abstractmethod
     def results(self, rows: pd.DataFrame) -> tuple[Result, ...]:
-        """Estimate from the rows of all seeds, and judge the claim.
+        """Compute the estimates from the rows of all seeds, and judge the claim.
 
-        Every result has one finding, what came out in words, and ``facts["agrees"]``: yes, partly, no or
-        another word.
+        Every result has one finding, a sentence, and ``facts["agrees"]``: yes, partly, no or another word.
         """
 
     @abstractmethod
@@ -91,19 +90,19 @@ class Experiment(ABC):
         return {"tasks": rows}
 
     def predictions(self, rows: pd.DataFrame) -> Predictions | None:
-        """Return what was predicted on rows of data, if that is what the rows are."""
+        """Return the predictions on rows of data, if the experiment makes some."""
         return None
 
     def page(self, record: Record) -> list[str]:
-        """Return what a page shows of a record beside its figure, in Markdown."""
+        """Return the Markdown lines that a page shows below the figure of a record."""
         return []
 
     def notes(self) -> tuple[str, ...]:
-        """Return what a reader must know of a run."""
+        """Return remarks that a reader of the record needs."""
         return (self.note,) if self.note else ()
 
     def check(self, source: str) -> None:  # noqa: B027  most experiments have nothing to refuse
-        """Refuse settings that do not go together, naming where they come from."""
+        """Refuse settings that contradict each other; `source` says where they come from."""
 
     def with_settings(self, settings: Settings) -> Self:
         """Return the experiment with other settings."""

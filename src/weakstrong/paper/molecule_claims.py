@@ -1,4 +1,4 @@
-"""The paper's claims on molecules beside what came out: Figures 2d-f and Table 1."""
+"""The paper's claims on molecules, Figures 2d-f and Tables 1-3, and how results are judged by them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ MOLECULE_RULES = (
 
 
 def molecule_verdict(estimates: Mapping[str, Any], expects: str) -> tuple[str, str]:
-    """Say what came out for a class of heads, in words, and whether it agrees with the claim."""
+    """Return the finding for a class of heads, in words, and whether it agrees with the claim."""
     return _ranking_verdict(estimates[_SHOWN]) if expects == "ranking" else _line_verdict(estimates[_SHOWN])
 
 
@@ -79,12 +79,12 @@ def _ranking_verdict(evaluation: dict[str, Any]) -> tuple[str, str]:
 
 
 def _precise(estimate: Estimate) -> str:
-    """Three significant digits: regrets are small beside errors."""
+    """Format with three significant digits, as regrets are much smaller than errors."""
     return f"{estimate.value:.3g} [{estimate.low:.3g}, {estimate.high:.3g}]"
 
 
 def strong_model(content: Mapping[str, Any], name: str) -> str:
-    """Whether the student's representation is the paper's, as a note of a record."""
+    """Return a note on whether the student's representation is the paper's."""
     if content["kind"] == "features":
         return f"not a replication: different h_s (features of {name}; the paper's is MolBERT)"
     shape = f"{content['layers']} layers of width {content['hidden']}"

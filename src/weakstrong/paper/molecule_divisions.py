@@ -1,4 +1,4 @@
-"""Encoders of molecules supervising one another (Section 5.2): the rows of one division of the labels."""
+"""Encoders of molecules supervise one another (Section 5.2): predictions for one division of the labels."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FIT_COLUMNS = ("supervised_rows", "student_rows", "fitting_misfit", "strong_opti
 
 @dataclass(frozen=True)
 class MoleculeInputs:
-    """A set with features: all that heads are fitted to.
+    """A data set with the features and labels that heads are fitted to.
 
     Parameters
     ----------
@@ -39,9 +39,9 @@ class MoleculeInputs:
     clusters : array of uint64, shape (n,)
         Equal for molecules of the same connectivity.
     features : dict of str to array of shape (n, d)
-        By name of the settings.
+        By name in the settings.
     untrained : dict of str to array of shape (draws, n, d)
-        Of the students' encoders at random initialisations.
+        By the students' encoders at random initialisations.
     smiles : array of str, shape (n,)
     """
 
@@ -54,7 +54,7 @@ class MoleculeInputs:
     smiles: NDArray[np.str_]
 
     def study(self, config: MoleculeSettings) -> StudyInputs:
-        """Return the inputs of a study: the weak models supervise the strong one, or with roles swapped."""
+        """Return the inputs of a study in which the weak models supervise the strong one, or the reverse."""
         weak = {name: self.features[name] for name in config.weak}
         strong = {config.strong: self.features[config.strong]}
         supervisors, students = (strong, weak) if config.swap_roles else (weak, strong)
@@ -69,7 +69,7 @@ class MoleculeInputs:
         )
 
     def save(self, path: Path) -> None:
-        """Write to an .npz."""
+        """Write to an .npz file."""
         buffer = io.BytesIO()
         parts = {"y": self.y, "roles": self.roles, "splits": np.array(self.splits), "clusters": self.clusters}
         parts["smiles"] = self.smiles
@@ -81,7 +81,7 @@ class MoleculeInputs:
 
     @classmethod
     def load(cls, path: Path) -> MoleculeInputs:
-        """Read what `save` wrote."""
+        """Read a file written by `save`."""
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         by_kind = [
@@ -96,7 +96,7 @@ class MoleculeInputs:
 
 
 def label_counts(config: MoleculeSettings, train: int, split: str) -> tuple[int, int]:
-    """How many of the training rows get true labels, and how many weak ones.
+    """Return how many of the training rows get true labels, and how many weak ones.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def label_counts(config: MoleculeSettings, train: int, split: str) -> tuple[int,
 
 
 def division(config: MoleculeSettings, inputs: MoleculeInputs, seed: int, split: int) -> Division:
-    """A random division of a split's training rows, twins on one side; valid and test rows judge.
+    """Divide a split's training rows at random, keeping twins together; valid and test rows evaluate.
 
     Raises
     ------
@@ -131,13 +131,13 @@ def division(config: MoleculeSettings, inputs: MoleculeInputs, seed: int, split:
     names, cluster_index = np.unique(inputs.clusters[train], return_inverse=True)
     rank = stream(seed, "division", split).permutation(len(names))
     order = train[np.lexsort((train, rank[cluster_index]))]
-    if config.twins == "removed":  # from the same order, so that both can be compared
+    if config.twins == "removed":  # from the same order, so that kept and removed compare
         order = order[~np.isin(inputs.clusters[order], inputs.clusters[judged])]
     true, weak = label_counts(config, len(order), inputs.splits[split])
     ordered_clusters = inputs.clusters[order]
     cut = true
     while 0 < cut < len(order) and ordered_clusters[cut] == ordered_clusters[cut - 1]:
-        cut -= 1  # a cluster is whole
+        cut -= 1  # keep clusters whole
     supervised, unlabelled = order[:cut], order[cut:][: None if config.weak_labels is None else weak]
     if "l2" in config.heads:
         fewest = min(len(np.unique(inputs.clusters[rows])) for rows in (supervised, unlabelled))
@@ -151,7 +151,7 @@ def division(config: MoleculeSettings, inputs: MoleculeInputs, seed: int, split:
 
 
 def run_division(config: MoleculeSettings, inputs: MoleculeInputs, seed: int) -> pd.DataFrame:
-    """Predict every molecule judged, for one division of every split.
+    """Predict every evaluated molecule, for one division of each split.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def run_division(config: MoleculeSettings, inputs: MoleculeInputs, seed: int) ->
     Returns
     -------
     DataFrame
-        The table of `Predictions`, with `OF_FIT` of each division, class of heads and pair:
+        The table of `Predictions`, with `FIT_COLUMNS` of each division, class of heads and pair:
         ``fitting_misfit`` is the misfit on the student's own rows.
     """
     from weakstrong.studies.fitting import fit_division  # scikit-learn takes a second

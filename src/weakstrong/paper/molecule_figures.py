@@ -20,12 +20,12 @@ _LOG_FROM = 20.0  # times the median: a misfit that no linear axis shows beside 
 
 
 def molecules_figure(rows: pd.DataFrame, config: MoleculeSettings, title: str) -> Figure:
-    """Gain against misfit, a colour a weak model: three points each as the paper draws it, then all.
+    """Draw gain against misfit, one colour for each weak model: one division as in the paper, then all.
 
     Parameters
     ----------
     rows : DataFrame
-        Of `weakstrong.paper.molecule_statistics.by_division`.
+        From `weakstrong.paper.molecule_statistics.by_division`.
     config : MoleculeSettings
     title : str
     """
@@ -83,7 +83,7 @@ def _draw_gain_against_misfit(
 
 
 def ranking_figure(results: Sequence[Result], title: str) -> Figure:
-    """True error of every student against weak error − misfit: one division a split, and all.
+    """Draw each student's true error against weak error − misfit: one division of each split, then all.
 
     Parameters
     ----------
@@ -141,13 +141,13 @@ def _value(cell: dict[str, Any], first: bool) -> float:
 
 
 def _label(name: str) -> str:
-    """The last part of a path; matplotlib would read dollar signs as mathematics."""
+    """Return the last part of a path, with dollar signs escaped for matplotlib."""
     last = name.rsplit("/", maxsplit=1)[-1].replace("{dataset}.", "").removesuffix(".npy")
     return last.replace("$", r"\$")[-40:]
 
 
 def _width(name: str) -> tuple[int, str]:
-    """Weak models by width where their names end in one."""
+    """Return a sort key: the width that a weak model's name ends in, then the name."""
     digits = name.rsplit("-", maxsplit=1)[-1]
     return (int(digits) if digits.isdigit() else 0, name)
 

@@ -1,4 +1,4 @@
-"""What the experiments on molecules look at: a ChemBench set and the frozen features of its molecules."""
+"""Inputs of the experiments on molecules: a ChemBench set and the frozen features of its molecules."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
     from weakstrong.parallel import Workers
 
 MODELS = "models"
-# The libraries that the inputs follow from, beside files and code.
+# Libraries that the inputs depend on, beside files and code.
 _LIBRARIES = ("rdkit", "scikit-learn", "transformers")
 
 
 @dataclass(frozen=True)
 class Representation:
-    """Where features come from: an encoder's folder or a file of features.
+    """A source of features: an encoder's folder or a file of features.
 
     Parameters
     ----------
     name : str
-        As the settings have it.
+        As in the settings.
     path : Path
     is_file : bool
     """
@@ -49,11 +49,11 @@ class Representation:
 
     @property
     def label(self) -> str:
-        """A short name for tables and figures."""
+        """Short name for tables and figures."""
         return self.path.stem if self.is_file else self.path.name
 
     def content(self) -> dict[str, Any]:
-        """What identifies it, and what a reader wants to know of it.
+        """Return its hash and a short description.
 
         Raises
         ------
@@ -81,7 +81,7 @@ class Representation:
 
 
 def representation(name: str, config: MoleculeSettings, places: Places) -> Representation:
-    """The representation that a name of the settings stands for.
+    """Return the representation that a name in the settings stands for.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def representation(name: str, config: MoleculeSettings, places: Places) -> Repre
 
 
 def _model_folders(places: Places) -> list[Path]:
-    """Folders in which a model of a plain name is looked for."""
+    """Return the folders in which to look for a model by its name."""
     if places.models is None:
         return [Path(MODELS), Path(__file__).parents[3] / MODELS]
     if not places.models.is_dir():
@@ -111,7 +111,7 @@ def _model_folders(places: Places) -> list[Path]:
 
 
 def contents(config: MoleculeSettings, places: Places) -> dict[str, Any]:
-    """What the inputs of a run follow from, files by their content. All must be there.
+    """Describe everything that the inputs of a run depend on, files by their content.
 
     Raises
     ------
@@ -145,7 +145,7 @@ class MoleculeFeatures(Source):
     settings : MoleculeSettings
     places : Places
     content : mapping
-        Of `contents`.
+        From `contents`.
     """
 
     settings: MoleculeSettings
@@ -157,12 +157,12 @@ class MoleculeFeatures(Source):
 
     @property
     def file_name(self) -> str:
-        """The name of the file, by what the features follow from."""
+        """Name of the file, a hash of everything that the features depend on."""
         return f"{fingerprint(self.settings.of_inputs(), self.content)[:16]}.npz"
 
     @classmethod
     def make(cls, missing: Sequence[MoleculeFeatures], folder: Path, pool: Workers, meter: Meter) -> None:
-        """Embed the molecules of each set."""
+        """Embed the molecules of each missing set."""
         for features in missing:
             prepare(features.settings, features.places, meter).save(folder / features.file_name)
 
@@ -195,7 +195,7 @@ def prepare(config: MoleculeSettings, places: Places, meter: Meter | None = None
 
 
 def clusters(smiles: Sequence[str], meter: Meter | None = None) -> NDArray[np.uint64]:
-    """A number for each molecule's connectivity; molecules without an InChI have one each."""
+    """Return a number for each molecule's connectivity; each molecule without an InChI gets its own."""
     from weakstrong.molecules.leakage import LEVELS, identities_of
 
     keys = identities_of(smiles, meter, "connectivities")[:, LEVELS.index("inchikey14")]
@@ -209,7 +209,7 @@ def _features(
 
 
 def _read(source: Representation, config: MoleculeSettings, rows: int) -> NDArray[Any]:
-    """Features of a file, which are in the order of the set's own."""
+    """Read features from a file whose rows are in the order of the set."""
     features = read_features(source.path)
     if features.ids is not None:
         raise InputError(
@@ -218,8 +218,8 @@ def _read(source: Representation, config: MoleculeSettings, rows: int) -> NDArra
         )
     if len(features.values) != rows:
         raise InputError(
-            f"{source.path}: {len(features.values)} rows, but {config.dataset} has {rows} molecules; give a row "
-            "for each, in the order of its file"
+            f"{source.path}: {len(features.values)} rows, but {config.dataset} has {rows} molecules; give a "
+            "row for each, in the order of its file"
         )
     return np.asarray(features.values)
 
@@ -238,7 +238,7 @@ def _embed(
     meter: Meter | None,
     draw: int | None = None,
 ) -> NDArray[Any]:
-    """Features from an encoder, or from one of its shape at a random initialisation."""
+    """Compute features with an encoder, or with a random initialisation of its architecture."""
     from weakstrong.molecules.smiles_encoder import SmilesEncoder
 
     encoder_name = source.label if draw is None else f"{source.label}, untrained {draw + 1}"

@@ -1,4 +1,4 @@
-"""Means over the molecules judged, under every resample of molecules and divisions."""
+"""Mean losses over the evaluated molecules, for every resample of molecules and divisions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ERRORS = (
 
 @dataclass(frozen=True)
 class Means:
-    """Means over the molecules judged, of the sample and of every resample of it.
+    """Mean losses over the evaluated molecules, for the sample and for every resample of it.
 
     Parameters
     ----------
@@ -33,8 +33,8 @@ class Means:
         Of the first division. The sample comes first. Names are those of `ERRORS` and ``gain``.
     values : dict of str to array of shape (1 + resamples, splits, divisions, pairs)
         Of all divisions, which the resamples draw with replacement too.
-    made_from : dict
-        How many rows and clusters were resampled.
+    sizes : dict
+        Numbers of rows and clusters resampled.
     """
 
     pairs: tuple[str, ...]
@@ -44,7 +44,7 @@ class Means:
 
     @classmethod
     def of(cls, pairs: tuple[str, ...], values: dict[str, Array], seed: int = 0, **sizes: Any) -> Means:
-        """From the means of every division under every resample of the molecules."""
+        """Resample the divisions, given the means of each division for every resample of the molecules."""
         resamples, _, divisions, _ = next(iter(values.values())).shape
         drawn = np.random.default_rng([seed, 1]).integers(divisions, size=(resamples, divisions))
         drawn[0] = np.arange(divisions)
@@ -62,12 +62,12 @@ class Means:
 
     @property
     def rule(self) -> Array:
-        """Weak error − misfit, of all divisions."""
+        """Weak error − misfit, for all divisions."""
         return self["weak_error"] - self["misfit"]
 
 
 def means(frame: pd.DataFrame, roles: tuple[str, ...], weights: Array, config: MoleculeSettings) -> Means:
-    """Means over the molecules of some roles, under each row of weights.
+    """Compute mean losses over the molecules of some roles, for each row of weights.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def means(frame: pd.DataFrame, roles: tuple[str, ...], weights: Array, config: M
 
 
 def resample_weights(config: MoleculeSettings, frame: pd.DataFrame) -> Array:
-    """Weights of the sample, then of each resample, by row of the set."""
+    """Return the weights of the sample, then of each resample, for each row of the set."""
     molecules = frame.drop_duplicates("row")[["row", "cluster"]].sort_values("row")
     resampled = cluster_weights(molecules["cluster"], np.ones(len(molecules), dtype=bool), config.resamples)
     weights = np.zeros((1 + config.resamples, int(molecules["row"].max()) + 1))

@@ -11,7 +11,7 @@ from weakstrong.studies.settings import HeadName
 
 
 class MoleculeSettings(Settings):
-    """Encoders of molecules supervising one another on a ChemBench set (Section 5.2).
+    """Settings for encoders of molecules that supervise one another on a ChemBench set (Section 5.2).
 
     A representation is named by a model of the models folder (``weak-8``), else by a folder that ``pretrain``
     or ``convert`` made, or by a file of features in the set's row order, in which ``{dataset}`` stands for
@@ -83,13 +83,13 @@ class MoleculeSettings(Settings):
 
     @property
     def extra(self) -> Extra:
-        """Encoders, InChIKeys and downloads."""
+        """Optional dependencies, for encoders, InChIKeys and downloads."""
         return "molecules"
 
     def of_one_seed(self) -> dict[str, Any]:
-        """What the rows of one seed follow from, beside the seed and the content of what is named."""
+        """Return the settings that the rows of one seed depend on."""
         return self.model_dump(exclude={"seeds", "seed", "resamples"})
 
     def of_inputs(self) -> dict[str, Any]:
-        """What the features follow from, beside the content of what is named."""
+        """Return the settings that the features depend on."""
         return self.model_dump(include={"dataset", "strong", "weak", "swap_roles", "pooling", "untrained"})

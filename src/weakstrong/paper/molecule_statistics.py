@@ -1,4 +1,4 @@
-"""What the divisions of a molecule set come to: tables, ranking, regret, gain against misfit."""
+"""Statistics over the divisions of a molecule set: tables, ranking, regret, gain against misfit."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _KEYS = ["seed", "split", "heads", "supervisor", "student"]
 
 
 def by_division(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row for each division, head class, pair and evaluation: means over the molecules judged.
+    """Return mean losses, one row for each division, head class, pair and evaluation.
 
     Parameters
     ----------
     frame : DataFrame
-        Of `run_division`.
+        From `run_division`.
     """
     losses = Predictions(frame).losses().rename(columns={"division": "seed"})
     columns = [*ERRORS[:4], "gain", *ERRORS[4:], *FIT_COLUMNS]
@@ -47,7 +47,7 @@ def by_division(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def summarize_molecules(config: MoleculeSettings, frame: pd.DataFrame) -> dict[str, Any]:
-    """Everything that is reported of a set, for each head class and evaluation.
+    """Compute all statistics of a set, for each head class and evaluation.
 
     Intervals are percentiles of a bootstrap over molecules, connectivities as clusters, and over divisions,
     given the splits; of a single division they are over molecules, given its fitted heads.
@@ -56,7 +56,7 @@ def summarize_molecules(config: MoleculeSettings, frame: pd.DataFrame) -> dict[s
     ----------
     config : MoleculeSettings
     frame : DataFrame
-        Of `run_division`, of all seeds.
+        From `run_division`, for all seeds.
     """
     weights = resample_weights(config, frame)
     losses = Predictions(frame).losses()
@@ -80,7 +80,7 @@ def summarize_molecules(config: MoleculeSettings, frame: pd.DataFrame) -> dict[s
 
 
 def table(means: Means) -> list[dict[str, Any]]:
-    """A row a weak model, sorted by weak error − misfit over all divisions.
+    """Return one row for each weak model, sorted by weak error − misfit over all divisions.
 
     ``first``: mean and standard deviation (n − 1) over the splits, of one division of each, as the paper's
     Table 1. ``all``: mean over splits and divisions with its interval. ``std_over_splits`` of the mean over
@@ -112,7 +112,7 @@ def _columns(values: dict[str, Array]) -> dict[str, Array]:
 
 
 def ranking(means: Means) -> dict[str, Any]:
-    """Spearman's correlation, over weak models, of weak error − misfit and the student's true error.
+    """Correlate weak error − misfit with the student's true error over weak models, by Spearman.
 
     Of the means over splits: in one division, over all, and its spread over the divisions.
     """
@@ -127,26 +127,26 @@ def ranking(means: Means) -> dict[str, Any]:
 
 
 def spearman(a: Array, b: Array) -> Array:
-    """Spearman's correlation along the last axis; NaN where all are equal."""
+    """Compute Spearman's correlation along the last axis; NaN where all values are equal."""
     return _correlation(rankdata(a, axis=-1), rankdata(b, axis=-1))
 
 
 def _correlation(a: Array, b: Array) -> Array:
-    """Pearson's correlation along the last axis; NaN where all are equal."""
+    """Compute Pearson's correlation along the last axis; NaN where all values are equal."""
     x, y = (v - v.mean(axis=-1, keepdims=True) for v in (a, b))
     size = np.sqrt((x**2).sum(-1) * (y**2).sum(-1))
     return np.divide((x * y).sum(-1), size, out=np.full(size.shape, np.nan), where=size > 0)
 
 
 def _slope(a: Array, b: Array) -> Array:
-    """Slope of the least squares line of b on a along the last axis; NaN where all are equal."""
+    """Compute the slope of the least squares line of b on a, along the last axis; NaN where a is constant."""
     x, y = (v - v.mean(axis=-1, keepdims=True) for v in (a, b))
     size = (x**2).sum(-1)
     return np.divide((x * y).sum(-1), size, out=np.full(size.shape, np.nan), where=size > 0)
 
 
 def regret(chosen_on: Means, judged_on: Means, *, by_split: bool = False) -> dict[str, Any]:
-    """True error of the student that each rule picks, less the best one's, mean over decisions.
+    """Compute each rule's mean regret: true error of the student it picks less that of the best student.
 
     Every division is a decision, on scores and errors that are means over its splits, or every split of
     every division. Of tied picks the mean counts. ``over_weak_alone`` is the difference from picking by
@@ -155,9 +155,9 @@ def regret(chosen_on: Means, judged_on: Means, *, by_split: bool = False) -> dic
     Parameters
     ----------
     chosen_on, judged_on : Means
-        Molecules that rules are scored on, and that true errors are of.
+        Means over the molecules that rules choose on, and over those that true errors are taken on.
     by_split : bool
-        Decide in every split, so that none of its molecules is both scored on and judged on.
+        Decide in every split, so that no molecule is in both.
     """
 
     def decisions(values: Array) -> Array:
@@ -178,14 +178,14 @@ def regret(chosen_on: Means, judged_on: Means, *, by_split: bool = False) -> dic
 
 
 def _error_at_least_score(score: Array, true: Array) -> Array:
-    """Errors at the least score, along the last axis; their mean where several are least."""
+    """Return the error at the least score, along the last axis; the mean of several where scores tie."""
     tolerance = _TIED * np.abs(score).max(-1, keepdims=True)
     least = score <= score.min(-1, keepdims=True) + tolerance
     return np.asarray((true * least).sum(-1) / least.sum(-1))
 
 
 def line(means: Means) -> dict[str, Any]:
-    """Gain against misfit over the points of the figure: weak models, splits and divisions.
+    """Relate gain to misfit over the points of the figure: weak models, splits and divisions.
 
     ``slope`` of the least squares line, ``slope_of_means`` of that over the means of the weak models;
     ``cross_over_misfit`` and ``gain_over_misfit``, ratios of means; ``r2_misfit`` of gain = misfit, nothing
@@ -206,13 +206,13 @@ def line(means: Means) -> dict[str, Any]:
 
 
 def _fit(misfit: Array, gain: Array) -> Array:
-    """R² of gain = misfit in every division, from (splits, divisions, pairs)."""
+    """Compute R² of gain = misfit in every division, from arrays (splits, divisions, pairs)."""
     spread = ((gain - gain.mean(axis=(0, 2), keepdims=True)) ** 2).sum(axis=(0, 2))
     return np.asarray(1 - ((gain - misfit) ** 2).sum(axis=(0, 2)) / spread)
 
 
 def law_3(means: Means) -> dict[str, Any]:
-    """What law 3, ``gain ≥ B − 2√(εB)``, leaves of the misfit.
+    """Compare the gain with the bound of law 3, ``gain ≥ B − 2√(εB)``, where B is the misfit.
 
     For ε stands the class error: of the head in the student's own class (a ball of the student's radius)
     that is fitted to the truth of its rows. It is above ε on average, as no head of the class errs less than
@@ -245,7 +245,7 @@ def _spread(values: Array) -> dict[str, float]:
 
 
 def flat_table(results: Sequence[Result]) -> pd.DataFrame:
-    """Return the tables of all classes of heads as one: a row for each of them, evaluation and weak model."""
+    """Return one table, with a row for each class of heads, evaluation and weak model."""
     parts = [
         pd.json_normalize([_flat(row) for row in result.estimates[name]["table"]]).assign(
             heads=result.about["heads"], evaluation=name
@@ -258,7 +258,7 @@ def flat_table(results: Sequence[Result]) -> pd.DataFrame:
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of `table` with value, low and high in place of estimates."""
+    """Replace the estimates in a row of `table` by their value, low and high."""
     ends = ("value", "low", "high")
     return {
         name: {

@@ -39,7 +39,7 @@ _ERRORS = {
 }
 _RULE = "weak_error_minus_misfit"
 _PAPER_COLUMNS = {"weak error − misfit": _RULE, "true error of the student": "strong_error"}
-_ALL_DIVISIONS = {f"{said}, all divisions": name for said, name in _PAPER_COLUMNS.items()}
+_ALL_DIVISIONS = {f"{title}, all divisions": name for title, name in _PAPER_COLUMNS.items()}
 _BASELINES = {
     "ceiling": "ceiling_error",
     "direct": "direct_error",
@@ -49,7 +49,7 @@ _BASELINES = {
 
 
 def molecule_page(record: Record, *, ranking: bool) -> list[str]:
-    """What a page shows of a record beside its figure."""
+    """Return the Markdown lines that a page shows below the figure of a record."""
     lines: list[str] = []
     swapped, dataset = record.settings["swap_roles"], record.settings["dataset"]
     weak = "student" if swapped else "weak model"
@@ -70,12 +70,12 @@ def molecule_page(record: Record, *, ranking: bool) -> list[str]:
 def paper_table(
     evaluations: Mapping[str, Any], paper: dict[str, Any] | None = None, weak: str = "weak model"
 ) -> list[str]:
-    """The paper's Table 1: one division a split, ± std over the splits, the best of each column bold.
+    """Return the paper's Table 1: mean ± std over the splits, the least of each column in bold.
 
     Parameters
     ----------
-    at : dict
-        Of one head class, by evaluation.
+    evaluations : dict
+        Statistics of one head class, by evaluation.
     paper : dict, optional
         The paper's two columns, for the weak models of its names.
     """
@@ -102,7 +102,7 @@ def paper_table(
 
 
 def errors_table(rows: list[dict[str, Any]], weak: str = "weak model") -> list[str]:
-    """Means over splits and divisions with intervals; how single divisions spread."""
+    """Return a table of means over splits and divisions, with intervals and the spread of divisions."""
     lines = [
         f"| {weak} | {' | '.join(_ERRORS)} | gain over direct | std of gain: splits, divisions |",
         "|---|" + "---:|" * (len(_ERRORS) + 2),
@@ -121,7 +121,7 @@ def errors_table(rows: list[dict[str, Any]], weak: str = "weak model") -> list[s
 
 
 def regret_table(evaluations: Mapping[str, Any]) -> list[str]:
-    """What each rule loses against the best pick, scored and judged on the same rows and on others."""
+    """Return a table of each rule's regret, chosen and judged on the same rows and on different rows."""
     titles = {
         "valid+test": "scored and judged on the same rows, means over splits",
         CROSSED: "chosen on valid rows, judged on test rows, split by split",
@@ -139,7 +139,7 @@ def regret_table(evaluations: Mapping[str, Any]) -> list[str]:
 
 
 def spearman_sentence(evaluations: Mapping[str, Any]) -> str:
-    """Spearman's correlation of the table's columns in words."""
+    """Report Spearman's correlation of the table's two columns in a sentence."""
     ranking, test = evaluations["valid+test"]["ranking"], evaluations["test"]["ranking"]
     spread = ranking["over_divisions"]
     return (
@@ -150,7 +150,7 @@ def spearman_sentence(evaluations: Mapping[str, Any]) -> str:
 
 
 def misfit_sentence(evaluation: dict[str, Any]) -> str:
-    """Gain against misfit, and what law 3 leaves, in words."""
+    """Report gain against misfit, and the bound of law 3, in words."""
     line, law = evaluation["line"], evaluation["law_3"]
     ratio = law["class_over_quarter_misfit"]
     return (
@@ -166,7 +166,7 @@ def misfit_sentence(evaluation: dict[str, Any]) -> str:
 
 
 def _spread_cell(column: dict[str, dict[str, float]], name: str) -> str:
-    """Mean ± std, the least of its column in bold."""
+    """Format mean ± std, in bold if it is the least of its column."""
     if name not in column:
         return "–"
     text = f"{_number(column[name]['mean'])} ± {_number(column[name]['std'])}"
@@ -186,7 +186,7 @@ def _bracketed(estimate: Estimate, *, signed: bool = False) -> str:
 
 
 def _number(value: float | None, *, signed: bool = False) -> str:
-    """Four decimals as the paper's table; fewer where numbers are large."""
+    """Format with four decimals as in the paper's table, fewer for large numbers."""
     if value is None or isnan(value):
         return "–"
     digits = 4 if abs(value) < 10 else 2 if abs(value) < 1000 else 0

@@ -1,4 +1,4 @@
-"""Pretrained networks of experiments: which ones are needed, trained side by side, kept on disk."""
+"""Pretrained networks of the experiments, trained in batches and kept on disk."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SIDE_BY_SIDE = 6  # networks in a batch; more of them gain little speed and los
 
 @dataclass(frozen=True)
 class PretrainingJob(Source):
-    """One network to learn by equation (9); experiments that need the same network have equal jobs.
+    """One network to pretrain by equation (9); experiments that need the same network have equal jobs.
 
     Parameters
     ----------
@@ -61,18 +61,18 @@ class PretrainingJob(Source):
 
     @property
     def key(self) -> str:
-        """A key that identifies the network, for one version of the code."""
+        """Key that identifies the network, for one version of the code."""
         settings = {k: v for k, v in vars(self).items() if k != "world"}
         return fingerprint("pretraining", self.world.of_one_seed(), settings)[:24]
 
     @property
     def file_name(self) -> str:
-        """The name of the file that keeps the network."""
+        """Name of the file that keeps the network."""
         return f"{self.depth}-layers-seed-{self.seed}-{self.key}.npz"
 
     @classmethod
     def make(cls, missing: Sequence[PretrainingJob], folder: Path, pool: Workers, meter: Meter) -> None:
-        """Pretrain networks, several side by side."""
+        """Pretrain the missing networks, in batches."""
         groups = batches(list(missing))
         steps = sum(group[0].training.steps for group in groups)
         with meter(steps, f"pretraining {len(missing)} networks: steps") as advance:
@@ -86,7 +86,7 @@ class PretrainingJob(Source):
 
 
 def pretraining_jobs(config: TaskSettings, seed: int) -> dict[str, PretrainingJob]:
-    """Return the networks that an experiment has to learn for a seed, by role before roles are swapped."""
+    """Return the networks to pretrain for a seed, by role before roles are swapped."""
     if config.representations == "perturbation":
         return {}
     depths = {"weak": config.weak_depth}
@@ -109,7 +109,7 @@ def pretraining_jobs(config: TaskSettings, seed: int) -> dict[str, PretrainingJo
 
 
 def batches(jobs: list[PretrainingJob]) -> list[list[PretrainingJob]]:
-    """Group jobs into batches to be trained side by side, the longest first."""
+    """Group jobs into batches, the longest first; the networks of a batch are trained together."""
     ordered = sorted(jobs, key=lambda j: (-j.depth * j.training.steps, repr(j.batch_key), j.seed, j.key))
     out = []
     for _, group in groupby(ordered, key=lambda j: j.batch_key):
@@ -131,7 +131,7 @@ def draw_sample(job: PretrainingJob) -> MultitaskSample:
 
 
 def initial_mlp(job: PretrainingJob) -> MLP:
-    """Draw the network before training, from random numbers of its own, never those of h*."""
+    """Draw the weights before training, from their own random numbers, never those of h*."""
     widths = (job.world.input_dim, *[job.world.width] * job.depth)
     rng = stream(job.seed, "first weights", job.depth, job.copy)
     return random_mlp(rng, widths, job.init, output_relu=job.world.output_relu)

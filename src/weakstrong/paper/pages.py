@@ -30,7 +30,7 @@ def check_page(out: Path) -> None:
 
 
 def write_page(out: Path) -> None:
-    """Write ``out/README.md``: claims beside what came out, then every figure."""
+    """Write ``out/README.md``: a table of claims and findings, then every figure."""
     kept, experiments = records(out), catalogue()
     lines = [_FIRST_LINE, "", *claims_table(kept), ""]
     for rule in dict.fromkeys(experiments[name].rule for name in kept):
@@ -52,7 +52,7 @@ def _tables(folder: Path) -> list[Path]:
 
 
 def _remarks(record: Record) -> list[str]:
-    """What a reader of a figure must know."""
+    """Return the remarks that a reader of a figure needs."""
     sentences = [f"{note[0].upper()}{note[1:]}." for note in record.notes]
     if record.facts["changed"]:
         sentences.append(f"Settings that are not the target's own: {_changes(record)}.")
@@ -60,7 +60,7 @@ def _remarks(record: Record) -> list[str]:
 
 
 def read_record(folder: Path) -> Record | None:
-    """Return the record of a folder, without its tables; None if there is no whole one that can be read."""
+    """Return the record in a folder, without its tables; None if it is missing or cannot be read."""
     try:
         return Record.read(folder, tables=False)
     except InputError:
@@ -68,13 +68,13 @@ def read_record(folder: Path) -> Record | None:
 
 
 def records(out: Path) -> dict[str, Record]:
-    """Return the whole records of a folder by name, in the catalogue's order."""
+    """Return the complete records in a folder by name, in the catalogue's order."""
     by_name = {name: read_record(out / name) for name in catalogue()}
     return {name: record for name, record in by_name.items() if record is not None}
 
 
 def claims_table(kept: Mapping[str, Record]) -> list[str]:
-    """Markdown lines: paper's claim, ours, whether they agree."""
+    """Return a Markdown table of the paper's claims and our findings."""
     lines = ["| target | the paper's claim | seeds | ours | agrees? |", "|---|---|---:|---|---|"]
     for name, record in kept.items():
         facts = record.facts
@@ -87,7 +87,7 @@ def claims_table(kept: Mapping[str, Record]) -> list[str]:
 
 
 def agreement_table(repository: Path) -> list[str]:
-    """Markdown lines, short enough for a front page: the paper's claims, whether ours agrees, and where.
+    """Return a short Markdown table for the front page: the paper's claims, and whether our results agree.
 
     Targets of one claim and one verdict share a line.
     """
@@ -105,7 +105,7 @@ def agreement_table(repository: Path) -> list[str]:
 
 
 def with_blocks(text: str, blocks: Mapping[str, list[str]]) -> str:
-    """A page with the lines between the marks of each name replaced."""
+    """Replace the lines between the marks of each name in a page."""
     for name, lines in blocks.items():
         begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
         before, opening, rest = text.partition(begin)
@@ -117,7 +117,7 @@ def with_blocks(text: str, blocks: Mapping[str, list[str]]) -> str:
 
 
 def agreement(record: Record) -> str:
-    """Say whether a record agrees with its claim, for each class of heads where they differ."""
+    """Return whether a record agrees with its claim, for each class of heads where they differ."""
     answers = {result.about.get("heads", ""): result.facts["agrees"] for result in record.results}
     if len(set(answers.values())) == 1:
         return str(next(iter(answers.values())))
@@ -125,7 +125,7 @@ def agreement(record: Record) -> str:
 
 
 def findings(record: Record) -> str:
-    """Say what came out, with the settings that are not the target's own."""
+    """Return the findings of a record in words, with the settings that differ from the defaults."""
     if not record.results[0].about:
         return _finding(record, record.results[0])
     sentences = "; ".join(f"{result.about['heads']}: {result.findings[0]}" for result in record.results)
@@ -137,7 +137,7 @@ def _finding(record: Record, result: Result) -> str:
 
 
 def _student_remark(record: Record) -> str:
-    """Whether a record on molecules has the paper's student, from its note."""
+    """Return whether a record on molecules has the paper's student, from its note."""
     return record.notes[0].partition(" (")[0]
 
 

@@ -1,4 +1,4 @@
-"""Run targets and keep their records: resumable, and recomputed only where something changed."""
+"""Run targets and keep their records; runs resume, and recompute only what changed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from weakstrong.storage import check_output, output_folder, provenance, write_at
 
 try:
     import fcntl
-except ImportError:  # not on Windows: two runs in one folder are then not told from one
+except ImportError:  # not on Windows, where two runs in one folder go unnoticed
     fcntl = None  # type: ignore[assignment]
 
 CACHE = ".weakstrong-cache"
@@ -41,14 +41,14 @@ _MODULES: dict[Extra, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to.
+    """The outcome of a run.
 
     Parameters
     ----------
     record : Record
         Without its tables and predictions, which are on disk.
     recomputed : bool
-        Whether anything had to be done.
+        Whether the record was computed in this run.
     """
 
     record: Record
@@ -64,7 +64,7 @@ def reproduce(
     meter: Meter | None = None,
     workers: int | None = None,
 ) -> list[Outcome]:
-    """Run experiments and write a folder for each, and a README.md of all that are there.
+    """Run experiments, and write a folder for each and a README.md that shows all of them.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def reproduce(
     places : Places, optional
         Where models and data of the experiments on molecules are.
     cache : Path, optional
-        Folder of rows and networks already made; ``out/.weakstrong-cache`` unless given.
+        Cache folder of rows and networks; ``out/.weakstrong-cache`` unless given.
     meter : callable, optional
         ``meter(total, description)`` shows progress.
     workers : int, optional
@@ -130,14 +130,14 @@ def compute_rows(
     meter: Meter | None = None,
     workers: int | None = None,
 ) -> list[list[Path]]:
-    """Files with the rows of every seed, for each of the experiments; parameters as of `reproduce`."""
+    """Return the files with the rows of every seed, for each experiment; parameters as in `reproduce`."""
     located = [experiment.with_places(places or Places()) for experiment in experiments]
     with _lock_cache(cache), Workers(workers) as pool:
         return _compute_files(located, cache, pool, meter or _no_progress)
 
 
 def read_rows(files: Sequence[Path]) -> pd.DataFrame:
-    """Rows of several seeds, from their files."""
+    """Read the rows of several seeds from their files."""
     return pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
 
 
@@ -181,13 +181,13 @@ def write_record(experiment: Experiment, key: str, files: list[Path], out: Path,
 
 
 def _defaults(experiment: Experiment) -> Settings:
-    """The settings that the catalogue has for it."""
+    """Return the settings of the experiment in the catalogue."""
     known = catalogue().get(experiment.name, experiment)
     return known.settings
 
 
 def _key(experiment: Experiment) -> str:
-    """What a record follows from: code, libraries, settings and the content of files."""
+    """Hash everything that a record depends on: code, libraries, settings and the content of files."""
     code = code_hash(__name__, type(experiment).__module__)
     settings = experiment.settings.model_dump()
     return fingerprint(code, _libraries(), experiment.name, settings, experiment.content)
@@ -205,7 +205,7 @@ def _libraries() -> dict[str, str]:
 def _compute_files(
     experiments: Sequence[Experiment], cache: Path, pool: Workers, meter: Meter
 ) -> list[list[Path]]:
-    """Make the sources that are missing, then the rows that are missing: their files, by experiment."""
+    """Make missing sources and rows, and return the files of rows for each experiment."""
     files = [_row_files(experiment, cache) for experiment in experiments]
     pending = {
         file: (experiment, seed, experiment.sources(seed))
@@ -234,14 +234,14 @@ def _source_paths(sources: Mapping[str, Source], folders: Mapping[type[Source], 
 
 
 def _row_files(experiment: Experiment, cache: Path) -> list[Path]:
-    """Where the rows of every seed are kept, by what they follow from: experiments may share them."""
+    """Return the file of each seed's rows; experiments with the same rows share them."""
     folder = _code_folder(cache, type(experiment).__name__, experiment.rows_module)
     folder /= fingerprint(experiment.settings.of_one_seed(), experiment.content)[:16]
     return [folder / f"seed-{seed}.parquet" for seed in experiment.settings.all_seeds()]
 
 
 def _code_folder(cache: Path, kind: str, module: str) -> Path:
-    """The folder of what the present code of a module makes; what other code made is dropped."""
+    """Return the cache folder of a module's present code, and drop those of other versions."""
     folder = cache / f"{kind}-{fingerprint(code_hash(module), _libraries())[:16]}"
     for other in cache.glob(f"{kind}-*"):
         if other != folder:
@@ -252,7 +252,7 @@ def _code_folder(cache: Path, kind: str, module: str) -> Path:
 
 @contextmanager
 def _lock_cache(cache: Path) -> Iterator[None]:
-    """Hold the cache for this run; the system lets go of it however the run ends."""
+    """Lock the cache for this run; the system releases it however the run ends."""
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with (cache / "lock").open("w") as lock:

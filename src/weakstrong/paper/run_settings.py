@@ -15,9 +15,9 @@ class Settings(BaseModel):
     Parameters
     ----------
     seeds : int
-        How many seeds: each is a world of its own.
+        Number of seeds, each with its own world.
     seed : int
-        The first of them.
+        The first seed.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -31,9 +31,9 @@ class Settings(BaseModel):
 
     @property
     def extra(self) -> Extra:
-        """Which optional dependencies it needs."""
+        """Optional dependencies that the experiment needs."""
         return "none"
 
     def of_one_seed(self) -> dict[str, Any]:
-        """Return what the rows of one seed follow from, beside the seed."""
+        """Return the settings that the rows of one seed depend on."""
         return self.model_dump(exclude={"seeds", "seed"})

@@ -1,4 +1,4 @@
-"""What rows are computed from: where it lies, and what takes long to make."""
+"""Sources that rows are computed from, and the folders of models and data."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Meter = Callable[[int, str], AbstractContextManager["Advance"]]
 
 @dataclass(frozen=True)
 class Places:
-    """Where models and data are.
+    """Folders of models and data.
 
     Parameters
     ----------
@@ -33,20 +33,20 @@ class Places:
 
 
 class Source(ABC):
-    """Something that rows are computed from and that takes long to make, kept in a file: a network, say.
+    """An input of the rows that takes long to make and is kept in a file, such as a network.
 
     Experiments that need the same have equal sources.
     """
 
     kind: ClassVar[str]
-    module: ClassVar[str]  # the module whose code it follows from
+    module: ClassVar[str]  # whose code the file depends on
 
     @property
     @abstractmethod
     def file_name(self) -> str:
-        """The name of its file, by what it follows from beside code."""
+        """Name of its file, which identifies it for one version of the code."""
 
     @classmethod
     @abstractmethod
     def make(cls, missing: Sequence[Any], folder: Path, pool: Workers, meter: Meter) -> None:
-        """Make several of them and write their files into a folder."""
+        """Make the missing sources and write their files into a folder."""

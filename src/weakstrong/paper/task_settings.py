@@ -12,7 +12,7 @@ from weakstrong.paper.run_settings import Extra, Settings
 
 
 class WorldSettings(Settings):
-    """Truth and inputs (Section 5.1).
+    """Settings of the truth and the inputs (Section 5.1).
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ class WorldSettings(Settings):
     sigma : float
         Inputs are N(0, sigma² I).
     truth_init : {"uniform", "he"}
-        Law of the weights of h*: `random_mlp`. The paper says "randomly initialised"; ``uniform`` is
+        Distribution of the weights of h*: `random_mlp`. The paper says "randomly initialised"; ``uniform`` is
         what PyTorch's layers do.
     output_relu : bool
         Whether representations end in a ReLU. The paper does not say.
@@ -46,7 +46,7 @@ class WorldSettings(Settings):
 
 
 class TaskSettings(WorldSettings):
-    """A world, two representations, and M tasks on which one model supervises the other.
+    """Settings of a world, two representations, and M tasks on which one model supervises the other.
 
     Parameters
     ----------
@@ -103,5 +103,5 @@ class TaskSettings(WorldSettings):
 
     @property
     def extra(self) -> Extra:
-        """Networks are pretrained, and heads descend, in torch."""
+        """Optional dependencies: torch pretrains networks and fits heads by descent."""
         return "nn" if self.representations != "perturbation" or self.solver == "gradient" else "none"

@@ -1,4 +1,4 @@
-"""The rule by which gain is the misfit, and estimates as verdicts quote them."""
+"""The rule that judges whether gain equals misfit, and the format of estimates in verdicts."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ ROUGH_SLOPE, ROUGH_FIT = 0.5, 0.5
 
 
 def gain_is_misfit(slope: float, fit: float) -> str:
-    """Yes, partly or no, from the slope of gain on misfit and R² of gain = misfit (or both mirrored)."""
+    """Judge yes, partly or no by the slope of gain on misfit and R² of gain = misfit (or both mirrored)."""
     if abs(slope - 1) <= CLOSE and fit >= FIT:
         return "yes"
     return "partly" if slope > ROUGH_SLOPE and fit >= ROUGH_FIT else "no"
 
 
 def bracketed(estimate: Estimate) -> str:
-    """Value with its interval in brackets, if there is one."""
+    """Format a value with its interval in brackets, if there is one."""
     if not isfinite(estimate.value):
         return "undefined"
     bounds = f" [{estimate.low:.2f}, {estimate.high:.2f}]" if isfinite(estimate.low) else ""

@@ -1,1 +1,1 @@
-"""The experiments of the paper, found by what these modules list: adding one takes one file."""
+"""The experiments of the paper; a new one is a new module here that lists it in ``EXPERIMENTS``."""

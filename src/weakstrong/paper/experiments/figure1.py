@@ -75,7 +75,7 @@ class Figure1(Experiment):
         return run_slices(self.settings, seed)
 
     def results(self, rows: pd.DataFrame) -> tuple[Result, ...]:
-        """Find the cross term of both slices over the supervisor's error, the worst over seeds."""
+        """Compute the cross term of both slices over the supervisor's error, the worst over seeds."""
         slack = relative_cross_terms(rows)
         sentence = ", ".join(f"{name}: (C − A − B)/C = {value:.2g}" for name, value in slack.items())
         holds = abs(slack["subspace"]) <= _ROUNDING and slack["ball"] >= -_ROUNDING
@@ -174,7 +174,7 @@ def _ellipse(features: Array, centre: Array, axes: Array, radius: float) -> Arra
 
 
 def relative_cross_terms(frame: pd.DataFrame) -> dict[str, float]:
-    """The cross term of both slices over the supervisor's error: the worst over seeds for its claim."""
+    """Return the cross term over the supervisor's error for both slices, the worst value over seeds."""
     relative = frame["cross_term"] / frame["weak_error"]
     ball, subspace = (relative[frame["body"] == name] for name in ("ball", "subspace"))
     return {"ball": float(ball.min()), "subspace": float(subspace[subspace.abs().idxmax()])}

@@ -32,7 +32,7 @@ class MoleculeStudy(Experiment):
     Parameters
     ----------
     expects : {"misfit", "ranking"}
-        What the claim is of: the gain, or picking among students.
+        Subject of the claim: the gain, or picking among students.
     """
 
     settings: MoleculeSettings
@@ -43,11 +43,11 @@ class MoleculeStudy(Experiment):
 
     @property
     def rows_module(self) -> str:
-        """The module of the divisions: statistics and figures can change without the rows."""
+        """Name of the module that computes divisions; rows do not depend on statistics and figures."""
         return run_division.__module__
 
     def with_places(self, places: Places) -> Self:
-        """Return the experiment with its set, models and files of features found."""
+        """Return the experiment with its data set, models and feature files located."""
         return replace(self, places=places, content=molecule_inputs.contents(self.settings, places))
 
     def sources(self, seed: int) -> Mapping[str, Source]:
@@ -55,11 +55,11 @@ class MoleculeStudy(Experiment):
         return {"features": molecule_inputs.MoleculeFeatures(self.settings, self.places, self.content)}
 
     def rows(self, seed: int, sources: Mapping[str, Path]) -> pd.DataFrame:
-        """Predict the molecules judged, for one division of every split."""
+        """Predict the evaluated molecules, for one division of each split."""
         return run_division(self.settings, MoleculeInputs.load(sources["features"]), seed)
 
     def results(self, rows: pd.DataFrame) -> tuple[Result, ...]:
-        """Estimate everything that is reported of the set, and judge the claim, for each class of heads."""
+        """Compute all estimates for the set, and judge the claim, for each class of heads."""
         results = []
         for heads, evaluations in summarize_molecules(self.settings, rows).items():
             finding, agrees = molecule_verdict(evaluations, self.expects)
@@ -73,11 +73,11 @@ class MoleculeStudy(Experiment):
         return {"tasks": by_division(rows), "table": flat_table(results)}
 
     def predictions(self, rows: pd.DataFrame) -> Predictions:
-        """Return what was predicted of every molecule judged."""
+        """Return the predictions for every evaluated molecule."""
         return Predictions(rows.drop(columns=list(FIT_COLUMNS)))
 
     def figure(self, tables: Mapping[str, pd.DataFrame], results: Sequence[Result]) -> Figure:
-        """Draw gain against misfit, or the students' true errors against what the rule says."""
+        """Draw gain against misfit, or the students' true errors against weak error − misfit."""
         from weakstrong.paper.molecule_figures import molecules_figure, ranking_figure
 
         if self.expects == "ranking":
@@ -85,15 +85,15 @@ class MoleculeStudy(Experiment):
         return molecules_figure(tables["tasks"], self.settings, self.title)
 
     def page(self, record: Record) -> list[str]:
-        """Show the tables of every class of heads."""
+        """Return the tables of every class of heads."""
         return molecule_page(record, ranking=self.expects == "ranking")
 
     def notes(self) -> tuple[str, ...]:
-        """Say whether the student's representation is the paper's."""
+        """Return a note on whether the student's representation is the paper's."""
         return (strong_model(self.content["strong"], self.settings.strong),)
 
     def check(self, source: str) -> None:
-        """Refuse another set: it belongs to the figure or table."""
+        """Refuse a data set other than that of the figure or table."""
         dataset = _SETS[self.name]
         if self.settings.dataset != dataset:
             raise InputError(f"{source} is on {dataset}; leave dataset out")
@@ -112,7 +112,7 @@ _PLACES = {
 
 
 def _experiment(name: str) -> MoleculeStudy:
-    """The figure or table of a set."""
+    """Return the experiment for one figure or table."""
     dataset, place = _SETS[name], _PLACES[name]
     settings = MoleculeSettings(dataset=dataset)
     if name.startswith("fig"):

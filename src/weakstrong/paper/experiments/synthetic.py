@@ -43,7 +43,7 @@ class WeakToStrong(Experiment):
     Parameters
     ----------
     expects : {"misfit", "minus misfit", "reversal"}
-        What the claim says of the gain.
+        Value of the gain by the claim.
     """
 
     settings: TaskSettings
@@ -59,7 +59,7 @@ class WeakToStrong(Experiment):
 
     @property
     def rows_module(self) -> str:
-        """The module of the tasks: statistics and figures can change without the rows."""
+        """Name of the module that runs tasks; rows do not depend on statistics and figures."""
         return run_tasks.__module__
 
     def sources(self, seed: int) -> Mapping[str, Source]:
@@ -73,9 +73,9 @@ class WeakToStrong(Experiment):
         return rows.assign(**{f"{role}_pretraining_loss": loss for role, (_, loss) in networks.items()})
 
     def results(self, rows: pd.DataFrame) -> tuple[Result, ...]:
-        """Estimate every statistic over seeds, and judge slope and R², or how many seeds reverse."""
+        """Estimate every statistic over seeds, and judge slope and R², or the number of seeds that reverse."""
         estimates, facts = estimates_over_seeds(rows)
-        if self.settings.heads != "linear":  # law 3 is of convex classes
+        if self.settings.heads != "linear":  # law 3 holds for convex classes
             del facts["law_3"]
         finding, agrees = self._verdict(estimates, facts)
         return (Result({}, estimates, {**facts, "agrees": agrees}, (finding,)),)
@@ -90,12 +90,12 @@ class WeakToStrong(Experiment):
         return finding, agrees
 
     def figure(self, tables: Mapping[str, pd.DataFrame], results: Sequence[Result]) -> Figure:
-        """Draw gain against misfit; law 3 too where the class is convex."""
+        """Draw gain against misfit, with law 3 where the class is convex."""
         mirrored, convex = self.expects != "misfit", self.settings.heads == "linear"
         return tasks_figure(tables["tasks"], self.title, mirrored=mirrored, law_3=convex)
 
     def page(self, record: Record) -> list[str]:
-        """Say how many tasks are below law 3."""
+        """Return the number of tasks below law 3, in a sentence."""
         law = record.results[0].facts.get("law_3")
         if law is None:
             return []
@@ -120,7 +120,7 @@ class WeakToStrong(Experiment):
 
 
 def seed_statistics(rows: pd.DataFrame) -> dict[str, float]:
-    """Statistics of the tasks of one seed.
+    """Compute the statistics of the tasks of one seed.
 
     ``slope`` is that of the least squares line of gain on misfit, with intercept. ``r2_misfit`` is
     ``1 − Σ (gain − misfit)² / Σ (gain − mean)²``: R² of the prediction gain = misfit, with nothing
@@ -146,13 +146,13 @@ def seed_statistics(rows: pd.DataFrame) -> dict[str, float]:
 
 
 def _slope(x: Array, y: Array) -> float:
-    """Slope of the least squares line of y on x."""
+    """Compute the slope of the least squares line of y on x."""
     spread = x - x.mean()
     return float(spread @ y / (spread @ spread))
 
 
 def estimates_over_seeds(frame: pd.DataFrame) -> tuple[dict[str, Estimate], dict[str, Any]]:
-    """Estimate the median over seeds of every statistic of `of_seed`, and count.
+    """Estimate the median over seeds of every statistic in `seed_statistics`, and count reversals.
 
     Tasks of a seed share representations, so seeds are what is independent. A seed reverses where
     its mean gain and its slope are negative. ``law_3`` counts tasks below the bound of law 3, and those
@@ -204,12 +204,12 @@ def _reversal_verdict(estimates: Mapping[str, Estimate], facts: Mapping[str, Any
 
 
 def tasks_figure(frame: pd.DataFrame, title: str, *, mirrored: bool, law_3: bool) -> Figure:
-    """Gain against misfit: one seed as the paper draws it, all seeds, and against the ceiling error.
+    """Draw gain against misfit for one seed and for all seeds, and their ratio against the ceiling error.
 
     Parameters
     ----------
     frame : DataFrame
-        A row a seed and task: seed, misfit, gain, ceiling_error.
+        One row for each seed and task: seed, misfit, gain, ceiling_error.
     title : str
     mirrored : bool
         Whether gain = −misfit is expected.
@@ -234,7 +234,7 @@ def tasks_figure(frame: pd.DataFrame, title: str, *, mirrored: bool, law_3: bool
 
 
 def _scatter_by_seed(axes: Axes, frame: pd.DataFrame, x: pd.Series, y: pd.Series) -> None:
-    """A point a task, a colour a seed."""
+    """Draw one point for each task, in the colour of its seed."""
     from matplotlib import colormaps
 
     colours = colormaps["tab20"]
@@ -264,7 +264,7 @@ def _ratio_histogram(axes: Axes, frame: pd.DataFrame) -> None:
 
 
 def _scatter_ratios(axes: Axes, frame: pd.DataFrame, *, law_3: bool) -> None:
-    """Gain / misfit, with law 3's 1 ± 2√(ceiling error / misfit) for a convex class."""
+    """Draw gain / misfit, with law 3's bounds 1 ± 2√(ceiling error / misfit) for a convex class."""
     x, y = frame["ceiling_error"] / frame["misfit"], frame["gain"] / frame["misfit"]
     _scatter_by_seed(axes, frame, x, y)
     if law_3:

@@ -48,7 +48,7 @@ _RATE_OF_N = -0.25
 
 
 class Theorem2Settings(Settings):
-    """How n, ε and δ of Theorem 2 are controlled.
+    """Settings that control n, ε and δ of Theorem 2.
 
     Grids hold different numbers; that of ε has 0 and positive ones.
 
@@ -95,7 +95,7 @@ class Theorem2Settings(Settings):
 
 @dataclass(frozen=True)
 class Theorem2(Experiment):
-    """Law 4 beside the shortfall of gain from misfit, on worlds where every error is exact."""
+    """Compare law 4 with the shortfall of gain from misfit, on worlds where every error is exact."""
 
     settings: Theorem2Settings
 
@@ -109,7 +109,7 @@ class Theorem2(Experiment):
         return run_worlds(self.settings, seed)
 
     def results(self, rows: pd.DataFrame) -> tuple[Result, ...]:
-        """Find the exponents of the shortfall, the constant of the theorem's rates, and breaches of law 4."""
+        """Compute the exponents of the shortfall, the constant of the rates, and breaches of law 4."""
         statistics = shortfall_statistics(rows, self.settings.complexity)
         finding, agrees = _verdict(statistics)
         return (Result({}, {}, {**statistics, "agrees": agrees}, (finding,)),)
@@ -172,7 +172,7 @@ def _outside(config: Theorem2Settings) -> Array:
 
 
 def _deviations(config: Theorem2Settings, n: int, rng: np.random.Generator) -> Array:
-    """Project the weak labels' part outside the class on samples of n rows, shape (draws, C + 2).
+    """Return how far students of n rows deviate from the population's projection, shape (draws, C + 2).
 
     The student is the population's projection plus this result, whatever the part inside the class is.
     """
@@ -200,7 +200,7 @@ def _errors(config: Theorem2Settings, y: Array, w: Array, students: Array) -> pd
 
 
 def shortfall_statistics(frame: pd.DataFrame, complexity: int) -> dict[str, Any]:
-    """How the shortfall falls with ε and n, the constant of the theorem's rates, and law 4.
+    """Compute the exponents of the shortfall in ε and n, the constant of the rates, and breaches of law 4.
 
     Exponents are slopes of least squares lines on logarithms: in ε for the population's projection, in n
     at ε = 0 and the δ nearest to 0.1, from ten rows for each dimension. ``constant`` is the largest
@@ -228,7 +228,7 @@ def shortfall_statistics(frame: pd.DataFrame, complexity: int) -> dict[str, Any]
 
 
 def _exponent(line: pd.Series) -> float:
-    """Slope of the logarithm of the values on that of the index, where both are positive."""
+    """Compute the slope of log values on log index, where both are positive."""
     x, y = line.index.to_numpy(dtype=float), line.to_numpy()
     usable = (x > 0) & (y > 0)
     if usable.sum() < 2:
@@ -237,12 +237,12 @@ def _exponent(line: pd.Series) -> float:
 
 
 def shortfall(frame: pd.DataFrame) -> pd.Series:
-    """By how much the gain falls short of the misfit, median over seeds, by n, ε and δ."""
+    """Return misfit minus gain, median over seeds, by n, ε and δ."""
     return _by_setting(frame, frame["misfit"] - frame["gain"])
 
 
 def allowance(frame: pd.DataFrame) -> pd.Series:
-    """By how much law 4 lets the gain fall short, median over seeds, by n, ε and δ."""
+    """Return the shortfall that law 4 allows, median over seeds, by n, ε and δ."""
     return _by_setting(frame, frame["law_4_slack"] - frame["cross_term"])
 
 
@@ -251,7 +251,7 @@ def _by_setting(frame: pd.DataFrame, values: pd.Series) -> pd.Series:
 
 
 def _verdict(summary: Mapping[str, Any]) -> tuple[str, str]:
-    """What came out, in words, and whether it agrees with the claim."""
+    """Return the finding in words, and whether it agrees with the claim."""
     power, law = summary["exponents"], summary["law_4"]
     finding = (
         f"misfit − gain ∝ n^{power['n']:.2f} at ε = 0 and ε^{power['epsilon']:.2f} with no sample (built in)"
@@ -306,7 +306,7 @@ def _draw_delta(axes: Axes, shortfalls: pd.Series) -> None:
 
 
 def _draw_share(axes: Axes, allowances: pd.Series, delta: float) -> None:
-    """2√(ε · least misfit), the ε term without a sample, over all that law 4 allows, by n and ε."""
+    """Draw the share of law 4's allowance that is its ε term, 2√(ε · least misfit), by n and ε."""
     sample = allowances[(allowances.index.get_level_values("n") > 0)].xs(delta, level="delta").unstack("n")
     ideal = allowances.xs((0, 0.0), level=("n", "delta"))
     share = sample.rdiv(ideal, axis=0).loc[ideal.index > 0]
