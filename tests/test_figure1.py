@@ -6,13 +6,7 @@ import numpy as np
 import pytest
 
 from weakstrong import InputError
-from weakstrong.paper.experiments.figure1 import (
-    Figure1Settings,
-    Slice,
-    relative_cross_terms,
-    run_slices,
-    slices,
-)
+from weakstrong.paper.experiments.figure1 import Figure1Settings, Slice, cross_terms, run_slices, slices
 
 CONFIG = Figure1Settings(rows=300)
 
@@ -66,7 +60,7 @@ def test_rows_and_summary_are_the_slices_numbers() -> None:
         np.testing.assert_allclose(
             [row["strong_error"], row["misfit"], row["weak_error"]], [a, b, c], rtol=1e-9
         )
-    found = relative_cross_terms(rows)
+    found = cross_terms(rows)
     assert abs(found["subspace"]) < 1e-9
     assert found["ball"] > 0
 

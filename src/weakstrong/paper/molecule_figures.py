@@ -15,8 +15,8 @@ from weakstrong.paper.molecule_settings import MoleculeSettings
 from weakstrong.record import Result
 from weakstrong.report.figures import blank_figure
 
-_FAR_OUT = 0.01  # share of points on each side that need not fit into a frame
-_LOG_FROM = 20.0  # times the median: a misfit that no linear axis shows beside the others
+_TAIL = 0.01  # share of points on each side that may lie outside a frame
+_LOG_FROM = 20.0  # times the median, from which a misfit needs a logarithmic axis
 
 
 def molecules_figure(rows: pd.DataFrame, config: MoleculeSettings, title: str) -> Figure:
@@ -61,7 +61,7 @@ def _draw_gain_against_misfit(
         axes.set_yscale("symlog", linthresh=1.0)
         span = np.geomspace(rows["misfit"].min() / 1.5, rows["misfit"].max() * 1.5, 100)
     else:
-        largest = rows["misfit"].quantile(1 - _FAR_OUT) if small else rows["misfit"].max()
+        largest = rows["misfit"].quantile(1 - _TAIL) if small else rows["misfit"].max()
         span = np.array([0, largest * 1.1])
     axes.plot(span, span, color="0.4", linestyle="--", linewidth=1, label="gain = misfit", zorder=1)
     if config.swap_roles or log_scale:

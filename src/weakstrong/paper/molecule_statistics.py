@@ -23,7 +23,7 @@ EVALUATIONS = {"valid+test": ("valid", "test"), "test": ("test",)}
 CROSSED = "chosen on valid, judged on test"
 RULE, WEAK_ALONE = "weak error − misfit", "weak error"
 RULES = (RULE, WEAK_ALONE, "most misfit", "least misfit", "at random")
-_TIED = 1e-9  # of the scores' size
+_TIE_TOLERANCE = 1e-9  # relative to the scores
 _KEYS = ["seed", "split", "heads", "supervisor", "student"]
 
 
@@ -179,7 +179,7 @@ def regret(chosen_on: Means, judged_on: Means, *, by_split: bool = False) -> dic
 
 def _error_at_least_score(score: Array, true: Array) -> Array:
     """Return the error at the least score, along the last axis; the mean of several where scores tie."""
-    tolerance = _TIED * np.abs(score).max(-1, keepdims=True)
+    tolerance = _TIE_TOLERANCE * np.abs(score).max(-1, keepdims=True)
     least = score <= score.min(-1, keepdims=True) + tolerance
     return np.asarray((true * least).sum(-1) / least.sum(-1))
 

@@ -12,7 +12,7 @@ from weakstrong.record import Record, Result
 from weakstrong.storage import write_atomically
 
 _FIRST_LINE = "# Reproduced with weakstrong"
-_COMMITTED = ("results/synthetic", "results/molecules/records")  # of the repository
+_RECORD_FOLDERS = ("results/synthetic", "results/molecules/records")  # in the repository
 
 
 def check_page(out: Path) -> None:
@@ -92,7 +92,7 @@ def agreement_table(repository: Path) -> list[str]:
     Targets of one claim and one verdict share a line.
     """
     targets: dict[tuple[str, str, str], list[str]] = {}
-    for folder in _COMMITTED:
+    for folder in _RECORD_FOLDERS:
         for name, record in records(repository / folder).items():
             agrees = agreement(record)
             if record.results[0].about:

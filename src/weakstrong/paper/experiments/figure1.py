@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-_ROOM = 1.05  # the ball's radius divided by the norm of the truth
-_NOTHING = 1e-9  # share of the truth's mean square that counts as no distance
+_RADIUS = 1.05  # the ball's radius divided by the norm of the truth
+_NO_DISTANCE = 1e-9  # share of the truth's mean square that counts as no distance
 _ROUNDING = 1e-9  # of the supervisor's error
 
 
@@ -76,7 +76,7 @@ class Figure1(Experiment):
 
     def results(self, rows: pd.DataFrame) -> tuple[Result, ...]:
         """Compute the cross term of both slices over the supervisor's error, the worst over seeds."""
-        slack = relative_cross_terms(rows)
+        slack = cross_terms(rows)
         sentence = ", ".join(f"{name}: (C − A − B)/C = {value:.2g}" for name, value in slack.items())
         holds = abs(slack["subspace"]) <= _ROUNDING and slack["ball"] >= -_ROUNDING
         facts = {"cross_term_over_weak_error": slack, "agrees": "yes" if holds else "no"}
@@ -117,7 +117,7 @@ def slices(config: Figure1Settings, seed: int) -> dict[str, Slice]:
     f_weak = project(Moments.of(supervisor.transform(supervised), f(h.transform(supervised))), linear).head
     x = inputs(config, (config.rows,), stream(seed, "figure 1"))
     ball_inputs = x[: config.ball_rows]
-    ball = L2Ball(_ROOM * float(np.linalg.norm(f.coef)), fit_intercept=False, scale=np.ones(config.width))
+    ball = L2Ball(_RADIUS * float(np.linalg.norm(f.coef)), fit_intercept=False, scale=np.ones(config.width))
     return {
         "subspace": _slice(h.transform(x), f, f_weak(supervisor.transform(x)), linear),
         "ball": _slice(h.transform(ball_inputs), f, f_weak(supervisor.transform(ball_inputs)), ball),
@@ -139,7 +139,7 @@ def _slice(features: Array, f: Head, weak: Array, heads: HeadClass) -> Slice:
     w, y = weak[:, 0], f(features)[:, 0]
     s = project(Moments.of(features, w), heads).head(features)[:, 0]
     solid = isinstance(heads, LinearHeads) or np.linalg.matrix_rank(features) == len(features)
-    if not solid or min(((w - s) ** 2).mean(), ((y - s) ** 2).mean()) < _NOTHING * (y**2).mean():
+    if not solid or min(((w - s) ** 2).mean(), ((y - s) ** 2).mean()) < _NO_DISTANCE * (y**2).mean():
         raise InputError(
             "figure1: this world has nothing to draw (the weak labels or the truth are the student's own, or "
             "the ball is flat); take another seed, a larger weak_sigma or fewer ball_rows"
@@ -165,15 +165,15 @@ def _ellipse(features: Array, centre: Array, axes: Array, radius: float) -> Arra
     """
     inverse = np.linalg.pinv(features)
     p, q = inverse @ centre, inverse @ axes
-    middle = -np.linalg.solve(q.T @ q, q.T @ p)
-    room = np.sqrt(max(radius**2 - float(((p + q @ middle) ** 2).sum()), 0.0))
+    ellipse_centre = -np.linalg.solve(q.T @ q, q.T @ p)
+    slice_radius = np.sqrt(max(radius**2 - float(((p + q @ ellipse_centre) ** 2).sum()), 0.0))
     root = np.linalg.cholesky(q.T @ q)
     angle = np.linspace(0, 2 * np.pi, 361)
     circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    return np.asarray(middle + room * np.linalg.solve(root.T, circle.T).T)
+    return np.asarray(ellipse_centre + slice_radius * np.linalg.solve(root.T, circle.T).T)
 
 
-def relative_cross_terms(frame: pd.DataFrame) -> dict[str, float]:
+def cross_terms(frame: pd.DataFrame) -> dict[str, float]:
     """Return the cross term over the supervisor's error for both slices, the worst value over seeds."""
     relative = frame["cross_term"] / frame["weak_error"]
     ball, subspace = (relative[frame["body"] == name] for name in ("ball", "subspace"))

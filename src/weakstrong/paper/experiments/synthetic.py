@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-_CLEARLY = 1.96  # standard errors
+_SIGNIFICANT = 1.96  # standard errors
 _MEANS = ("weak_error", "strong_error", "misfit", "gain", "cross_term", "ceiling_error")
 _MOST = 0.9  # of the seeds
-_FAR_OUT = 0.01  # share of tasks on each side that need not fit into a frame
+_TAIL = 0.01  # share of tasks on each side that may lie outside a frame
 _NO_CEILING = 1e-9  # of the misfit: nothing to plot against
 
 
@@ -73,7 +73,7 @@ class WeakToStrong(Experiment):
         return rows.assign(**{f"{role}_pretraining_loss": loss for role, (_, loss) in networks.items()})
 
     def results(self, rows: pd.DataFrame) -> tuple[Result, ...]:
-        """Estimate every statistic over seeds, and judge slope and R², or the number of seeds that reverse."""
+        """Estimate every statistic over seeds, and judge slope and R², or how many seeds reverse."""
         estimates, facts = estimates_over_seeds(rows)
         if self.settings.heads != "linear":  # law 3 holds for convex classes
             del facts["law_3"]
@@ -170,7 +170,7 @@ def estimates_over_seeds(frame: pd.DataFrame) -> tuple[dict[str, Estimate], dict
     by_seed = {int(seed): seed_statistics(rows) for seed, rows in frame.groupby("seed", sort=True)}
     table = pd.DataFrame(by_seed).T
     below = frame["law_3_slack"] < 0
-    clearly = frame["law_3_slack"] < -_CLEARLY * frame["law_3_slack_se"]
+    clearly = frame["law_3_slack"] < -_SIGNIFICANT * frame["law_3_slack_se"]
     count = int(((table["mean_gain"] < 0) & (table["slope"] < 0)).sum())
     estimates = {name: Estimate.of_median(table[name]) for name in table}
     estimates["reversed"] = Estimate.of_share(count, len(table))
@@ -275,7 +275,7 @@ def _scatter_ratios(axes: Axes, frame: pd.DataFrame, *, law_3: bool) -> None:
     axes.axhline(1, color="0.3", linestyle="--", linewidth=1)
     axes.axhline(0, color="0.75", linewidth=1, zorder=0)
     axes.set_xscale("log")
-    (left, right), (low, high) = (np.quantile(v, [_FAR_OUT, 1 - _FAR_OUT]) for v in (x, y))
+    (left, right), (low, high) = (np.quantile(v, [_TAIL, 1 - _TAIL]) for v in (x, y))
     left, right, low, high = left / 2, 2 * right, min(low, 0) - 0.2, max(high, 1) + 0.2
     axes.set_xlim(left, right)
     axes.set_ylim(low, high)
