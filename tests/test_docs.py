@@ -16,6 +16,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from weakstrong.paper.pages import write_page
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 PAGES = {"README.md": README} | {
@@ -162,6 +164,15 @@ def test_tables_are_those_of_the_records() -> None:
     for (page, name), lines in shown.items():
         assert len(lines) > 5
         assert _block(page, name) == [line for line in lines if line], (page, name)
+
+
+@pytest.mark.parametrize("folder", ["results/synthetic", "results/molecules/records"])
+def test_the_pages_beside_the_records_are_those_that_are_written(tmp_path: Path, folder: str) -> None:
+    for record in (ROOT / folder).iterdir():
+        if record.is_dir():
+            (tmp_path / record.name).symlink_to(record)
+    write_page(tmp_path)
+    assert (tmp_path / "README.md").read_text() == (ROOT / folder / "README.md").read_text()
 
 
 @cache

@@ -33,7 +33,7 @@ def write_page(out: Path) -> None:
     """Write ``out/README.md``: a table of claims and findings, then every figure."""
     kept, experiments = records(out), catalogue()
     lines = [_FIRST_LINE, "", *claims_table(kept), ""]
-    for rule in dict.fromkeys(experiments[name].rule for name in kept):
+    for rule in dict.fromkeys(experiments[name].rule for name in kept if experiments[name].rule):
         lines += [rule, ""]
     for name, record in kept.items():
         lines += [f"## {record.title}", "", *_remarks(record)]
@@ -79,7 +79,7 @@ def claims_table(kept: Mapping[str, Record]) -> list[str]:
     for name, record in kept.items():
         facts = record.facts
         for result in record.results:
-            heads = f", {result.about['heads']} heads" if result.about else ""
+            heads = "".join(f", {value} {key}" for key, value in result.about.items())
             agrees = result.facts["agrees"] + (f"; {_student_remark(record)}" if result.about else "")
             cells = (name + heads, facts["claim"], str(facts["seeds"]), _finding(record, result), agrees)
             lines.append(f"| {' | '.join(cells)} |")
@@ -117,19 +117,19 @@ def with_blocks(text: str, blocks: Mapping[str, list[str]]) -> str:
 
 
 def agreement(record: Record) -> str:
-    """Return whether a record agrees with its claim, for each class of heads where they differ."""
-    answers = {result.about.get("heads", ""): result.facts["agrees"] for result in record.results}
+    """Return whether a record agrees with its claim, for each of its results where they differ."""
+    answers = {", ".join(result.about.values()): result.facts["agrees"] for result in record.results}
     if len(set(answers.values())) == 1:
         return str(next(iter(answers.values())))
-    return ", ".join(f"{agrees} ({heads})" for heads, agrees in answers.items())
+    return ", ".join(f"{agrees} ({about})" for about, agrees in answers.items())
 
 
 def findings(record: Record) -> str:
     """Return the findings of a record in words, with the settings that differ from the defaults."""
     if not record.results[0].about:
         return _finding(record, record.results[0])
-    sentences = "; ".join(f"{result.about['heads']}: {result.findings[0]}" for result in record.results)
-    return f"{_student_remark(record)}: {_with_changes(record, sentences)}"
+    parts = [f"{', '.join(result.about.values())}: {result.findings[0]}" for result in record.results]
+    return f"{_student_remark(record)}: {_with_changes(record, '; '.join(parts))}"
 
 
 def _finding(record: Record, result: Result) -> str:
@@ -138,7 +138,7 @@ def _finding(record: Record, result: Result) -> str:
 
 def _student_remark(record: Record) -> str:
     """Return whether a record on molecules has the paper's student, from its note."""
-    return record.notes[0].partition(" (")[0]
+    return record.notes[0].partition(" (")[0] if record.notes else "all"
 
 
 def _with_changes(record: Record, finding: str) -> str:
