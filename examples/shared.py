@@ -1,4 +1,4 @@
-"""What the examples share: the root of the repository, their arguments, and how they write into pages."""
+"""The root of the repository, the arguments of the examples, and how they write into pages."""
 
 from __future__ import annotations
 
