@@ -57,7 +57,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def changed(**new: str) -> None:
         for name, text in {**texts, **new}.items():
             (tmp_path / f"{name}.py").write_text(text)
-        for function in (identity._modules, identity.imports_of, identity._parsed_hash):
+        for function in (identity._modules, identity.imports_of, identity._parsed, identity._parsed_hash):
             function.cache_clear()
 
     places = {f"weakstrong.{name}": tmp_path / f"{name}.py" for name in texts}
@@ -65,8 +65,8 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     identity._modules.cache_clear = lambda: None  # type: ignore[attr-defined]
     changed()
     yield changed
-    identity.imports_of.cache_clear()
-    identity._parsed_hash.cache_clear()
+    for function in (identity.imports_of, identity._parsed, identity._parsed_hash):
+        function.cache_clear()
 
 
 def test_comments_docstrings_layout_and_other_modules_change_nothing(package) -> None:

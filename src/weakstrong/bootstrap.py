@@ -9,7 +9,7 @@ Array = NDArray[np.float64]
 
 
 def cluster_weights(clusters: ArrayLike, counted: ArrayLike, resamples: int, seed: int = 0) -> Array:
-    """How often each row is drawn when clusters are drawn with replacement, shape (resamples, n).
+    """Draw clusters with replacement, and count how often each row is drawn, shape (resamples, n).
 
     Parameters
     ----------

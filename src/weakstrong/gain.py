@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Gain:
-    """What a student gained over its supervisor, all on the same rows.
+    """The gain of a student over its supervisor, with all that it is made of, on the same rows.
 
     With w, s, y the supervisor's label, the student's prediction and the truth, and E the
     (weighted) mean over rows, in squared units of the target:

@@ -93,6 +93,7 @@ def _modules() -> Mapping[str, Path]:
     return places
 
 
+@cache
 def _parsed(module: str) -> ast.Module:
     return ast.parse(_modules()[module].read_text(encoding="utf-8"))
 

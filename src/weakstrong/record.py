@@ -169,7 +169,7 @@ class Record:
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether a folder has every file that its ``DONE`` lists; predictions may be left out of a copy."""
+    """Return whether a folder has every file that ``DONE`` lists; a copy may leave predictions out."""
     if not (folder / DONE).is_file():
         return False
     listed = set((folder / DONE).read_text().splitlines()) | {_SETTINGS, _SUMMARY}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -17,7 +18,7 @@ from weakstrong.identity import code_hash, fingerprint
 from weakstrong.paper.catalogue import catalogue
 from weakstrong.paper.experiment import Experiment
 from weakstrong.paper.pages import check_page, read_record, write_page
-from weakstrong.paper.run_settings import Extra, Settings
+from weakstrong.paper.run_settings import Extra
 from weakstrong.paper.sources import Meter, Places, Source
 from weakstrong.parallel import Workers
 from weakstrong.progress import Advance
@@ -53,6 +54,24 @@ class Outcome:
 
     record: Record
     recomputed: bool
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The origin of a record, computed once for all worker processes.
+
+    Parameters
+    ----------
+    key : str
+        Identifies everything that it follows from.
+    changed : mapping
+        Settings that are not the experiment's own.
+    provenance : mapping
+    """
+
+    key: str
+    changed: Mapping[str, Any]
+    provenance: Mapping[str, Any]
 
 
 def reproduce(
@@ -107,14 +126,14 @@ def reproduce(
     check_page(out)
     meter = meter or _no_progress
     located = [experiment.with_places(places or Places()) for experiment in experiments]
-    keys = {experiment.name: _key(experiment) for experiment in located}
-    missing = [e for e in located if not _is_current(out / e.name, keys[e.name])]
+    origins = {experiment.name: _origin(experiment) for experiment in located}
+    missing = [e for e in located if not _is_current(out / e.name, origins[e.name].key)]
     if missing:
         cache = cache or out / CACHE
         with _lock_cache(cache), Workers(workers) as pool:
             files = _compute_files(missing, cache, pool, meter)
             with meter(len(missing), "figures") as advance:
-                pieces = [(e, keys[e.name], f, out) for e, f in zip(missing, files, strict=True)]
+                pieces = [(e, origins[e.name], f, out) for e, f in zip(missing, files, strict=True)]
                 pool.run(write_record, pieces, advance)
     write_page(out)
     names = {experiment.name for experiment in missing}
@@ -151,26 +170,23 @@ def write_rows(
     advance(1)
 
 
-def write_record(experiment: Experiment, key: str, files: list[Path], out: Path, advance: Advance) -> None:
+def write_record(
+    experiment: Experiment, origin: Origin, files: list[Path], out: Path, advance: Advance
+) -> None:
     """Write ``out/<name>/`` from the rows of all seeds."""
     rows = read_rows(files)
     results = experiment.results(rows)
     tables = experiment.tables(rows, results)
     settings = experiment.settings
-    values, defaults = (s.model_dump(exclude={"seeds", "seed"}) for s in (settings, _defaults(experiment)))
     record = Record(
         kind=experiment.name,
         title=experiment.title,
         settings={"target": experiment.name, **settings.model_dump()},
         results=results,
-        facts={
-            "claim": experiment.claim,
-            "seeds": settings.seeds,
-            "changed": {name: value for name, value in values.items() if value != defaults[name]},
-        },
+        facts={"claim": experiment.claim, "seeds": settings.seeds, "changed": origin.changed},
         notes=experiment.notes(),
-        provenance={**provenance(), **_libraries()},
-        key=key,
+        provenance=origin.provenance,
+        key=origin.key,
         tables=tables,
         predictions=experiment.predictions(rows),
         figures={"figure.png": png(experiment.figure(tables, results))},
@@ -180,17 +196,15 @@ def write_record(experiment: Experiment, key: str, files: list[Path], out: Path,
     advance(1)
 
 
-def _defaults(experiment: Experiment) -> Settings:
-    """Return the settings of the experiment in the catalogue."""
-    known = catalogue().get(experiment.name, experiment)
-    return known.settings
-
-
-def _key(experiment: Experiment) -> str:
-    """Hash everything that a record depends on: code, libraries, settings and the content of files."""
+def _origin(experiment: Experiment) -> Origin:
+    """Find what a record comes from; the key hashes code, libraries, settings and the content of files."""
     code = code_hash(__name__, type(experiment).__module__)
-    settings = experiment.settings.model_dump()
-    return fingerprint(code, _libraries(), experiment.name, settings, experiment.content)
+    settings = experiment.settings
+    key = fingerprint(code, _libraries(), experiment.name, settings.model_dump(), experiment.content)
+    known = catalogue().get(experiment.name, experiment)
+    values, defaults = (s.model_dump(exclude={"seeds", "seed"}) for s in (settings, known.settings))
+    changed = {name: value for name, value in values.items() if value != defaults[name]}
+    return Origin(key, changed, {**provenance(), **_libraries()})
 
 
 def _is_current(folder: Path, key: str) -> bool:

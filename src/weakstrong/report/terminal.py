@@ -85,7 +85,7 @@ def _labels(about: list[Mapping[str, str]]) -> list[str]:
 
 
 def student_table(student: Student, notes: tuple[str, ...]) -> RenderableType:
-    """How the targets were fitted, and what that does not say."""
+    """Return a table of how each target was fitted, with what the fit does not show."""
     title = f"student on {student.head.n_features} features, heads: {student.heads}"
     headings = ("rows fitted", "label variance", "misfit", "held-out misfit", "radius", "rank", "gap")
     table = _table(title, "target", headings)

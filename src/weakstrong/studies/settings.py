@@ -41,7 +41,7 @@ Size = Annotated[float | int, BeforeValidator(_share_or_count)]
 
 
 class StudyOptions(BaseModel):
-    """How a study is run; unknown keys are errors.
+    """Settings of a study; unknown keys are errors.
 
     Parameters
     ----------
