@@ -19,7 +19,6 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from scipy.stats import t as student_t
 
 from shared import ROOT, add_data, parser, write_pages
 from weakstrong import Estimate, Record
@@ -122,11 +121,10 @@ def twins_rows() -> Iterator[dict[str, Any]]:
         label_counts = [t["supervised_rows"] + t["student_rows"] for t in (kept, removed)]
         cut = (label_counts[0] - label_counts[1]).groupby("split").first()
         for heads, values in change.groupby("heads"):
-            error = values.std() / np.sqrt(len(values))
-            low, high = student_t.interval(0.95, len(values) - 1, values.mean(), error)
+            mean = Estimate.of_mean(values, np.arange(len(values)))
             yield {
                 "dataset": dataset, "heads": heads, "fewest_removed": cut.min(), "most_removed": cut.max(),
-                "change": values.mean(), "change_low": low, "change_high": high,
+                "change": mean.value, "change_low": mean.low, "change_high": mean.high,
             }  # fmt: skip
 
 
