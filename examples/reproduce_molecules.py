@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from shared import ROOT, add_data, parser, write_pages
+from shared import ROOT, main, write_pages
 from weakstrong import Estimate, Record
 from weakstrong.paper.catalogue import resolve
 from weakstrong.paper.experiment import Experiment
@@ -385,17 +385,5 @@ def record(target: str) -> Record:
     return Record.read(RECORDS / target, tables=False)
 
 
-def main() -> None:
-    """Parse, make what is not there yet, and write the pages."""
-    arguments = parser(__doc__)
-    add_data(arguments)
-    options = arguments.parse_args()
-    if not options.report:
-        if options.data is None:
-            arguments.error("name the data folder with --data or WEAKSTRONG_DATA")
-        run_all(options.data)
-    report()
-
-
 if __name__ == "__main__":
-    main()
+    main(__doc__, run_all, report)

@@ -22,8 +22,20 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
 
 def add_data(options: argparse.ArgumentParser) -> None:
     """Add ``--data``, the folder of the data, which may also be named by WEAKSTRONG_DATA."""
-    default = os.environ.get("WEAKSTRONG_DATA")
+    default = os.environ.get("WEAKSTRONG_DATA") or None
     options.add_argument("--data", type=Path, default=default, help="data folder [default: WEAKSTRONG_DATA]")
+
+
+def main(doc: str | None, make: Callable[[Path], None], report: Callable[[], None]) -> None:
+    """Run an example that needs data: make what is not there yet, and write the pages."""
+    arguments = parser(doc)
+    add_data(arguments)
+    options = arguments.parse_args()
+    if not options.report:
+        if options.data is None:
+            arguments.error("name the data folder with --data or WEAKSTRONG_DATA")
+        make(options.data)
+    report()
 
 
 def write_pages(pages: Mapping[str, Blocks], transform: Callable[[str], str] = str) -> None:

@@ -18,7 +18,7 @@ from sklearn.ensemble import RandomTreesEmbedding
 from sklearn.kernel_approximation import RBFSampler
 from sklearn.preprocessing import StandardScaler
 
-from shared import ROOT, add_data, parser, write_pages
+from shared import ROOT, main, write_pages
 from weakstrong import Record, Result
 from weakstrong.molecules.chembench import SETS, load_chembench
 from weakstrong.progress import track
@@ -209,18 +209,11 @@ def _cell(result: Result, title: str, key: str) -> str:
     return f"{estimate.value:+.3g} [{estimate.low:+.3g}, {estimate.high:+.3g}]"
 
 
-def main() -> None:
-    """Parse, run what is not there yet, and write the tables."""
-    arguments = parser(__doc__)
-    add_data(arguments)
-    options = arguments.parse_args()
-    if not options.report:
-        if options.data is None:
-            arguments.error("name the data folder with --data or WEAKSTRONG_DATA")
-        studies(options.data)
-        label_budget(options.data)
-    report()
+def make(data: Path) -> None:
+    """Run every study, then the label budgets."""
+    studies(data)
+    label_budget(data)
 
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, make, report)

@@ -680,3 +680,23 @@ def test_several_students_from_files(world: World, command) -> None:
     assert ran.code == 0, ran.err
     assert "weak → strong (1 divisions" in ran.out
     assert "weak → other (1 divisions" in ran.out
+
+
+def test_what_arrays_of_controls_and_display_cannot_be(arrays: dict) -> None:
+    good = np.ones((2, 90, 3))
+    for untrained, message in (
+        ({"other": good}, "untrained 'other': there is no such student"),
+        ({"strong": good[0]}, "untrained 'strong': shape"),
+        ({"strong": good[:, :80]}, "untrained 'strong': shape"),
+        ({"strong": good * np.nan}, "untrained 'strong': row 0"),
+    ):
+        with pytest.raises(InputError, match=message):
+            study(**arrays, untrained=untrained)
+    for name in ("row", "y_true"):
+        with pytest.raises(InputError, match=f"display '{name}': predictions have a column"):
+            study(**arrays, display={name: np.arange(90)})
+    with pytest.raises(InputError, match="display 'text': shape"):
+        study(**arrays, display={"text": np.arange(80)})
+    for options in ({"true_labels": 60, "weak_labels": 50}, {"true_labels": 0.7, "weak_labels": 0.5}):
+        with pytest.raises(InputError, match="72 training rows are not enough"):
+            study(**arrays, **options)

@@ -87,6 +87,13 @@ def _labelled(
     wanted = options.weak_labels
     if isinstance(wanted, float):  # a share of the training rows, as that of true labels is
         wanted = round(wanted * len(train))
+    if wanted > len(student):
+        raise InputError(
+            f"{len(train)} training rows are not enough for {len(supervised)} true and {wanted} weak labels; "
+            "ask for fewer",
+            "true_labels",
+            "weak_labels",
+        )
     return supervised, _shares(student, cluster, wanted, rng)[0]
 
 

@@ -13,6 +13,9 @@ from weakstrong.errors import InputError
 
 Array = NDArray[np.float64]
 
+# Of the table of predictions, beside those that start with y_.
+_COLUMNS = {"split", "division", "row", "id", "cluster", "role", "heads", "student", "supervisor"}
+
 
 @dataclass(frozen=True)
 class Split:
@@ -102,10 +105,28 @@ def check_inputs(inputs: StudyInputs) -> None:
     if len(set(names)) < len(names):
         twice = next(n for n in names if names.count(n) > 1)
         raise InputError(f"split {twice!r} is there twice; give every split a name of its own")
+    _check_controls(inputs)
     columns = {"groups": inputs.groups, **{f"display {k!r}": v for k, v in inputs.display.items()}}
     for name, column in columns.items():
         if column is not None and column.shape != inputs.y.shape:
             raise InputError(f"{name}: shape {column.shape}; give one for each of {len(inputs.y)} rows")
+
+
+def _check_controls(inputs: StudyInputs) -> None:
+    """Refuse untrained controls and display columns that cannot be used."""
+    for name, draws in inputs.untrained.items():
+        if name not in inputs.students:
+            raise InputError(f"untrained {name!r}: there is no such student")
+        if draws.ndim != 3 or draws.shape[1] != len(inputs.y) or draws.dtype.kind not in "fiub":
+            raise InputError(
+                f"untrained {name!r}: shape {draws.shape}, {draws.dtype}; give real numbers "
+                f"(draws, {len(inputs.y)} rows, features)"
+            )
+        for draw in draws:
+            _refuse_infinite(draw, f"untrained {name!r}")
+    taken = [name for name in inputs.display if name in _COLUMNS or name.startswith("y_")]
+    if taken:
+        raise InputError(f"display {taken[0]!r}: predictions have a column of that name; choose another")
 
 
 def _refuse_infinite(values: NDArray[Any], name: str) -> None:
