@@ -30,7 +30,8 @@ from weakstrong.molecules.smiles_bert import EncoderConfig, read_config
 from weakstrong.molecules.smiles_encoder import SmilesEncoder
 from weakstrong.molecules.smiles_transformer import ECFPCounts, RDKitDescriptors
 from weakstrong.progress import meter
-from weakstrong.storage import DONE, to_json
+from weakstrong.serialization import to_json
+from weakstrong.storage import DONE
 
 MODELS = ROOT / "models"
 CORPUS = "chembl.smi.gz"  # as cards name it

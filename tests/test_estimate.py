@@ -10,7 +10,7 @@ from scipy.stats import binom, ttest_1samp
 
 from weakstrong import Estimate
 from weakstrong.estimate import revived
-from weakstrong.storage import to_json
+from weakstrong.serialization import to_json
 
 
 def test_a_mean_over_lone_rows_has_the_interval_of_a_t_test() -> None:

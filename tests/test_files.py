@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +13,9 @@ import pytest
 from weakstrong import InputError
 from weakstrong.data.columns import real_valued
 from weakstrong.data.index_files import published_split, read_index_lists
-from weakstrong.data.tables import read_features, read_table, write_table
+from weakstrong.data.tables import read_features, read_table
 from weakstrong.identity import fingerprint
 from weakstrong.molecules.chembench import load_chembench
-from weakstrong.storage import output_folder
 
 
 @pytest.fixture
@@ -210,94 +208,10 @@ def test_real_values_pass(tmp_path: Path, column: list) -> None:
     np.testing.assert_array_equal(real_valued(pd.Series(column, name="v"), tmp_path), column)
 
 
-def test_tables_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    frame = pd.DataFrame({"a": [1.0, 2.0]})
-    for name in ("t.csv", "t.parquet"):
-        write_table(frame, tmp_path / name)
-        pd.testing.assert_frame_equal(read_table(tmp_path / name), frame)
-    with pytest.raises(InputError, match="written as"):
-        write_table(frame, tmp_path / "t.xls")
-    write_table(frame, tmp_path / "new" / "t.csv")
-    with pytest.raises(InputError, match="cannot be written"):
-        write_table(frame, tmp_path / "t.csv" / "t.csv")
-    assert sorted(p.name for p in tmp_path.rglob("*")) == ["new", "t.csv", "t.csv", "t.parquet"]
-
-
 def test_a_slip_in_a_target_is_not_called_a_class(tmp_path: Path) -> None:
     column = pd.Series(["0.5", "1.5", "<5", "2.5"], name="v")
     with pytest.raises(InputError, match=r"row 2 \(counted from 0\): '<5' is not a number; correct it"):
         real_valued(column, tmp_path)
-
-
-def test_an_output_folder_is_whole_or_absent(tmp_path: Path) -> None:
-    out = tmp_path / "deep" / "out"
-    with pytest.raises(RuntimeError), output_folder(out) as stage:
-        (stage / "part").write_text("x")
-        raise RuntimeError
-    assert not any((tmp_path / "deep").iterdir())
-    with output_folder(out) as stage:
-        (stage / "part").write_text("x")
-        assert not out.exists()
-    assert sorted(p.name for p in out.iterdir()) == ["DONE", "part"]
-    with (
-        pytest.raises(InputError, match="holds a finished run; choose another or"),
-        output_folder(out),
-    ):
-        pass
-    with output_folder(out, overwrite=True) as stage:
-        (stage / "other").write_text("y")
-    assert sorted(p.name for p in out.iterdir()) == ["DONE", "other"]
-
-
-def test_only_finished_runs_are_overwritten(tmp_path: Path) -> None:
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.tex").write_text("years of work")
-    with pytest.raises(InputError, match="no finished run"), output_folder(tmp_path / "mine", overwrite=True):
-        pass
-    (tmp_path / "file").write_text("")
-    for path in (tmp_path / "file", tmp_path / "file" / "out"):
-        with pytest.raises(InputError, match="file"), output_folder(path):
-            pass
-    assert (tmp_path / "mine" / "thesis.tex").read_text() == "years of work"
-
-
-def test_a_run_is_not_replaced_with_what_others_put_there(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    with output_folder(out) as stage:
-        (stage / "part").write_text("x")
-    (out / ".DS_Store").write_text("what a file manager leaves")
-    with output_folder(out, overwrite=True) as stage:
-        (stage / "part").write_text("y")
-    (out / "thesis.tex").write_text("years of work")
-    with (
-        pytest.raises(InputError, match=r"thesis\.tex is not of the run"),
-        output_folder(out, overwrite=True),
-    ):
-        pass
-    assert (out / "thesis.tex").read_text() == "years of work"
-    assert [p.name for p in tmp_path.iterdir()] == ["out"]
-    (out / "thesis.tex").rename(tmp_path / "thesis.tex")
-    with output_folder(out, overwrite=True) as stage:
-        (stage / "part").write_text("z")
-    assert (out / "part").read_text() == "z"
-
-
-def test_a_keyed_folder_outlives_an_interruption_of_the_same_run_only(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    for key in "aab":
-        with pytest.raises(KeyboardInterrupt), output_folder(out, key * 64) as stage:
-            (stage / "unit").write_text(key)
-            raise KeyboardInterrupt
-    with output_folder(out, "a" * 64) as stage:
-        assert (stage / "unit").read_text() == "a"
-    with output_folder(out, "c" * 64, overwrite=True) as stage:
-        assert not any(stage.iterdir())
-    assert [p.name for p in tmp_path.iterdir()] == ["out"]
-    for key in "ab":  # a name that a pattern would read otherwise
-        with suppress(KeyboardInterrupt), output_folder(tmp_path / "o[u]t", key * 64):
-            if key == "a":
-                raise KeyboardInterrupt
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["o[u]t", "out"]
 
 
 def test_fingerprints_tell_inputs_apart() -> None:
@@ -322,15 +236,6 @@ def test_fingerprints_depend_on_every_part() -> None:
     prints = [fingerprint(box) for box in boxes]
     assert len(set(prints)) == len(boxes)
     assert fingerprint(Box({"a": a.copy()})) == prints[0]
-
-
-def test_a_link_to_a_folder_is_written_through(tmp_path: Path) -> None:
-    (tmp_path / "far").mkdir()
-    (tmp_path / "link").symlink_to(tmp_path / "far")
-    with output_folder(tmp_path / "link") as stage:
-        (stage / "part").write_text("x")
-    assert (tmp_path / "link").is_symlink()
-    assert sorted(p.name for p in (tmp_path / "far").iterdir()) == ["DONE", "part"]
 
 
 class _Hostile:

@@ -191,6 +191,8 @@ def test_a_damaged_model_is_refused(world: World, command) -> None:
     predict = ("predict", "--features", folder / "strong.npy", "--out", folder / "p.csv", "--model")
     assert "no saved student" in command(*predict, folder / "none").err
     np.savez(model / "head.npz", coef=np.ones((5, 1)), intercept=np.ones(1))
+    assert "head.npz is not as it was written" in command(*predict, model).err
+    (model / "DONE").unlink()  # a copy of the two files alone is a model too
     assert "does not belong" in command(*predict, model).err
     (model / "head.npz").write_bytes(b"PK" + bytes(100))
     card = json.loads((model / "model.json").read_text())

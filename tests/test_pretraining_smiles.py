@@ -223,7 +223,7 @@ def test_two_equal_runs_at_once_are_refused_and_a_diverged_one_leaves_nothing(
         monkeypatch.undo()
         ran = command(*given)
         assert ran.code == 2
-        assert "another run is making it" in ran.err
+        assert "another run is writing it" in ran.err
         raise Diverged("the loss is no number")
 
     monkeypatch.setattr(pretraining, "train", second_run)
@@ -306,7 +306,7 @@ def test_the_command_killed_and_given_again_ends_in_the_same_files(smi: Path) ->
         stderr=subprocess.DEVNULL,
     )
     for _ in range(1200):
-        if any(smi.parent.glob(".cut.partial-*/checkpoints/checkpoint-*/trainer_state.json")):
+        if any(smi.parent.glob(".cut.partial-*/.checkpoints/checkpoint-*/trainer_state.json")):
             break
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
@@ -340,7 +340,7 @@ def test_two_processes_have_the_losses_of_one_killed_or_not(smi: Path) -> None:
     both = [*twice, "-m", "weakstrong", *options(smi, "two", "--epochs", "20")]
     running = psutil.Popen(both, env=one, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     for _ in range(2400):
-        if any(smi.parent.glob(".two.partial-*/checkpoints/checkpoint-*/trainer_state.json")):
+        if any(smi.parent.glob(".two.partial-*/.checkpoints/checkpoint-*/trainer_state.json")):
             break
         time.sleep(0.05)
     for process in (running, *running.children(recursive=True)):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ import pandas as pd
 import pytest
 
 from weakstrong import Estimate, InputError, Predictions, Record, Result, record
-from weakstrong.storage import DONE
+from weakstrong.storage import write_list
 
 ROOT = Path(__file__).parents[1]
 
@@ -40,7 +42,7 @@ def made() -> Record:
 
 def _written(made: Record, folder: Path) -> Path:
     made.write(folder)
-    (folder / DONE).write_text("".join(f"{p.name}\n" for p in sorted(folder.iterdir())))
+    write_list(folder)
     return folder
 
 
@@ -78,16 +80,35 @@ def test_what_is_no_whole_record_of_this_version_is_refused(made: Record, tmp_pa
     summary = folder / "summary.json"
     text = summary.read_text()
     summary.write_text(text.replace(f'"schema": {record.SCHEMA}', '"schema": 0'))
+    write_list(folder)
     with pytest.raises(InputError, match="not a record of this version"):
         Record.read(folder)
     for damaged in ("[]", text[:-20]):
         summary.write_text(damaged)
+        write_list(folder)
         with pytest.raises(InputError, match="make the record again"):
             Record.read(folder)
     summary.write_text(text)
+    write_list(folder)
     (folder / "figure.png").unlink()
-    with pytest.raises(InputError, match="no whole record"):
+    with pytest.raises(InputError, match=r"no whole record \(figure\.png is missing\)"):
         Record.read(folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["config.toml", "divisions.csv", "predictions.csv", "figure.png", "summary.json"]
+)
+@pytest.mark.parametrize("damage", [lambda content: content[:-1], lambda content: content + b" "])
+def test_a_record_that_was_changed_is_refused_by_the_name_of_the_file(
+    made: Record, tmp_path: Path, name: str, damage: Callable[[bytes], bytes]
+) -> None:
+    folder = _written(made, tmp_path)
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(damage(content))
+    with pytest.raises(InputError, match=f"no whole record .{re.escape(name)} is not as it was written"):
+        Record.read(folder)
+    (folder / name).write_bytes(content)
+    assert Record.read(folder).title == made.title
 
 
 def test_every_committed_record_can_be_read() -> None:

@@ -192,7 +192,7 @@ def test_another_s_page_and_another_run_are_left_alone(command: Command, tmp_pat
     with module._lock_cache(out / CACHE):
         ran = command("reproduce", "fig2c", "--seeds", 1, "--out", out, *SETS)
     assert ran.code == 2
-    assert "another run is at work there" in ran.err
+    assert "another run is writing it" in ran.err
     assert len(ran.err.strip().splitlines()) == 1
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,8 @@ import pytest
 from weakstrong.data import row_cache
 from weakstrong.data.row_cache import CHUNK, cached_rows
 from weakstrong.errors import InputError
+from weakstrong.identity import fingerprint
+from weakstrong.storage import keep
 
 CALLS: list[int] = []
 
@@ -84,11 +88,63 @@ def test_no_strings_are_no_rows(tmp_path: Path) -> None:
     assert of([], tmp_path).shape == (0, 2)
 
 
-@pytest.mark.parametrize("content", [b"junk", b""])
-def test_a_damaged_file_is_named_and_computed_again(tmp_path: Path, content: bytes) -> None:
+def cut(content: bytes) -> bytes:
+    return content[:-7]
+
+
+def edited(content: bytes) -> bytes:
+    return content[:-1] + bytes([content[-1] ^ 1])
+
+
+@pytest.mark.parametrize("damage", [cut, edited, lambda _: b"junk", lambda _: b""])
+@pytest.mark.parametrize("place", [0, 1, -1])
+def test_a_damaged_chunk_is_computed_again(
+    tmp_path: Path, damage: Callable[[bytes], bytes], place: int
+) -> None:
+    whole = of(STRINGS, tmp_path, workers=1)
+    file = sorted(tmp_path.glob("lengths/*.rows"))[place]
+    sound = file.read_bytes()
+    file.write_bytes(damage(sound))
+    CALLS.clear()
+    np.testing.assert_array_equal(of(STRINGS, tmp_path, workers=1), whole)
+    assert len(CALLS) == 1
+    assert file.read_bytes() == sound
+
+
+@pytest.mark.parametrize("rows", [np.zeros((1, 2), int), np.zeros((CHUNK, 1), int), np.zeros((CHUNK, 2)), 0])
+def test_a_chunk_of_another_shape_or_kind_is_computed_again(tmp_path: Path, rows: np.ndarray) -> None:
+    """Whatever its checksum says: a row of another shape would fill all places by broadcasting."""
+    whole = of(STRINGS[: 3 * CHUNK], tmp_path, workers=1)
+    version = fingerprint(row_cache.code_hash(lengths.__module__), [], (2,))
+    buffer = io.BytesIO()
+    np.save(buffer, rows)
+    keep(
+        tmp_path / "lengths" / f"{fingerprint(version, STRINGS[CHUNK : 2 * CHUNK])[:32]}.rows",
+        buffer.getvalue(),
+    )
+    CALLS.clear()
+    np.testing.assert_array_equal(of(STRINGS[: 3 * CHUNK], tmp_path, workers=1), whole)
+    assert CALLS == [CHUNK]
+
+
+def test_what_a_killed_run_left_half_written_is_cleared_when_it_is_old(tmp_path: Path) -> None:
     of(STRINGS[:10], tmp_path, workers=1)
-    (file,) = tmp_path.glob("lengths/*.npy")
-    file.write_bytes(content)
-    with pytest.raises(InputError, match=str(file)):
-        of(STRINGS[:10], tmp_path, workers=1)
-    assert of(STRINGS[:10], tmp_path, workers=1).shape == (10, 2)
+    names = [".partial-00000000-a.rows", ".partial-00000001-b.rows", ".partial-mine"]
+    for name in names:
+        (tmp_path / "lengths" / name).touch()
+    for name in names[1:]:
+        os.utime(tmp_path / "lengths" / name, (0, 0))
+    of(STRINGS[:10], tmp_path, workers=1)
+    assert [(tmp_path / "lengths" / name).exists() for name in names] == [True, False, True]
+
+
+def test_a_cache_without_a_home_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("WEAKSTRONG_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def nowhere() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nowhere)
+    with pytest.raises(InputError, match="WEAKSTRONG_CACHE"):
+        row_cache.cache_folder()

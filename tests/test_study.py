@@ -19,6 +19,7 @@ from sklearn.linear_model import LinearRegression
 
 from tests.conftest import World
 from weakstrong import HeadProjection, InputError, Record, study
+from weakstrong.predictions import Parts
 from weakstrong.report.terminal import study_table
 from weakstrong.studies.divisions import divisions
 from weakstrong.studies.inputs import Split, StudyInputs
@@ -301,7 +302,7 @@ def test_several_values_may_follow_one_flag(world: World, command) -> None:
         world.folder / "strong.npy", "--labels", world.folder / "labels.csv", "--target", "y", "--seeds", 1,
     )  # fmt: skip
     assert ran.code == 0, ran.err
-    assert "other (1 divisions" in ran.out
+    assert "other (1 division," in ran.out
 
 
 @pytest.mark.parametrize(("width", "unit"), [(80, 1.0), (80, 30.0), (120, 1e-3), (200, 1e-3)])
@@ -409,7 +410,9 @@ def test_a_run_goes_on_only_from_the_very_same_inputs(
     resumed = run(second, options, out=out, track=counted)
     fresh = run(second, options, out=tmp_path / "fresh")
     assert fitted == [changed == "nothing"]
-    pd.testing.assert_frame_equal(resumed.predictions.table, fresh.predictions.table)
+    assert resumed.predictions is None  # they stay on disk
+    kept, anew = (Record.read(tmp_path / name).predictions for name in ("out", "fresh"))
+    pd.testing.assert_frame_equal(kept.table, anew.table)
     pd.testing.assert_frame_equal(resumed.tables["divisions"], fresh.tables["divisions"])
     assert sorted(p.name for p in tmp_path.iterdir()) == ["fresh", "out"]
 
@@ -448,17 +451,17 @@ def test_a_killed_study_resumes_to_the_same_record(world: World, command, tmp_pa
 
     from weakstrong.studies import run as runner
 
-    original = runner._write
+    original = runner._written
 
-    def spy(found: Record, stage: Path) -> None:
+    def spy(found: Record, parts: Parts, stage: Path) -> Record:
         seen.update({f: f.stat().st_mtime_ns for f in stage.glob(".fits-*")})
-        original(found, stage)
+        return original(found, parts, stage)
 
-    runner._write = spy
+    runner._written = spy
     try:
         assert command(*arguments, "--out", cut).code == 0
     finally:
-        runner._write = original
+        runner._written = original
     assert {f: seen[f] for f in kept} == kept  # finished divisions were not fitted again
     for name in ("predictions.csv", "divisions.csv", "summary.json"):
         assert (cut / name).read_bytes() == (whole / name).read_bytes()
@@ -678,8 +681,8 @@ def test_several_students_from_files(world: World, command) -> None:
     np.save(world.folder / "other.npy", world.strong[:, :2])
     ran = _run(command, world, "--strong", world.folder / "other.npy", seeds=1)
     assert ran.code == 0, ran.err
-    assert "weak → strong (1 divisions" in ran.out
-    assert "weak → other (1 divisions" in ran.out
+    assert "weak → strong (1 division," in ran.out
+    assert "weak → other (1 division," in ran.out
 
 
 def test_what_arrays_of_controls_and_display_cannot_be(arrays: dict) -> None:

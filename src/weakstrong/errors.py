@@ -21,7 +21,7 @@ class InputError(ValueError):
     """
 
     def __init__(self, message: str, *settings: str) -> None:
-        super().__init__(message)
+        super().__init__(printable(" ".join(message.split())))
         self.settings = settings
 
     def __reduce__(self) -> tuple[type[InputError], tuple[str, ...]]:
@@ -31,6 +31,16 @@ class InputError(ValueError):
 
 class RenamedWarning(FutureWarning):
     """Issued for a former name that still works; the message gives the present one."""
+
+
+def printable(text: str) -> str:
+    """Show control characters as escapes, so that no name from a file can command a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def counted(number: int, noun: str) -> str:
+    """Say a number of things: 1 row, 2 rows."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def quoted(text: object) -> str:

@@ -1,4 +1,4 @@
-"""Hashes that identify a result: the values it was made from, and the code that made it.
+"""What identifies a result: hashes of the values it was made from and of the code, and versions.
 
 The code is found, not listed: a module, and every module of this package that it imports, directly or not.
 It is hashed as it is parsed, so comments, docstrings and layout identify nothing.
@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import os
+import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +50,18 @@ def file_hash(path: Path) -> str:
     """Hash a file with SHA-256."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def provenance() -> dict[str, Any]:
+    """Name the versions that numbers can depend on."""
+    packages = ("numpy", "scipy", "scikit-learn", "pandas")
+    return {
+        "weakstrong": version("weakstrong"),
+        "code": code_hash()[:16],
+        "python": platform.python_version(),
+        **{name: version(name) for name in packages},
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+    }
 
 
 def code_hash(*roots: str) -> str:

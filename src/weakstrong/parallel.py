@@ -72,7 +72,7 @@ class Workers:
             If a computation fails on its numbers, or a worker was ended from outside.
         """
         shown = self._done.value
-        with _environment(_ONE_THREAD | _SAME_SUMS), _without_script():
+        with environment(_ONE_THREAD | _SAME_SUMS), _without_script():
             futures = [self._pool.submit(_work, work, piece) for piece in pieces]
         open_ = set(futures)
         while open_:
@@ -132,7 +132,8 @@ def _work(work: Callable[..., Any], piece: tuple[Any, ...]) -> Any:
 
 
 @contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
+def environment(values: dict[str, str]) -> Iterator[None]:
+    """Set variables of the environment for a while."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,6 +10,8 @@ import pandas as pd
 
 from weakstrong.divergence import SQUARED_ERROR, Divergence
 
+# Parts of a table that need not be in memory at once: each is called to have it.
+Parts = Sequence[Callable[[], "Predictions"]]
 BASELINES = ("ceiling", "class", "direct", "mean", "untrained")
 
 
@@ -46,10 +48,10 @@ class Predictions:
         """Join the predictions of several divisions into one table."""
         return cls(pd.concat([part.table for part in parts], ignore_index=True))
 
-    def pairs(self) -> Iterator[tuple[Pair, Predictions]]:
-        """Yield the predictions of each pair of supervisor and student, in order of appearance."""
-        for key, part in self.table.groupby(list(Pair._fields), sort=False):
-            yield Pair(*map(str, key)), Predictions(part)
+    def of(self, pair: Pair) -> Predictions:
+        """Return the predictions of one pair of supervisor and student."""
+        mine = (self.table[list(Pair._fields)] == list(pair)).all(axis=1)
+        return Predictions(self.table[mine])
 
     @property
     def clusters(self) -> pd.Series:

@@ -6,6 +6,8 @@ import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,8 +15,9 @@ import pandas as pd
 
 from weakstrong.errors import InputError
 from weakstrong.estimate import revived
-from weakstrong.predictions import Predictions
-from weakstrong.storage import DONE, to_json, to_toml, write_atomically
+from weakstrong.predictions import Parts, Predictions
+from weakstrong.serialization import to_json, to_toml
+from weakstrong.storage import fault_of, write_atomically
 
 SCHEMA = 1
 _SETTINGS, _SUMMARY = "config.toml", "summary.json"
@@ -49,7 +52,8 @@ class Record:
     """The results of a procedure, with its settings and provenance.
 
     On disk it is a folder: ``config.toml`` has the settings, ``summary.json`` all that is not a table, every
-    table and figure is a file of its own, and ``DONE``, written last, lists them.
+    table and figure is a file of its own, and ``DONE``, written last, lists them with
+    their checksums.
 
     Parameters
     ----------
@@ -112,7 +116,7 @@ class Record:
             "provenance": dict(self.provenance),
         }
 
-    def write(self, folder: Path, *, float_format: str | None = None) -> None:
+    def write(self, folder: Path, *, float_format: str | None = None, parts: Parts = ()) -> None:
         """Write the files of the record, except `DONE`, to an existing folder.
 
         Parameters
@@ -120,13 +124,15 @@ class Record:
         folder : Path
         float_format : str, optional
             Of the numbers in tables, such as ``%.6g``; all digits unless given.
+        parts : sequence of callable
+            Predictions that are not in memory: each call returns some of them.
         """
         write_atomically(folder / _SETTINGS, to_toml(dict(self.settings)).encode())
         for name, table in self.tables.items():
-            text = table.to_csv(index=False, float_format=float_format)
-            write_atomically(folder / f"{name}.csv", text.encode())
-        if self.predictions is not None:
-            _write_predictions(folder, self.predictions.table)
+            write = partial(table.to_csv, index=False, float_format=float_format)
+            write_atomically(folder / f"{name}.csv", write)
+        mine = self.predictions
+        _write_predictions(folder, parts if mine is None else [lambda: mine])
         for name, content in self.figures.items():
             write_atomically(folder / name, content)
         write_atomically(folder / _SUMMARY, to_json(self.summary()).encode())
@@ -145,14 +151,15 @@ class Record:
         Raises
         ------
         InputError
-            If it is no whole record, or one of another schema.
+            If it is no whole record, was changed since it was written, or is of another schema.
         """
         folder = Path(folder)
-        if not is_whole(folder):
-            raise InputError(f"{folder}: holds no whole record ({DONE}, or a file that it lists, is missing)")
+        fault = fault_of(folder, optional=_PREDICTIONS)
+        if fault:
+            raise InputError(f"{folder}: holds no whole record ({fault}); make the record again")
         try:
-            summary = json.loads((folder / _SUMMARY).read_text())
-            settings = tomllib.loads((folder / _SETTINGS).read_text())
+            summary = json.loads((folder / _SUMMARY).read_text(encoding="utf-8"))
+            settings = tomllib.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise InputError(f"{folder}: is damaged ({error}); make the record again") from error
         if not isinstance(summary, dict) or summary.get("schema") != SCHEMA:
@@ -168,21 +175,30 @@ class Record:
         return cls(**known, notes=tuple(summary["notes"]), settings=settings, results=results, **more)
 
 
-def is_whole(folder: Path) -> bool:
-    """Return whether a folder has every file that ``DONE`` lists; a copy may leave predictions out."""
-    if not (folder / DONE).is_file():
-        return False
-    listed = set((folder / DONE).read_text().splitlines()) | {_SETTINGS, _SUMMARY}
-    return all((folder / name).is_file() for name in listed - set(_PREDICTIONS))
+def _write_predictions(folder: Path, parts: Parts) -> None:
+    """Write predictions part by part, as CSV, or as Parquet where they are many."""
+    rows = sum(len(load().table) for load in parts)
+    if rows:
+        write, name = (_csv, _PREDICTIONS[0]) if rows <= _MANY_ROWS else (_parquet, _PREDICTIONS[1])
+        write_atomically(folder / name, partial(write, parts))
 
 
-def _write_predictions(folder: Path, table: pd.DataFrame) -> None:
-    """Write predictions as CSV, or as Parquet where they are many."""
-    as_csv, as_parquet = _PREDICTIONS
-    if len(table) > _MANY_ROWS:
-        write_atomically(folder / as_parquet, table.to_parquet(index=False))
-    else:
-        write_atomically(folder / as_csv, table.to_csv(index=False).encode())
+def _csv(parts: Parts, path: Path) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        for place, load in enumerate(parts):
+            load().table.to_csv(file, index=False, header=not place)
+
+
+def _parquet(parts: Parts, path: Path) -> None:
+    """Write a row group for each part."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    tables = (pa.Table.from_pandas(load().table, preserve_index=False) for load in parts)
+    first = next(tables)
+    with parquet.ParquetWriter(path, first.schema) as writer:
+        for table in chain([first], tables):
+            writer.write_table(table)
 
 
 def _read_files(folder: Path) -> dict[str, Any]:

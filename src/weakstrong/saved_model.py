@@ -18,8 +18,9 @@ from weakstrong.data.weak_labels import WeakLabels, read_weak_labels
 from weakstrong.errors import InputError
 from weakstrong.estimator import HeadProjection
 from weakstrong.heads import Head
-from weakstrong.identity import code_hash, file_hash, fingerprint
-from weakstrong.storage import provenance, to_json, write_atomically
+from weakstrong.identity import code_hash, file_hash, fingerprint, provenance
+from weakstrong.serialization import to_json
+from weakstrong.storage import DONE, fault_of, write_atomically
 
 Array = NDArray[np.float64]
 
@@ -125,7 +126,9 @@ class Student:
         """
         folder = Path(folder)
         try:
-            card = json.loads((folder / _CARD).read_text())
+            if (folder / DONE).exists() and (fault := fault_of(folder, (_HEAD, _CARD))):
+                raise InputError(f"{folder}: {fault}; fit the student again")
+            card = json.loads((folder / _CARD).read_text(encoding="utf-8"))
             if card["head_sha256"] != file_hash(folder / _HEAD):
                 raise InputError(f"{folder}: {_HEAD} does not belong to {_CARD}; fit the student again")
             with np.load(folder / _HEAD, allow_pickle=False) as arrays:

@@ -1,26 +1,30 @@
-"""Folders and files that are whole or absent, and the texts that records are written in."""
+"""Files and folders that are whole or absent: locked while they are made, checked when they are read.
+
+A finished folder has a file ``DONE``, written last, with the SHA-256 of every other file in it, in the format
+of ``sha256sum``. What is kept on the way to a result carries a checksum of its own.
+"""
 
 from __future__ import annotations
 
-import glob
-import json
+import hashlib
+import io
 import os
-import platform
+import re
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from importlib.metadata import version
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any
+from secrets import token_hex
 
-import numpy as np
+from filelock import FileLock, Timeout
 
 from weakstrong.errors import InputError
-from weakstrong.estimate import Estimate
-from weakstrong.identity import code_hash
+from weakstrong.identity import file_hash
 
 DONE = "DONE"
-_JSON_WIDTH = 300
+_LIST = "# sha256 of the lines below: "  # begins DONE; sha256sum -c takes it for a comment
+_MARK = ".weakstrong-stage"  # tells a staging folder from a user's
+_CHECKSUM = hashlib.sha256().digest_size
 
 
 def check_output(path: Path, overwrite: bool) -> None:
@@ -29,128 +33,320 @@ def check_output(path: Path, overwrite: bool) -> None:
     Raises
     ------
     InputError
-        If the folder holds something already (with `overwrite`, something that is not a
-        finished run, or a file that the run did not make), or its parent cannot be written.
+        If the folder holds something already (with `overwrite`, something that is not a finished run, or a
+        file that the run did not make), cannot be replaced as a whole, or its parent cannot be written.
     """
     path = Path(path)
     if path.exists():
         if not path.is_dir():
             raise InputError(f"{path}: is a file; name a folder to make", "out")
+        _check_movable(path)
         _check_replaceable(path, overwrite)
-    parent = next(p for p in path.absolute().parents if p.exists())
+    _check_parent(path)
+
+
+def check_output_file(path: Path, overwrite: bool, *suffixes: str) -> None:
+    """Refuse an output file that cannot be written, before any work is done."""
+    path = Path(path)
+    if suffixes and not path.name.endswith(suffixes):
+        raise InputError(f"{path}: must end in {', '.join(suffixes)}")
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: is a folder or a device; name a file to write", "out")
+    if path.exists() and not overwrite:
+        raise InputError(f"{path}: is there already; choose another or overwrite it", "out", "overwrite")
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"{path}: its folder is not there; make it, or choose another file", "out")
+    _check_parent(path)
+
+
+def _check_parent(path: Path) -> None:
+    parent = next(p for p in (*path.absolute().parents, Path("/")) if p.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
         raise InputError(
             f"{path}: cannot be written ({parent} is not a writable folder); choose another", "out"
         )
 
 
+def _check_movable(folder: Path) -> None:
+    """Refuse a folder that the finished one cannot take the place of."""
+    inside = f"; name a folder inside it, such as {folder / 'record'}"
+    if os.path.ismount(folder):
+        raise InputError(f"{folder}: is a mount point, which cannot be replaced as a whole{inside}", "out")
+    with suppress(OSError):  # the working folder may be gone
+        if Path.cwd().is_relative_to(folder.resolve()):
+            raise InputError(f"{folder}: is the working folder, or holds it{inside}", "out")
+
+
 def _check_replaceable(folder: Path, overwrite: bool) -> None:
-    there = [p.name for p in folder.iterdir() if p.name != DONE]
-    if not (folder / DONE).is_file():
-        if there:
-            raise InputError(
-                f"{folder}: not empty, and holds no finished run ({DONE} is missing); choose another", "out"
-            )
+    if not any(folder.iterdir()):
         return
+    if not (folder / DONE).is_file():
+        raise InputError(
+            f"{folder}: not empty, and holds no finished run ({DONE} is missing); choose another", "out"
+        )
     if not overwrite:
         raise InputError(
             f"{folder}: holds a finished run; choose another or overwrite it", "out", "overwrite"
         )
-    listing = (folder / DONE).read_text().splitlines()  # nothing where an earlier version wrote it
-    strange = sorted(name for name in there if listing and name not in listing and not name.startswith("."))
+    strange = _unlisted(folder)
     if strange:
-        raise InputError(f"{folder}: {strange[0]} is not of the run that is to be replaced; move it away")
+        raise InputError(
+            f"{folder}: {strange[0]} is not of the run that is to be replaced ({DONE} does not name it); "
+            "move it away"
+        )
 
 
 @contextmanager
-def output_folder(path: Path, key: str = "", *, overwrite: bool = False) -> Iterator[Path]:
-    """Stage a folder beside `path` and move it there when it is whole; DONE, written last, lists it.
+def locked(path: Path) -> Iterator[None]:
+    """Keep other runs from writing the same file or folder; the lock lasts as long as its process.
 
-    With a key (what identifies the run) the staging folder outlives an interruption, and the
-    next run with the same key finds what it holds, whatever ran in between; what other runs left
-    is removed when one is whole. Without a key nothing outlives an error.
+    Raises
+    ------
+    InputError
+        If another run has it, or nothing can be written beside it.
     """
-    path = Path(path).resolve()  # a link stays, and what it points to is made
-    check_output(path, overwrite)
-    prefix = f".{path.name}.partial-"
-    stage = path.with_name(prefix + (key[:16] or str(os.getpid())))
+    path = Path(path).resolve()
+    made = [parent for parent in path.parents if not parent.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        stage.mkdir(exist_ok=True)
+        lock = FileLock(path.with_name(f".{path.name}.lock"), blocking=False)
+        lock.acquire()
+    except Timeout as error:
+        raise InputError(
+            f"{path}: another run is writing it; wait for that, or choose another place", "out"
+        ) from error
     except OSError as error:
         raise InputError(
             f"{path}: cannot be written ({error.strerror or error}); choose another", "out"
         ) from error
     try:
-        yield stage
-        (stage / DONE).write_text("".join(f"{name}\n" for name in sorted(p.name for p in stage.iterdir())))
-        replaced = path.with_name(f"{prefix}replaced-{os.getpid()}")
+        yield
+    finally:
+        with suppress(OSError):  # removed while it is held: a run that opened it meanwhile notices
+            Path(lock.lock_file).unlink()
+        lock.release()
+        for parent in made:
+            with suppress(OSError):  # of a run that failed nothing stays, not even empty folders
+                parent.rmdir()
+
+
+@contextmanager
+def output_folder(
+    path: Path, key: str = "", *, overwrite: bool = False, held: bool = False
+) -> Iterator[Path]:
+    """Stage a folder beside `path` and move it there when it is whole; `DONE`, written last, lists it.
+
+    With a key (what identifies the run) the staging folder outlives an interruption, and the
+    next run with the same key finds what it holds, whatever ran in between; what other runs left
+    is removed when one is whole. Without a key nothing outlives an error. Hidden files in the staging folder
+    are for a resumed run alone. A caller that holds the lock of `path` already says so (`held`).
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be written (see `check_output`), or another run is writing it.
+    """
+    path = Path(path).resolve()  # a link stays, and what it points to is made
+    check_output(path, overwrite)
+    with nullcontext() if held else locked(path):
+        stage = staging_folder(path, key)
+        stage.mkdir(exist_ok=True)
+        (stage / _MARK).touch()
+        try:
+            yield stage
+            check_output(path, overwrite)  # once more: a file may have been put there
+            _finish(stage)
+        except BaseException:
+            if not key or not any(p.name != _MARK for p in stage.glob("*")):
+                shutil.rmtree(stage, ignore_errors=True)
+            raise
+        _move(stage, path)
+
+
+def staging_folder(path: Path, key: str) -> Path:
+    """Return where a run with some key stages the folder `path`."""
+    return path.with_name(f".{path.name}.partial-{key[:16] or os.getpid()}")
+
+
+def _finish(stage: Path) -> None:
+    """List what is whole, then remove hidden files: what a resumed run would need, and half-written files."""
+    hidden = [p for p in stage.iterdir() if p.name.startswith(".") and p.name != _MARK]
+    write_list(stage, but=[p.name for p in hidden])
+    for path in hidden:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _move(stage: Path, path: Path) -> None:
+    """Put a finished folder in its place, and remove what it replaces and what dead runs staged for it."""
+    replaced = path.with_name(f".{path.name}.partial-replaced")
+    try:
+        _remove_stages(path, but=stage)
         if path.exists():
             path.rename(replaced)  # whole until the new one takes its place
+        (stage / _MARK).unlink()
         stage.rename(path)
-        shutil.rmtree(replaced, ignore_errors=True)
-        for stale in path.parent.glob(glob.escape(prefix) + "*"):
-            shutil.rmtree(stale, ignore_errors=True)
-    except BaseException:
-        if not key:
-            shutil.rmtree(stage, ignore_errors=True)
-        raise
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"{path}: cannot be replaced ({reason}); what was to be there is {stage}") from error
+    _remove_stages(path)
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
-    partial.write_bytes(content)
-    partial.replace(path)
+def _remove_stages(path: Path, but: Path | None = None) -> None:
+    """Remove what earlier runs staged beside `path`; as its lock is held, none of them is at work."""
+    prefix = f".{path.name}.partial-"
+    for folder in [p for p in path.parent.iterdir() if p.name.startswith(prefix) and p != but]:
+        if (folder / _MARK).is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+        elif (folder / DONE).is_file() and not _unlisted(folder):
+            for name in [*_listed(folder), DONE]:  # the list last, so that a kill leaves it readable
+                (folder / name).unlink(missing_ok=True)
+            folder.rmdir()
 
 
-def provenance() -> dict[str, Any]:
-    """Name the versions that numbers can depend on."""
-    packages = ("numpy", "scipy", "scikit-learn", "pandas")
-    return {
-        "weakstrong": version("weakstrong"),
-        "code": code_hash()[:16],
-        "python": platform.python_version(),
-        **{name: version(name) for name in packages},
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-    }
+def write_list(folder: Path, *, but: Iterable[str] = ()) -> None:
+    """Write `DONE`: the SHA-256 of every file of a folder but some, in the format of ``sha256sum``."""
+    left_out = {DONE, _MARK, *but}
+    files = [p.relative_to(folder) for p in folder.rglob("*") if p.is_file()]
+    names = sorted(p.as_posix() for p in files if p.parts[0] not in left_out)
+    lines = [f"{file_hash(folder / name)}  {name}\n" for name in names]
+    body = "".join(lines)
+    write_atomically(folder / DONE, f"{_LIST}{_sha256(body.encode()).hex()}\n{body}".encode())
 
 
-def to_json(value: Any) -> str:
-    """Readable JSON with numpy numbers as numbers and NaN as null; short values on one line."""
-    return _lines(_plain(value), "") + "\n"
+def fault_of(folder: Path, names: tuple[str, ...] = (), *, optional: tuple[str, ...] = ()) -> str:
+    """Return what is wrong with a finished folder, in words; nothing if it is as it was written.
+
+    Parameters
+    ----------
+    folder : Path
+    names : tuple of str
+        Files that it must have; all that `DONE` lists if none is named.
+    optional : tuple of str
+        Files that may be missing.
+    """
+    try:
+        text = (folder / DONE).read_bytes()
+    except OSError:
+        return f"{DONE} is missing"
+    first, _, body = text.partition(b"\n")
+    if first.decode(errors="replace") != f"{_LIST}{_sha256(body).hex()}":
+        return f"{DONE} is damaged, or of an earlier version"
+    listed = _listed(folder)
+    for name in names or listed:
+        if name not in listed:
+            return f"{DONE} does not name {name}"
+        if not (folder / name).is_file():
+            if name not in optional:
+                return f"{name} is missing"
+        elif file_hash(folder / name) != listed[name]:
+            return f"{name} is not as it was written"
+    return ""
 
 
-def _lines(value: Any, indent: str) -> str:
-    """JSON of plain values: a mapping or list on one line if that is short enough."""
-    flat = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    if not isinstance(value, dict | list) or len(indent) + len(flat) <= _JSON_WIDTH:
-        return flat
-    inner = indent + " "
-    if isinstance(value, dict):
-        parts = [f"{json.dumps(k, ensure_ascii=False)}: {_lines(v, inner)}" for k, v in value.items()]
-        opening, closing = "{}"
-    else:
-        parts = [_lines(v, inner) for v in value]
-        opening, closing = "[]"
-    return f"{opening}\n" + ",\n".join(inner + part for part in parts) + f"\n{indent}{closing}"
+def _listed(folder: Path) -> dict[str, str]:
+    """Return the checksum of each file that `DONE` names; lists of earlier versions have names alone."""
+    lines = (folder / DONE).read_text(encoding="utf-8", errors="replace").splitlines()
+    parts = [line.rpartition("  ") for line in lines if not line.startswith(_LIST)]
+    return {name: checksum for checksum, _, name in parts}
 
 
-def to_toml(values: dict[str, Any]) -> str:
-    """TOML of flat settings; those that are None are left out."""
-    lines = [f"{k} = {json.dumps(_plain(v), ensure_ascii=False)}" for k, v in values.items() if v is not None]
-    return "\n".join(lines) + "\n"
+def _unlisted(folder: Path) -> list[str]:
+    """Return the files and empty folders of a finished folder that `DONE` does not name."""
+    known = {DONE, *_listed(folder)}
+    paths = [p for p in folder.rglob("*") if p.is_symlink() or not p.is_dir() or not any(p.iterdir())]
+    return sorted({p.relative_to(folder).as_posix() for p in paths} - known)
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Estimate):
-        value = value.to_dict()
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple | set):
-        return [_plain(v) for v in value]
-    if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
-    if isinstance(value, float):
-        return value if np.isfinite(value) else None
-    return str(value) if isinstance(value, Path) else value
+@contextmanager
+def output_files(path: Path, *beside: Path, overwrite: bool = False) -> Iterator[list[Path]]:
+    """Yield names to write a file under, and others beside it; all are moved into place when all are whole.
+
+    The first file is in its place last, so where it is, the others are too. One of the others that is not
+    written leaves nothing in its place.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be written (see `check_output_file`), or another run is writing the first.
+    """
+    places = [Path(p).resolve() for p in (path, *beside)]
+    check_output_file(places[0], overwrite)
+    with locked(places[0]):
+        dead = partial_files(places[0].parent, places[0].name)
+        for place in places[1:]:  # what a killed run put there is of that run
+            check_output_file(place, overwrite or bool(dead))
+        private = [_private(place) for place in places]
+        try:
+            yield private
+            check_output_file(places[0], overwrite)
+            if beside:
+                places[0].unlink(missing_ok=True)
+            for place, written in reversed(list(zip(places, private, strict=True))):
+                if written.exists():
+                    written.replace(place)
+                else:
+                    place.unlink(missing_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"{path}: cannot be written ({error.strerror or error}); choose another file", "out"
+            ) from error
+        finally:
+            for place in (p for q in places for p in partial_files(q.parent, q.name)):
+                place.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, content: bytes | Callable[[Path], None]) -> None:
+    """Write a file whole or not at all, from bytes or by a function that is given a path to write to."""
+    private = _private(path)
+    try:
+        if callable(content):
+            content(private)
+        else:
+            private.write_bytes(content)
+        private.replace(path)
+    finally:
+        private.unlink(missing_ok=True)
+
+
+def keep(path: Path, content: bytes) -> None:
+    """Keep what a later run can go on from, under a checksum of its content."""
+    write_atomically(path, _sha256(content) + content)
+
+
+def kept(path: Path) -> bytes | None:
+    """Return what `keep` wrote; None if it is not there or not as it was written."""
+    try:
+        sealed = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    content = sealed[_CHECKSUM:]
+    return content if _sha256(content) == sealed[:_CHECKSUM] else None
+
+
+def opened(path: Path) -> io.BytesIO:
+    """Open what `keep` wrote.
+
+    Raises
+    ------
+    InputError
+        If it is not there or not as it was written.
+    """
+    content = kept(path)
+    if content is None:
+        raise InputError(f"{path}: was changed or removed since this run looked; run it again to go on")
+    return io.BytesIO(content)
+
+
+def _sha256(content: bytes) -> bytes:
+    return hashlib.sha256(content).digest()
+
+
+def _private(path: Path) -> Path:
+    """Return a name beside `path` that no other process has, with the same ending: it may say the format."""
+    return path.with_name(f".partial-{token_hex(4)}-{path.name}")
+
+
+def partial_files(folder: Path, name: str | None = None) -> list[Path]:
+    """Return the files under private names in a folder, for one name or for all."""
+    pattern = re.compile(r"\.partial-[0-9a-f]{8}-" + (".+" if name is None else re.escape(name)))
+    return [p for p in folder.iterdir() if pattern.fullmatch(p.name)]

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-from weakstrong.commands.options import Count, Switch, check_file, require
+from weakstrong.commands.options import Count, Switch, require, say
 from weakstrong.errors import InputError
 
 
@@ -109,8 +109,8 @@ def pretrain(
     )  # fmt: skip
     if details:  # the first of several processes
         losses = details["final_losses"]
-        print(f"masked symbols {losses['masked_lm']:.3f}, descriptors {losses['descriptors']:.4f}")
-        print(f"written: {out} ({details['steps']} steps, {details['corpus']['molecules']} molecules)")
+        say(f"masked symbols {losses['masked_lm']:.3f}, descriptors {losses['descriptors']:.4f}")
+        say(f"written: {out} ({details['steps']} steps, {details['corpus']['molecules']} molecules)")
 
 
 def _command() -> str:
@@ -146,7 +146,7 @@ def convert(checkpoint: Path, out: Path, *, heads: Count | None = None, overwrit
 
     check_output(out, overwrite)
     config = run(checkpoint, out, heads=heads, overwrite=overwrite)
-    print(f"written: {out} ({config.layers} layers, {config.heads} heads, hidden {config.hidden})")
+    say(f"written: {out} ({config.layers} layers, {config.heads} heads, hidden {config.hidden})")
 
 
 def embed(
@@ -196,34 +196,37 @@ def embed(
         Replace OUT if it is there.
     """
     require("molecules", "torch", "transformers", "safetensors", "rdkit")
+    import numpy as np
     import pandas as pd
 
-    from weakstrong.data.tables import write_array, write_table
+    from weakstrong.data.tables import write_table
     from weakstrong.molecules.corpora import read_smiles, usable_rows
     from weakstrong.molecules.smiles_bert import MAX_LENGTH, read_config
     from weakstrong.molecules.smiles_encoder import SmilesEncoder, longer_than_trained
     from weakstrong.progress import meter
+    from weakstrong.storage import check_output_file, output_files
 
-    check_file(out, overwrite, ".npy")
-    check_file(table := out.with_suffix(".rows.csv"), overwrite)
+    check_output_file(out, overwrite, ".npy")
+    table = out.with_suffix(".rows.csv")
     if seed is not None and not random_init:
         raise InputError(f"--seed {seed}: is of the random weights, so it needs --random-init")
-    read_config(model)
-    encoder = SmilesEncoder(model, pooling, bf16, random_init, seed).fit([])
-    given = read_smiles(smiles, column)
-    rows, dropped = usable_rows(given, MAX_LENGTH - 2, drop_invalid=drop_invalid, meter=meter)
-    kept = [given.smiles[i] for i in rows]
-    features = encoder.features(kept, meter=meter)
-    table.unlink(missing_ok=True)  # of an earlier run
-    write_array(features, out)
+    with output_files(out, table, overwrite=overwrite) as [features_file, table_file]:
+        read_config(model)
+        encoder = SmilesEncoder(model, pooling, bf16, random_init, seed).fit([])
+        given = read_smiles(smiles, column)
+        rows, dropped = usable_rows(given, MAX_LENGTH - 2, drop_invalid=drop_invalid, meter=meter)
+        kept = [given.smiles[i] for i in rows]
+        features = encoder.features(kept, meter=meter)
+        np.save(features_file, features, allow_pickle=False)
+        if dropped:
+            write_table(pd.DataFrame({"row": rows, "smiles": kept}), table_file)
     if dropped:
-        write_table(pd.DataFrame({"row": rows, "smiles": kept}), table)
         reasons = ", ".join(f"{n} {reason}" for reason, n in dropped.items())
-        print(f"left out: {reasons}; {table} says which rows of {smiles} are there")
+        say(f"left out: {reasons}; {table} says which rows of {smiles} are there")
     longer, longest = longer_than_trained(model, kept)
     if longer:
-        print(f"{longer} of {len(kept)} are longer than any the model was pretrained on ({longest} symbols)")
-    print(f"written: {out} ({features.shape[0]} x {features.shape[1]})")
+        say(f"{longer} of {len(kept)} are longer than any the model was pretrained on ({longest} symbols)")
+    say(f"written: {out} ({features.shape[0]} x {features.shape[1]})")
 
 
 def leakage(
@@ -262,22 +265,24 @@ def leakage(
         Replace OUT if it is there.
     """
     require("molecules", "rdkit", "pooch")
-    from weakstrong.data.tables import write_table
+    from weakstrong.data.tables import TABLES, write_table
     from weakstrong.molecules.corpora import read_corpus
     from weakstrong.molecules.leakage import LEVELS
     from weakstrong.molecules.leakage import leakage as report
     from weakstrong.progress import meter
+    from weakstrong.storage import check_output_file, output_files
 
-    check_file(out, overwrite, ".csv", ".csv.gz", ".parquet")
-    molecules, corpus = (
-        read_corpus(source, column=column_of, max_tokens=0, drop_invalid=drop_invalid, meter=meter)
-        for source, column_of in ((str(smiles), column), (reference, reference_column))
-    )
-    table = report(molecules.smiles, corpus.smiles, meter=meter)
-    write_table(table, out)
+    check_output_file(out, overwrite, *TABLES)
+    with output_files(out, overwrite=overwrite) as [file]:
+        molecules, corpus = (
+            read_corpus(source, column=column_of, max_tokens=0, drop_invalid=drop_invalid, meter=meter)
+            for source, column_of in ((str(smiles), column), (reference, reference_column))
+        )
+        table = report(molecules.smiles, corpus.smiles, meter=meter)
+        write_table(table, file)
     counts = ", ".join(f"{level} {int(table[level].sum())}" for level in LEVELS)
     for read in (molecules, corpus):
         for reason, n in read.dropped.items():
-            print(f"left out of {read.name}: {n} {reason}")
-    print(f"of {len(table)} molecules occur in {corpus.name}: {counts}")
-    print(f"written: {out}")
+            say(f"left out of {read.name}: {n} {reason}")
+    say(f"of {len(table)} molecules occur in {corpus.name}: {counts}")
+    say(f"written: {out}")

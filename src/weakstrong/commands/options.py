@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -10,7 +9,7 @@ from warnings import warn
 
 from cyclopts import Parameter
 
-from weakstrong.errors import InputError, RenamedWarning
+from weakstrong.errors import InputError, RenamedWarning, printable
 
 Columns = Annotated[tuple[str, ...], Parameter(negative="", show_default=False, consume_multiple=True)]
 Paths = Annotated[tuple[Path, ...], Parameter(negative="", show_default=False, consume_multiple=True)]
@@ -31,18 +30,9 @@ def under_present_name(name: str, value: Value | None, former: str, given: Value
     return given
 
 
-def check_file(out: Path, overwrite: bool, *suffixes: str) -> None:
-    """Refuse a file that cannot be written, before any work is done."""
-    if suffixes and not out.name.endswith(suffixes):
-        raise InputError(f"{out}: must end in {', '.join(suffixes)}")
-    if out.is_dir():
-        raise InputError(f"{out}: is a folder; name a file to write", "out")
-    if out.exists() and not overwrite:
-        raise InputError(f"{out}: is there already; choose another or overwrite it", "out", "overwrite")
-    if not out.absolute().parent.is_dir():
-        raise InputError(f"{out}: its folder is not there; make it, or choose another file", "out")
-    if not os.access(out.absolute().parent, os.W_OK | os.X_OK):
-        raise InputError(f"{out}: its folder cannot be written; choose another file", "out")
+def say(line: str) -> None:
+    """Print a line in which control characters, as a path may have, are shown as escapes."""
+    print(printable(line))
 
 
 def require(extra: str, *modules: str) -> None:

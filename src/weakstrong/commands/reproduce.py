@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from weakstrong.commands.options import Count
+from weakstrong.commands.options import Count, say
 from weakstrong.errors import InputError
 
 
@@ -97,4 +97,4 @@ def reproduce(
         for o in outcomes
     ]
     show(reproduced_table(rows))
-    print(f"written: {out} (README.md shows every figure)")
+    say(f"written: {out} (README.md shows every figure)")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from weakstrong.commands.options import FORMER, Columns, Count, Switch, check_file, under_present_name
-from weakstrong.errors import InputError
+from weakstrong.commands.options import FORMER, Columns, Count, Switch, say, under_present_name
+from weakstrong.errors import InputError, counted
 
 
 def fit(
@@ -58,24 +58,24 @@ def fit(
     cv
         Former name of --n-folds.
     """
+    from weakstrong.data.tables import write_table
     from weakstrong.report.terminal import show, student_table
     from weakstrong.saved_model import fit_files
-    from weakstrong.storage import check_output, output_folder, write_atomically
+    from weakstrong.storage import output_folder
 
     folds = under_present_name("n_folds", n_folds, "cv", cv)
     folds = 5 if folds is None else folds
     if folds < 2:
         raise InputError(f"{folds} folds: at least 2 are needed", "n_folds")
-    check_output(out, overwrite)
-    student, predictions, labels = fit_files(
-        features, weak_labels, targets=target, id_column=id, weights=weights, groups=groups,
-        heads=heads, n_folds=folds, seed=seed,
-    )  # fmt: skip
     with output_folder(out, overwrite=overwrite) as stage:
+        student, predictions, labels = fit_files(
+            features, weak_labels, targets=target, id_column=id, weights=weights, groups=groups,
+            heads=heads, n_folds=folds, seed=seed,
+        )  # fmt: skip
         student.save(stage)
-        write_atomically(stage / "predictions.csv", predictions.to_csv(index=False).encode())
+        write_table(predictions, stage / "predictions.csv")
     show(student_table(student, labels.notes))
-    print(f"written: {out}")
+    say(f"written: {out}")
 
 
 def predict(
@@ -98,13 +98,15 @@ def predict(
     overwrite
         Replace OUT if it is there.
     """
-    from weakstrong.data.tables import read_features, write_table
+    from weakstrong.data.tables import TABLES, read_features, write_table
     from weakstrong.saved_model import Student
+    from weakstrong.storage import check_output_file, output_files
 
-    check_file(out, overwrite)
-    matrix = read_features(features, id)
-    if id is not None and matrix.ids is None:
-        raise InputError(f"{features}: holds no ids, so leave --id out (or save an .npz with `ids`)")
-    predictions = Student.load(model).predict(matrix)
-    write_table(predictions, out)
-    print(f"written: {out} ({len(predictions)} rows)")
+    check_output_file(out, overwrite, *TABLES)
+    with output_files(out, overwrite=overwrite) as [file]:
+        matrix = read_features(features, id)
+        if id is not None and matrix.ids is None:
+            raise InputError(f"{features}: holds no ids, so leave --id out (or save an .npz with `ids`)")
+        predictions = Student.load(model).predict(matrix)
+        write_table(predictions, file)
+    say(f"written: {out} ({counted(len(predictions), 'row')})")

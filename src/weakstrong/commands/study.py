@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from weakstrong.commands.options import FORMER, Columns, Count, Paths, Switch
+from weakstrong.commands.options import FORMER, Columns, Count, Paths, Switch, say
 
 _SEVERAL = Parameter(negative="", show_default=False, consume_multiple=True)
 
@@ -128,4 +128,4 @@ def study(
         settings=None if settled.out is None else settled.saved(settled.out),
     )  # fmt: skip
     show(study_table(record))
-    print(f"written: {settled.out}" if settled.out else "give --out DIR to keep the record and its figure")
+    say(f"written: {settled.out}" if settled.out else "give --out DIR to keep the record and its figure")

@@ -5,8 +5,8 @@ Rows are counted from 0 in every message. Ids are compared as text.
 
 from __future__ import annotations
 
+import gzip
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from weakstrong.data.ids import Features, checked_ids, refuse_repeats, some
 from weakstrong.errors import InputError
 
 _CSV = (".csv", ".csv.gz")
-_TABLES = (*_CSV, ".parquet")
+TABLES = (*_CSV, ".parquet")
 _ARRAYS = (".npy", ".npz")
 
 
@@ -43,7 +43,7 @@ def read_features(path: Path, id_column: str | None = None) -> Features:
     if path.name.endswith(_ARRAYS):
         values, ids = _read_array(path)
         return Features(_checked_matrix(values, path), None, ids, str(path))
-    frame = read_table(path, id_column, accepted=(*_TABLES, *_ARRAYS))
+    frame = read_table(path, id_column, accepted=(*TABLES, *_ARRAYS))
     ids = None
     if id_column is not None:
         if id_column not in frame:
@@ -62,11 +62,11 @@ def read_features(path: Path, id_column: str | None = None) -> Features:
 
 
 def read_table(
-    path: Path, id_column: str | None = None, *, accepted: tuple[str, ...] = _TABLES
+    path: Path, id_column: str | None = None, *, accepted: tuple[str, ...] = TABLES
 ) -> pd.DataFrame:
     """Read a CSV (plain or gzipped) or Parquet table, with the id column as text."""
     path = Path(path)
-    if not path.name.endswith(_TABLES):
+    if not path.name.endswith(TABLES):
         raise InputError(
             f"{path}: this kind of file is not read here; give one of {', '.join(accepted)} "
             "(pickles are never read)"
@@ -141,36 +141,14 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
-    """Write a CSV or Parquet file, whole or not at all; an existing file is replaced."""
-    if not path.name.endswith((".csv", ".csv.gz", ".parquet")):
-        raise InputError(f"{path}: a table is written as .csv, .csv.gz or .parquet")
-
-    def write(partial: Path) -> None:
-        if path.name.endswith(".parquet"):
-            frame.to_parquet(partial, index=False)
-        else:
-            frame.to_csv(partial, index=False)
-
-    _write_whole(path, write)
-
-
-def write_array(values: NDArray[Any], path: Path) -> None:
-    """Write an ``.npy`` file, whole or not at all; an existing file is replaced."""
-    _write_whole(path, lambda partial: np.save(partial, values, allow_pickle=False))
-
-
-def _write_whole(path: Path, write: Callable[[Path], None]) -> None:
-    partial = path.with_name(f".partial-{path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(partial)
-        partial.replace(path)
-    except OSError as error:
-        if partial.parent.is_dir():
-            partial.unlink(missing_ok=True)
-        raise InputError(
-            f"{path}: cannot be written ({error.strerror or error}); choose another file", "out"
-        ) from error
+    """Write a table as CSV, gzipped CSV or Parquet; the same table gives the same bytes."""
+    if path.name.endswith(".parquet"):
+        frame.to_parquet(path, index=False)
+    elif path.name.endswith(".gz"):  # without the name and time that gzip would add
+        with path.open("wb") as file, gzip.GzipFile("", "wb", fileobj=file, mtime=0) as zipped:
+            frame.to_csv(zipped, index=False, mode="wb")
+    else:
+        frame.to_csv(path, index=False)
 
 
 def _read_array(path: Path) -> tuple[NDArray[Any], NDArray[np.str_] | None]:

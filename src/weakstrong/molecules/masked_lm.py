@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from weakstrong.errors import InputError
 from weakstrong.molecules.pretraining_corpus import PretrainingCorpus, epoch_batches, mask_symbols
 from weakstrong.molecules.smiles_bert import EncoderConfig, PretrainingModel, random_model
+from weakstrong.storage import fault_of, write_list
 
 _LOSSES = ("masked_lm", "descriptors")
 _LOGS, _CHECKPOINTS, _BETWEEN_CHECKPOINTS = 200, 20, 200  # steps
@@ -154,6 +153,13 @@ class _Trainer(Trainer):
         if self.control.should_save or seconds - self._saved > _SECONDS_UNSAVED:
             self.control.should_save, self._saved = True, seconds
 
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        """Save a checkpoint, and list its files when every process has written its own."""
+        super()._save_checkpoint(*args, **kwargs)
+        self.accelerator.wait_for_everyone()
+        if self.is_world_process_zero():
+            write_list(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")
+
 
 class _Progress(TrainerCallback):
     """Reports how far training has come, and passes on the log after each entry."""
@@ -267,22 +273,9 @@ def _fault(error: Exception, settings: MaskedLM, checkpoints: Path) -> InputErro
 
 
 def last_checkpoint(folder: Path) -> str | None:
-    """Return the latest checkpoint that every process wrote to its end, or None."""
+    """Return the latest checkpoint that is whole and as it was written, or None."""
     checkpoints = sorted(Path(folder).glob("checkpoint-*"), key=lambda p: int(p.name.rpartition("-")[2]))
-    return next((str(path) for path in reversed(checkpoints) if _is_whole(path)), None)
-
-
-def _is_whole(checkpoint: Path) -> bool:
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    states = [f"rng_state_{i}.pth" for i in range(processes)] if processes > 1 else ["rng_state.pth"]
-    try:
-        json.loads((checkpoint / "trainer_state.json").read_text())  # the last that the first process writes
-    except (OSError, ValueError):
-        return False
-    # Other processes write their states at their own pace; what torch saves is a zip, whose end comes last.
-    return (checkpoint / "model.safetensors").is_file() and all(
-        zipfile.is_zipfile(checkpoint / name) for name in ("optimizer.pt", "scheduler.pt", *states)
-    )
+    return next((str(path) for path in reversed(checkpoints) if not fault_of(path)), None)
 
 
 def _only(items: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:

@@ -4,31 +4,39 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import accelerate
 import torch
 import transformers
-from filelock import FileLock, Timeout
 from rdkit import rdBase
 
 from weakstrong.data.row_cache import Meter
 from weakstrong.errors import InputError
-from weakstrong.identity import code_hash, fingerprint
+from weakstrong.identity import code_hash, fingerprint, provenance
 from weakstrong.molecules.corpora import Corpus
 from weakstrong.molecules.masked_lm import Diverged, MaskedLM, Trained, last_checkpoint, train
 from weakstrong.molecules.model_card import LAST, model_card
 from weakstrong.molecules.pretraining_corpus import PretrainingCorpus
-from weakstrong.molecules.smiles_bert import MAX_LENGTH, EncoderConfig, save_model
-from weakstrong.storage import check_output, output_folder, provenance, write_atomically
+from weakstrong.molecules.smiles_bert import CONFIG, MAX_LENGTH, EncoderConfig, save_model
+from weakstrong.storage import (
+    check_output,
+    fault_of,
+    locked,
+    output_folder,
+    staging_folder,
+    write_atomically,
+)
 
 LOSSES = "losses.csv"
-_CHECKPOINTS = "checkpoints"
+_CHECKPOINTS = ".checkpoints"
 
 
 def pretrain(
@@ -83,9 +91,38 @@ def pretrain(
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     if settings.batch % processes:
         raise InputError(f"batch = {settings.batch}: must be a multiple of the {processes} processes")
-    if first:
-        check_output(out, overwrite)
-    meter = meter if first else None
+    with ExitStack() as stack:
+        if first:
+            check_output(out, overwrite)
+            stack.enter_context(locked(out))
+        meter = meter if first else None
+        corpus, prepared = _prepare(read, settings, max_tokens, meter)
+        hardware = (processes, "cuda" if torch.cuda.is_available() else "cpu")
+        key = fingerprint(
+            code_hash(MaskedLM.__module__), asdict(encoder), asdict(settings), max_tokens, corpus.smiles,
+            hardware, _versions(),
+        )  # fmt: skip
+        if not first:
+            _train(prepared, encoder, settings, staging_folder(out, key))
+            return {}
+        folder = stack.enter_context(output_folder(out, key, overwrite=overwrite, held=True))
+        if not fault_of(folder):  # all was done but the move
+            return json.loads((folder / CONFIG).read_text(encoding="utf-8"))["pretraining"]
+        on_log = partial(_write_losses, folder)
+        trained = _train(prepared, encoder, settings, folder, meter=meter, on_log=on_log)
+        details = _details(corpus, settings, trained, versions)
+        details |= {"command": command, "max_tokens": max_tokens}
+        quantiles = torch.from_numpy(prepared.quantiles)
+        save_model(folder, trained.model, quantiles, {"pretraining": details}, half=half)
+        _write_losses(folder, trained.losses)
+        write_atomically(folder / "README.md", model_card(out.name, asdict(encoder), details).encode())
+    return details
+
+
+def _prepare(
+    read: Callable[[Meter | None], Corpus], settings: MaskedLM, max_tokens: int, meter: Meter | None
+) -> tuple[Corpus, PretrainingCorpus]:
+    """Read a corpus and compute what training needs of it, which the cache keeps."""
     with _one_after_the_first():
         corpus = read(meter)
         if len(corpus.smiles) < settings.batch:
@@ -97,36 +134,20 @@ def pretrain(
         prepared = PretrainingCorpus.of(corpus.smiles, settings.seed, max_tokens, meter=meter)
         for epoch in range(settings.epochs):
             prepared.tokens(epoch, meter=meter)
-    hardware = (processes, "cuda" if torch.cuda.is_available() else "cpu")
-    key = fingerprint(
-        code_hash(MaskedLM.__module__),
-        asdict(encoder),
-        asdict(settings),
-        max_tokens,
-        corpus.smiles,
-        hardware,
-        _versions(),
-    )
-    stage = out.with_name(f".{out.name}.partial-{key[:16]}")
-    with (
-        _alone(out) if first else nullcontext(),
-        output_folder(out, key, overwrite=overwrite) if first else nullcontext(stage) as folder,
-    ):
-        with _steps(meter, prepared, settings, folder) as advance, _removed_if_diverged(folder):
-            trained = train(
-                prepared, encoder, settings, folder / _CHECKPOINTS, on_steps=advance,
-                on_log=lambda log: _write_losses(folder, log) if first else None,
-            )  # fmt: skip
-        if not first:
-            return {}
-        details = _details(corpus, settings, trained, versions)
-        details |= {"command": command, "max_tokens": max_tokens}
-        quantiles = torch.from_numpy(prepared.quantiles)
-        save_model(folder, trained.model, quantiles, {"pretraining": details}, half=half)
-        _write_losses(folder, trained.losses)
-        write_atomically(folder / "README.md", model_card(out.name, asdict(encoder), details).encode())
-        _remove(folder / _CHECKPOINTS)
-    return details
+    return corpus, prepared
+
+
+def _train(
+    prepared: PretrainingCorpus,
+    encoder: EncoderConfig,
+    settings: MaskedLM,
+    folder: Path,
+    *,
+    meter: Meter | None = None,
+    on_log: Callable[[list[dict[str, Any]]], None] = lambda log: None,
+) -> Trained:
+    with _steps(meter, prepared, settings, folder) as advance, _removed_if_diverged(folder):
+        return train(prepared, encoder, settings, folder / _CHECKPOINTS, on_steps=advance, on_log=on_log)
 
 
 def _one_after_the_first() -> AbstractContextManager[Any]:
@@ -138,24 +159,6 @@ def _one_after_the_first() -> AbstractContextManager[Any]:
     return accelerate.PartialState(
         cpu=not torch.cuda.is_available(), timeout=timedelta(days=1)
     ).main_process_first()
-
-
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Refuse a second run that would write the same folder."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(out.with_name(f".{out.name}.lock"))
-    try:
-        lock.acquire(blocking=False)
-    except Timeout as error:
-        raise InputError(
-            f"{out}: another run is making it; wait for that, or choose another folder", "out"
-        ) from error
-    try:
-        yield
-    finally:
-        Path(lock.lock_file).unlink(missing_ok=True)
-        lock.release()
 
 
 @contextmanager

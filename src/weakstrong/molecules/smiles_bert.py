@@ -22,7 +22,8 @@ from transformers.models.bert.modeling_bert import BertLMPredictionHead
 from weakstrong.errors import InputError
 from weakstrong.molecules.descriptors import NAMES
 from weakstrong.molecules.tokens import PAD, VOCABULARY
-from weakstrong.storage import to_json, write_atomically
+from weakstrong.serialization import to_json
+from weakstrong.storage import write_atomically
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 _REMEDY = "copy the folder again, or make the model anew"

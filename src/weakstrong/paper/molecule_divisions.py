@@ -15,7 +15,7 @@ from weakstrong.errors import InputError
 from weakstrong.paper.molecule_settings import MoleculeSettings
 from weakstrong.paper.worlds import stream
 from weakstrong.predictions import Pair, Predictions
-from weakstrong.storage import write_atomically
+from weakstrong.storage import keep, opened
 from weakstrong.studies.divisions import Division
 from weakstrong.studies.inputs import StudyInputs
 from weakstrong.studies.settings import StudyOptions
@@ -77,12 +77,12 @@ class MoleculeInputs:
             parts |= {f"{kind}:{name}": values for name, values in arrays.items()}
         np.savez(buffer, **parts, allow_pickle=False)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, buffer.getvalue())
+        keep(path, buffer.getvalue())
 
     @classmethod
     def load(cls, path: Path) -> MoleculeInputs:
         """Read a file written by `save`."""
-        with np.load(path, allow_pickle=False) as archive:
+        with np.load(opened(path), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         by_kind = [
             {name.partition(":")[2]: values for name, values in arrays.items() if name.startswith(f"{kind}:")}

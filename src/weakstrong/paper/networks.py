@@ -19,7 +19,7 @@ from weakstrong.paper.sources import Meter, Source
 from weakstrong.paper.task_settings import TaskSettings, WorldSettings
 from weakstrong.paper.worlds import inputs, random_tasks, stream, truth
 from weakstrong.progress import Advance
-from weakstrong.storage import write_atomically
+from weakstrong.storage import keep, opened
 
 if TYPE_CHECKING:
     from weakstrong.neural.multitask import MultitaskSample
@@ -152,7 +152,7 @@ def train(jobs: list[PretrainingJob], folder: Path, advance: Advance) -> None:
 
 def load(path: Path) -> tuple[MLP, float]:
     """Read a network and its relative training loss from a file."""
-    with np.load(path, allow_pickle=False) as arrays:
+    with np.load(opened(path), allow_pickle=False) as arrays:
         layers = range(int(arrays["depth"]))
         weights, biases = (tuple(arrays[f"{part}{i}"] for i in layers) for part in ("weight", "bias"))
         return MLP(weights, biases, bool(arrays["output_relu"])), float(arrays["relative_loss"])
@@ -163,4 +163,4 @@ def _save(path: Path, network: MLP, loss: float) -> None:
     arrays: dict[str, Any] = {f"weight{i}": w for i, w in enumerate(network.weights)}
     arrays |= {f"bias{i}": b for i, b in enumerate(network.biases)}
     np.savez(buffer, depth=network.depth, output_relu=network.output_relu, relative_loss=loss, **arrays)
-    write_atomically(path, buffer.getvalue())
+    keep(path, buffer.getvalue())

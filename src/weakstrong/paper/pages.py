@@ -23,7 +23,9 @@ def check_page(out: Path) -> None:
     InputError
     """
     page = out / "README.md"
-    if page.exists() and not (page.is_file() and page.read_text(errors="replace").startswith(_FIRST_LINE)):
+    if page.exists() and not (
+        page.is_file() and page.read_text(encoding="utf-8", errors="replace").startswith(_FIRST_LINE)
+    ):
         raise InputError(
             f"{page}: is not a page of this command and would be replaced; choose another folder", "out"
         )

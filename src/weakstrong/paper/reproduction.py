@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from weakstrong.errors import InputError
-from weakstrong.identity import code_hash, fingerprint
+from weakstrong.identity import code_hash, fingerprint, provenance
 from weakstrong.paper.catalogue import catalogue
 from weakstrong.paper.experiment import Experiment
 from weakstrong.paper.pages import check_page, read_record, write_page
@@ -23,13 +23,8 @@ from weakstrong.paper.sources import Meter, Places, Source
 from weakstrong.parallel import Workers
 from weakstrong.progress import Advance
 from weakstrong.record import Record
-from weakstrong.report.figures import png
-from weakstrong.storage import check_output, output_folder, provenance, write_atomically
-
-try:
-    import fcntl
-except ImportError:  # not on Windows, where two runs in one folder go unnoticed
-    fcntl = None  # type: ignore[assignment]
+from weakstrong.report.figures import plain_drawing, png
+from weakstrong.storage import check_output, keep, kept, locked, opened, output_folder, partial_files
 
 CACHE = ".weakstrong-cache"
 _LIBRARIES = ("numpy", "scipy", "torch")
@@ -157,7 +152,7 @@ def compute_rows(
 
 def read_rows(files: Sequence[Path]) -> pd.DataFrame:
     """Read the rows of several seeds from their files."""
-    return pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
+    return pd.concat([pd.read_parquet(opened(file)) for file in files], ignore_index=True)
 
 
 def write_rows(
@@ -166,7 +161,7 @@ def write_rows(
     """Compute the rows of a seed and write them to a file."""
     rows = experiment.rows(seed, sources)
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, rows.to_parquet(index=False))
+    keep(file, rows.to_parquet(index=False))
     advance(1)
 
 
@@ -178,6 +173,8 @@ def write_record(
     results = experiment.results(rows)
     tables = experiment.tables(rows, results)
     settings = experiment.settings
+    with plain_drawing():
+        figure = png(experiment.figure(tables, results))
     record = Record(
         kind=experiment.name,
         title=experiment.title,
@@ -189,7 +186,7 @@ def write_record(
         key=origin.key,
         tables=tables,
         predictions=experiment.predictions(rows),
-        figures={"figure.png": png(experiment.figure(tables, results))},
+        figures={"figure.png": figure},
     )
     with output_folder(out / experiment.name, overwrite=True) as stage:
         record.write(stage, float_format=experiment.float_format)
@@ -225,12 +222,12 @@ def _compute_files(
         file: (experiment, seed, experiment.sources(seed))
         for experiment, seed_files in zip(experiments, files, strict=True)
         for seed, file in zip(experiment.settings.all_seeds(), seed_files, strict=True)
-        if not file.exists()
+        if kept(file) is None
     }
     all_sources = {s.file_name: s for *_, sources in pending.values() for s in sources.values()}
     folders = {type(s): _code_folder(cache, s.kind, s.module) for s in all_sources.values()}
     for kind, folder in folders.items():
-        missing = [s for s in all_sources.values() if type(s) is kind and not (folder / s.file_name).exists()]
+        missing = [s for s in all_sources.values() if type(s) is kind and kept(folder / s.file_name) is None]
         if missing:
             kind.make(missing, folder, pool, meter)
     if pending:
@@ -266,21 +263,13 @@ def _code_folder(cache: Path, kind: str, module: str) -> Path:
 
 @contextmanager
 def _lock_cache(cache: Path) -> Iterator[None]:
-    """Lock the cache for this run; the system releases it however the run ends."""
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with (cache / "lock").open("w") as lock:
-            if fcntl is not None:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-    except BlockingIOError as error:
-        raise InputError(
-            f"{cache.parent}: another run is at work there; wait for it or choose another folder", "out"
-        ) from error
-    except PermissionError as error:
-        raise InputError(
-            f"{cache.parent}: cannot be written ({error.strerror}); choose another folder", "out"
-        ) from error
+    """Keep other runs from a cache, and clear it of what killed runs left half-written."""
+    with locked(cache):
+        cache.mkdir(exist_ok=True)
+        for folder in (cache, *(p for p in cache.rglob("*") if p.is_dir())):
+            for file in partial_files(folder):
+                file.unlink()
+        yield
 
 
 def _version(package: str) -> str:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from weakstrong.parallel import environment
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,6 +49,16 @@ def gain_against_misfit(rows: pd.DataFrame, target: str) -> Figure:
     else:
         axes.legend(frameon=False, fontsize=9)
     return figure
+
+
+@contextmanager
+def plain_drawing() -> Iterator[None]:
+    """Draw without a display and in matplotlib's own style, whatever environment and settings files say."""
+    with environment({"MPLBACKEND": "agg"}):  # read when matplotlib loads, which another name may end
+        import matplotlib
+    own: Any = {key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"}
+    with matplotlib.rc_context(own):
+        yield
 
 
 def blank_figure(size: tuple[float, float]) -> Figure:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.markup import escape
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from weakstrong.errors import counted, printable
 from weakstrong.estimate import Estimate
 from weakstrong.record import Record, Result
 from weakstrong.saved_model import Student
@@ -31,11 +34,23 @@ _ENDLESS = 10_000  # columns: files and pipes have no right margin
 
 
 def show(renderable: RenderableType) -> None:
-    """Print to standard output; lines are broken on a terminal only."""
+    """Print to standard output; lines are broken on a terminal only, and control characters are escaped."""
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=_ENDLESS)
-    console.print(renderable)
+    console.print(_Escaped(renderable))
+
+
+@dataclass(frozen=True)
+class _Escaped:
+    """What is to be shown, with the control characters of its texts as escapes."""
+
+    renderable: RenderableType
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for segment in console.render(self.renderable, options):
+            shown = "\n".join(map(printable, segment.text.split("\n")))
+            yield segment if segment.control else Segment(shown, segment.style)
 
 
 def _table(title: str, first: str, others: Iterable[str]) -> Table:
@@ -49,7 +64,7 @@ def _table(title: str, first: str, others: Iterable[str]) -> Table:
 
 def study_table(record: Record) -> RenderableType:
     """Errors of every supervisor's student beside the baselines, then conclusions in words."""
-    title = f"{escape(record.title)}: mean squared errors on held-out rows"
+    title = f"{escape(printable(record.title))}: mean squared errors on held-out rows"
     table = _table(title, "supervisor", _STUDY_COLUMNS)
     labels = _labels([result.about for result in record.results])
     for label, result in zip(labels, record.results, strict=True):
@@ -58,7 +73,10 @@ def study_table(record: Record) -> RenderableType:
     for label, result in zip(labels, record.results, strict=True):
         facts = result.facts
         lines.append(
-            Text(f"\n{label} ({facts['divisions']} divisions, {facts['held_out_rows']} held-out rows)")
+            Text(
+                f"\n{label} ({counted(facts['divisions'], 'division')}, "
+                f"{counted(facts['held_out_rows'], 'held-out row')})"
+            )
         )
         lines += [Text(f"  {finding}") for finding in result.findings]
         lines.append(Text(f"  {_spread(facts)}"))
@@ -80,7 +98,7 @@ def _labels(about: list[Mapping[str, str]]) -> list[str]:
     for of in about:
         student = f" → {of['student']}" if "student" in several else ""
         heads = f", {of['heads']} heads" if "heads" in several else ""
-        labels.append(f"{of['supervisor']}{student}{heads}")
+        labels.append(printable(f"{of['supervisor']}{student}{heads}"))
     return labels
 
 
@@ -93,7 +111,12 @@ def student_table(student: Student, notes: tuple[str, ...]) -> RenderableType:
         radius = "–" if r.radius is None else f"{r.radius:.4g}"
         numbers = (f"{v:.4g}" for v in (r.label_variance, r.misfit, r.heldout_misfit))
         table.add_row(
-            escape(r.target), str(r.rows_fitted), *numbers, radius, str(r.rank), f"{r.optimality_gap:.1e}"
+            escape(printable(r.target)),
+            str(r.rows_fitted),
+            *numbers,
+            radius,
+            str(r.rank),
+            f"{r.optimality_gap:.1e}",
         )
     lines = [Text(f"note: {note}") for note in notes]
     if student.heads == "l2":

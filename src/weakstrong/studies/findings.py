@@ -9,7 +9,7 @@ import pandas as pd
 
 from weakstrong.estimate import Estimate
 from weakstrong.gain import measure
-from weakstrong.predictions import Pair, Predictions
+from weakstrong.predictions import Pair, Parts, Predictions
 from weakstrong.record import Result
 
 _NO_MISFIT = 1e-9  # of the error of predicting the mean
@@ -48,17 +48,20 @@ def measure_pair(predictions: Predictions) -> tuple[dict[str, Estimate], str]:
     return estimates, gain.not_recovered_because
 
 
-def summarize(predictions: Predictions, rows: pd.DataFrame) -> tuple[Result, ...]:
+def summarize(parts: Parts, rows: pd.DataFrame) -> tuple[Result, ...]:
     """Pooled estimates, their spread over divisions, and conclusions, for each pair.
 
     Parameters
     ----------
-    predictions : Predictions
+    parts : sequence of callable
+        Each returns the predictions of a division; those of one pair are in memory at a time.
     rows : DataFrame
         Their measures by division, as `by_division` returns them.
     """
     results = []
-    for pair, part in predictions.pairs():
+    pairs = rows[list(Pair._fields)].drop_duplicates().itertuples(index=False, name=None)
+    for pair in map(Pair._make, pairs):
+        part = Predictions.concatenated(load().of(pair) for load in parts)
         mine = rows[(rows[list(Pair._fields)] == list(pair)).all(axis=1)]
         estimates, reason = measure_pair(part)
         facts = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -14,10 +13,10 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from weakstrong.errors import InputError
-from weakstrong.identity import code_hash, fingerprint
-from weakstrong.predictions import Predictions
+from weakstrong.identity import code_hash, fingerprint, provenance
+from weakstrong.predictions import Parts, Predictions
 from weakstrong.record import Record
-from weakstrong.storage import output_folder, provenance, write_atomically
+from weakstrong.storage import fault_of, keep, kept, opened, output_folder
 from weakstrong.studies.divisions import Division, divisions
 from weakstrong.studies.findings import by_division, summarize
 from weakstrong.studies.fitting import fit_division
@@ -140,7 +139,7 @@ def run(
     options : StudyOptions
     out : Path, optional
         Folder for ``summary.json``, ``divisions.csv``, ``predictions.csv``, ``figure.png``,
-        ``config.toml`` and, last, ``DONE``.
+        ``config.toml`` and, last, ``DONE``. The record that is returned then leaves predictions on disk.
     overwrite : bool
         Replace a finished run.
     settings : mapping, optional
@@ -152,45 +151,55 @@ def run(
     divided = divisions(inputs, options)
     key = fingerprint(code_hash(_FITTING), inputs, options.model_dump())
     folder = nullcontext(None) if out is None else output_folder(out, key, overwrite=overwrite)
+    described = dict(settings or options.model_dump())
     with folder as stage:
+        if stage is not None and not fault_of(stage):  # all was done but the move
+            record = Record.read(stage, tables=False)
+            if record.settings == described:
+                return record
         done = 0 if stage is None else len(list(stage.glob(".fits-*.parquet")))
         doing = f"study, going on after {done} of {len(divided)} divisions" if done else "study"
         numbered = enumerate(track(divided, doing))
-        parts = [_kept(stage, place, division, inputs, options) for place, division in numbered]
-        predictions = Predictions.concatenated(p for p, _ in parts)
-        rows = by_division(predictions, pd.concat([f for _, f in parts], ignore_index=True))
+        judged = [_judged(stage, place, division, inputs, options) for place, division in numbered]
+        parts = [load for load, _ in judged]
+        rows = pd.concat([measured for _, measured in judged], ignore_index=True)
         record = Record(
             kind="study",
             title=inputs.target,
-            settings=dict(settings or options.model_dump()),
-            results=summarize(predictions, rows),
+            settings=described,
+            results=summarize(parts, rows),
             facts=_facts(inputs),
             notes=(*inputs.notes, *([_CONDITIONAL] if "l2" in options.heads else [])),
             provenance=provenance(),
             key=key,
             tables={"divisions": rows},
-            predictions=predictions,
         )
         if stage is not None:
-            _write(record, stage)
-    return record
+            return _written(record, parts, stage)
+    return replace(record, predictions=Predictions.concatenated(load() for load in parts))
 
 
-def _kept(
+def _judged(
     stage: Path | None, place: int, division: Division, inputs: StudyInputs, options: StudyOptions
-) -> tuple[Predictions, pd.DataFrame]:
-    """A division's predictions and fits, from an interrupted run if it got that far."""
+) -> tuple[Callable[[], Predictions], pd.DataFrame]:
+    """Fit a division, or take up what an interrupted run kept of it.
+
+    Returns a function that has its predictions, on disk if there is a folder, and what was measured.
+    """
     if stage is None:
-        return fit_division(division, inputs, options)
+        predictions, fits = fit_division(division, inputs, options)
+        return lambda: predictions, by_division(predictions, fits)
     files = [stage / f".{part}-{place}.parquet" for part in ("predictions", "fits")]
-    if not all(file.exists() for file in files):
+    if any(kept(file) is None for file in files):
         predictions, fits = fit_division(division, inputs, options)
         for frame, file in zip((predictions.table, fits), files, strict=True):
-            buffer = io.BytesIO()
-            frame.to_parquet(buffer, index=False)
-            write_atomically(file, buffer.getvalue())
-    kept, fits = (pd.read_parquet(file) for file in files)
-    return Predictions(kept), fits
+            keep(file, frame.to_parquet(index=False))
+    predictions, fits = Predictions(_table(files[0])), _table(files[1])
+    return lambda: Predictions(_table(files[0])), by_division(predictions, fits)
+
+
+def _table(file: Path) -> pd.DataFrame:
+    return pd.read_parquet(opened(file))
 
 
 def _facts(inputs: StudyInputs) -> dict[str, Any]:
@@ -205,11 +214,12 @@ def _facts(inputs: StudyInputs) -> dict[str, Any]:
     }
 
 
-def _write(record: Record, stage: Path) -> None:
-    """Write the record with its figure, and drop what only a resumed run would need."""
-    from weakstrong.report.figures import gain_against_misfit, png
+def _written(record: Record, parts: Parts, stage: Path) -> Record:
+    """Write a record with its figure and predictions, and return it without the latter."""
+    from weakstrong.report.figures import gain_against_misfit, plain_drawing, png
 
-    figure = gain_against_misfit(record.tables["divisions"], record.title)
-    replace(record, figures={"figure.png": png(figure)}).write(stage)
-    for kept in stage.glob(".*.parquet"):
-        kept.unlink()
+    with plain_drawing():
+        figure = png(gain_against_misfit(record.tables["divisions"], record.title))
+    drawn = replace(record, figures={"figure.png": figure})
+    drawn.write(stage, parts=parts)
+    return drawn
