@@ -90,4 +90,5 @@ def _in_one_line(message: Warning | str, category: type[Warning], *where: object
     if issubclass(category, RenamedWarning):
         _say(f"note: {message}")
     else:
-        sys.stderr.write(warnings.formatwarning(message, category, *where[:2]))  # type: ignore[arg-type]
+        text = warnings.formatwarning(message, category, *where[:2])  # type: ignore[arg-type]
+        sys.stderr.write(printable(text, keep="\n"))

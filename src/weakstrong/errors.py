@@ -33,9 +33,10 @@ class RenamedWarning(FutureWarning):
     """Issued for a former name that still works; the message gives the present one."""
 
 
-def printable(text: str) -> str:
-    """Show control characters as escapes, so that no name from a file can command a terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+def printable(text: str, *, keep: str = "") -> str:
+    """Show control characters, but those to keep, as escapes: no name from a file can command a terminal."""
+    shown = (c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
+    return "".join(shown)
 
 
 def counted(number: int, noun: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import pandas as pd
 
-from weakstrong.errors import InputError
+from weakstrong.errors import InputError, printable
 from weakstrong.estimate import revived
 from weakstrong.predictions import Parts, Predictions
 from weakstrong.serialization import to_json, to_toml
@@ -87,6 +87,16 @@ class Record:
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict, repr=False)
     predictions: Predictions | None = field(default=None, repr=False)
     figures: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+    def __str__(self) -> str:
+        """Say what was found: the findings of every result, then the notes."""
+        lines = [f"{self.kind}: {self.title}"]
+        for result in self.results:
+            lines += [", ".join(f"{name} {value}" for name, value in result.about.items())] * bool(
+                result.about
+            )
+            lines += [f"  {finding}" for finding in result.findings]
+        return printable("\n".join([*lines, *(f"note: {note}" for note in self.notes)]), keep="\n")
 
     def result(self, **about: str) -> Result:
         """Return the one result about a named subject.

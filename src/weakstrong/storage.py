@@ -37,6 +37,7 @@ def check_output(path: Path, overwrite: bool) -> None:
         file that the run did not make), cannot be replaced as a whole, or its parent cannot be written.
     """
     path = Path(path)
+    _remove_dead_lock(path)
     if path.exists():
         if not path.is_dir():
             raise InputError(f"{path}: is a file; name a folder to make", "out")
@@ -48,6 +49,7 @@ def check_output(path: Path, overwrite: bool) -> None:
 def check_output_file(path: Path, overwrite: bool, *suffixes: str) -> None:
     """Refuse an output file that cannot be written, before any work is done."""
     path = Path(path)
+    _remove_dead_lock(path)
     if suffixes and not path.name.endswith(suffixes):
         raise InputError(f"{path}: must end in {', '.join(suffixes)}")
     if path.exists() and not path.is_file():
@@ -109,7 +111,7 @@ def locked(path: Path) -> Iterator[None]:
     made = [parent for parent in path.parents if not parent.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path.with_name(f".{path.name}.lock"), blocking=False)
+        lock = FileLock(_lock_file(path), blocking=False)
         lock.acquire()
     except Timeout as error:
         raise InputError(
@@ -161,6 +163,17 @@ def output_folder(
                 shutil.rmtree(stage, ignore_errors=True)
             raise
         _move(stage, path)
+
+
+def _remove_dead_lock(path: Path) -> None:
+    """Remove the lock of a run that was killed when its work was in place."""
+    if path.exists() and _lock_file(path.resolve()).exists():
+        with suppress(InputError), locked(path):
+            pass
+
+
+def _lock_file(path: Path) -> Path:
+    return path.with_name(f".{path.name}.lock")
 
 
 def staging_folder(path: Path, key: str) -> Path:

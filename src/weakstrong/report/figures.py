@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from weakstrong.errors import printable
 from weakstrong.parallel import environment
 
 if TYPE_CHECKING:
@@ -91,11 +93,13 @@ def logarithmic(axes: Axes, x: str, y: str) -> None:
 def png(figure: Figure) -> bytes:
     """The figure as a PNG, the same bytes every time."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=150, metadata={"Software": None})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # a box stands for a character that the font lacks
+        figure.savefig(buffer, dpi=150, metadata={"Software": None})
     return buffer.getvalue()
 
 
 def _short(name: object) -> str:
-    """A name cut to 40 characters, its dollar signs escaped as matplotlib would read them as mathematics."""
-    text = str(name).replace("$", r"\$")
+    """A name cut to 40 characters; dollar signs are escaped, as matplotlib reads them as mathematics."""
+    text = printable(str(name)).replace("$", r"\$")
     return text if len(text) <= 40 else text[:39] + "…"

@@ -49,7 +49,7 @@ class _Escaped:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         for segment in console.render(self.renderable, options):
-            shown = "\n".join(map(printable, segment.text.split("\n")))
+            shown = printable(segment.text, keep="\n")
             yield segment if segment.control else Segment(shown, segment.style)
 
 
