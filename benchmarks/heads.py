@@ -189,7 +189,7 @@ def large_once(contender: str, rows: int) -> dict[str, float]:
 
 def resident_mib(field: str) -> float:
     """Return resident memory, now (VmRSS) or at its peak (VmHWM)."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field))
 
 
@@ -282,7 +282,7 @@ def main() -> None:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
     }  # fmt: skip
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(record, indent=2) + "\n")
+    options.out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     print("\n".join(table(record)))
     print("exact, extra MiB by rows:", record["one_large_task"]["exact_extra_mib_by_rows"])
 

@@ -252,5 +252,5 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         corpus = arguments.corpus or str(Path(arguments.data) / "corpus" / "chembl.smi.gz")
         record = run(Path(arguments.data), corpus, Path(folder))
-    arguments.out.write_text(json.dumps(record, indent=2) + "\n")
+    arguments.out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     print("\n".join(table(record)))

@@ -166,5 +166,5 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")  # scikit-learn's, of ill-conditioned fits
     record = measure(arguments.data.resolve())
-    arguments.out.write_text(json.dumps(record, indent=2) + "\n")
+    arguments.out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     print("\n".join(table(record)))

@@ -152,5 +152,5 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         record = run(Path(folder))
-    arguments.out.write_text(json.dumps(record, indent=2) + "\n")
+    arguments.out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     print("\n".join(table(record)))

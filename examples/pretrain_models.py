@@ -167,7 +167,7 @@ def page_tables(record: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
 
 def card(name: str, record: Mapping[str, Any]) -> str:
     """Return a model's card with its probes."""
-    details = json.loads((MODELS / name / "config.json").read_text())["pretraining"]
+    details = json.loads((MODELS / name / "config.json").read_text(encoding="utf-8"))["pretraining"]
     return model_card(name, vars(read_config(MODELS / name)), details) + probe_section(name, record)
 
 
@@ -190,8 +190,8 @@ def overview(record: Mapping[str, Any]) -> str:
 def report(record: Mapping[str, Any]) -> None:
     """Write the cards and the tables."""
     for name in RECIPES:
-        (MODELS / name / "README.md").write_text(card(name, record))
-    (MODELS / "README.md").write_text(overview(record))
+        (MODELS / name / "README.md").write_text(card(name, record), encoding="utf-8")
+    (MODELS / "README.md").write_text(overview(record), encoding="utf-8")
     write_pages(page_tables(record))
 
 
@@ -209,8 +209,8 @@ def main() -> None:
             pretrain_missing(name, options.corpus)
         if set(options.only) != set(RECIPES):
             return
-        (MODELS / "probes.json").write_text(to_json(probes(options.data)))
-    report(json.loads((MODELS / "probes.json").read_text()))
+        (MODELS / "probes.json").write_text(to_json(probes(options.data)), encoding="utf-8")
+    report(json.loads((MODELS / "probes.json").read_text(encoding="utf-8")))
 
 
 if __name__ == "__main__":

@@ -140,7 +140,7 @@ def report() -> None:
     """Rewrite sensitivity.md and the blocks of other pages."""
     page = ["# What the choices that the paper leaves open change", "", INTRODUCTION, ""]
     page += all_variants(pd.read_csv(TABLE))
-    (RESULTS / "sensitivity.md").write_text("\n".join(page) + "\n")
+    (RESULTS / "sensitivity.md").write_text("\n".join(page) + "\n", encoding="utf-8")
     write_pages(page_tables())
 
 

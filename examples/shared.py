@@ -42,4 +42,4 @@ def write_pages(pages: Mapping[str, Blocks], transform: Callable[[str], str] = s
     """Replace the blocks of pages, named from the root, after another function changed their text."""
     for name, blocks in pages.items():
         page = ROOT / name
-        page.write_text(with_blocks(transform(page.read_text()), blocks))
+        page.write_text(with_blocks(transform(page.read_text(encoding="utf-8")), blocks), encoding="utf-8")

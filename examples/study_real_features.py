@@ -175,9 +175,13 @@ def report() -> None:
         )
     rows += ["", *break_even(budget)]
     readme = RESULTS / "README.md"
-    text = readme.read_text() if readme.exists() else "# Study on real features\n\n<!-- tables -->\n"
+    text = (
+        readme.read_text(encoding="utf-8")
+        if readme.exists()
+        else "# Study on real features\n\n<!-- tables -->\n"
+    )
     head = text.split("<!-- tables -->")[0]
-    readme.write_text("\n".join([head + "<!-- tables -->\n", *table(names), "", *rows, ""]))
+    readme.write_text("\n".join([head + "<!-- tables -->\n", *table(names), "", *rows, ""]), encoding="utf-8")
     write_pages(page_tables())
 
 

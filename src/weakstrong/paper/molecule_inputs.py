@@ -68,7 +68,7 @@ class Representation:
         weights = self.path / WEIGHTS
         if not weights.is_file():
             raise InputError(f"{weights}: is not there; name a model made by pretrain or convert")
-        converted = json.loads((self.path / CONFIG).read_text()).get("converted_from")
+        converted = json.loads((self.path / CONFIG).read_text(encoding="utf-8")).get("converted_from")
         is_checkpoint = isinstance(converted, dict) and "sha256" in converted
         return {
             "kind": "converted checkpoint" if is_checkpoint else "encoder",
