@@ -92,7 +92,8 @@ def predict(
     features
         Features of the same representation: .npy, .npz, .csv or .parquet.
     out
-        Table to write: .csv, .csv.gz or .parquet.
+        Table to write: .csv, .csv.gz or .parquet. Ids are written as they are: a spreadsheet takes one that
+        begins with = for a formula.
     id
         Id column in the table of features.
     overwrite
