@@ -14,8 +14,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from secrets import token_hex
 
 import numpy as np
 import pandas as pd
@@ -41,6 +42,9 @@ def _look(event, arguments):
 
 sys.addaudithook(_look)
 """
+
+
+_THERE = ("is there already", "holds a finished run")
 
 
 @dataclass(frozen=True)
@@ -102,28 +106,58 @@ CASES = {
 }
 
 
-def run(case: Case, folder: Path, kill_at: int = 0) -> tuple[int, list[str]]:
-    """Run a case in a folder; return the exit code and its file operations."""
-    hook = folder.parent / f"hook-{folder.name}"
-    hook.mkdir(exist_ok=True)
+def start(case: Case, folder: Path, kill_at: int = 0) -> tuple[subprocess.Popen[str], Path]:
+    """Start a case in a folder; its file operations are written to the file that is returned."""
+    hook = folder.parent / f"hook-{folder.name}-{token_hex(4)}"
+    hook.mkdir()
     (hook / "sitecustomize.py").write_text(_HOOK)
-    log = hook / "log"
-    log.unlink(missing_ok=True)
     one_thread = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
     environment = {
         **os.environ, **one_thread, "KILL_BELOW": f"{folder}{os.sep}", "KILL_AT": str(kill_at),
-        "KILL_LOG": str(log), "WEAKSTRONG_CACHE": str(folder / "cache"), "PYTHONDONTWRITEBYTECODE": "1",
+        "KILL_LOG": str(hook / "log"), "WEAKSTRONG_CACHE": str(folder / "cache"), "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONPATH": os.pathsep.join([str(hook), *filter(None, [os.environ.get("PYTHONPATH")])]),
     }  # fmt: skip
-    done = subprocess.run(
+    process = subprocess.Popen(
         [sys.executable, "-m", "weakstrong", *case.arguments],
-        cwd=folder, env=environment, capture_output=True, text=True, check=False, start_new_session=True,
-        timeout=300,
+        cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
     )  # fmt: skip
-    is_there = any(words in done.stderr for words in ("is there already", "holds a finished run"))
-    if done.returncode not in (0, -9) and not is_there:  # it was killed when all was in place
-        raise AssertionError(f"{case.arguments[0]} killed at {kill_at}: {done.returncode}\n{done.stderr}")
-    return done.returncode, log.read_text().splitlines() if log.exists() else []
+    return process, hook / "log"
+
+
+def run(case: Case, folder: Path, kill_at: int = 0) -> tuple[int, list[str]]:
+    """Run a case in a folder; return the exit code and its file operations."""
+    process, log = start(case, folder, kill_at)
+    _, said = process.communicate(timeout=300)
+    is_there = any(words in said for words in _THERE)  # it was killed when all was in place
+    if process.returncode not in (0, -9) and not is_there:
+        raise AssertionError(f"{case.arguments[0]} killed at {kill_at}: {process.returncode}\n{said}")
+    return process.returncode, log.read_text().splitlines() if log.exists() else []
+
+
+def twice_at_once(case: Case, root: Path, other: Case | None = None) -> list[str]:
+    """Run a case twice in one folder at a time, or beside another one; return what is wrong with the end."""
+    inputs, both = root / "inputs", root / "both"
+    inputs.mkdir(parents=True)
+    case.prepare(inputs)
+    whole = []
+    for place, each in enumerate((case, other or case)):
+        shutil.copytree(inputs, root / f"whole-{place}")
+        assert run(each, root / f"whole-{place}")[0] == 0
+        whole.append(content(each, root / f"whole-{place}"))
+    shutil.copytree(inputs, both)
+    processes = [start(each, both)[0] for each in (case, other or case)]
+    said = [process.communicate(timeout=300)[1] for process in processes]
+    codes = [process.returncode for process in processes]
+    faults = [] if content(case, both) in whole else ["what is left is what neither would leave"]
+    if 0 not in codes:
+        faults.append(f"none was whole: {said}")
+    for code, text in zip(codes, said, strict=True):
+        lines = [line for line in text.splitlines() if line.startswith("weakstrong: ")]
+        is_clear = len(lines) == 1 and any(words in text for words in ("another run is writing it", *_THERE))
+        if code and not (code == 2 and is_clear):
+            faults.append(f"{code}: {text}")
+    return faults
 
 
 def content(case: Case, folder: Path) -> dict[str, bytes]:
@@ -158,19 +192,33 @@ def kill_and_repeat(
         shutil.rmtree(cut)
 
 
+def other_settings(case: Case) -> Case:
+    """The same command with another seed, where it has one."""
+    return replace(case, arguments=[*case.arguments, "--seed", "1"])
+
+
 def main() -> None:
-    """Kill every case, or those named, at every operation, and report."""
+    """Kill every case, or those named, at every operation, and run each twice at once; report."""
     for name in sys.argv[1:] or CASES:
-        with tempfile.TemporaryDirectory() as root:
-            kills, faults = 0, 0
+        case = CASES[name]
+        with tempfile.TemporaryDirectory() as folder:
+            root, kills, faults = Path(folder).resolve(), 0, 0
             for operation, differing in kill_and_repeat(
-                CASES[name], Path(root).resolve(), lambda total: list(range(1, total + 1))
+                case, root / "kill", lambda total: list(range(1, total + 1))
             ):
                 kills += 1
                 faults += bool(differing)
                 if differing:
                     print(f"{name}: killed before {operation}: differs in {differing}", flush=True)
             print(f"{name}: {kills} kills, {faults} with another result", flush=True)
+            others = [None] if name in ("predict", "embed") else [None, other_settings(case)]
+            wrong = [
+                twice_at_once(case, root / f"{time}-{place}", other)
+                for time in range(5)
+                for place, other in enumerate(others)
+            ]
+            print(f"{name}: {len(wrong)} times twice at once, {sum(map(bool, wrong))} wrong", flush=True)
+            print("\n".join(fault for faults in wrong for fault in faults))
 
 
 if __name__ == "__main__":
