@@ -114,7 +114,7 @@ def start(case: Case, folder: Path, kill_at: int = 0) -> tuple[subprocess.Popen[
     one_thread = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
     environment = {
         **os.environ, **one_thread, "KILL_BELOW": f"{folder}{os.sep}", "KILL_AT": str(kill_at),
-        "KILL_LOG": str(hook / "log"), "WEAKSTRONG_CACHE": str(folder / "cache"), "PYTHONDONTWRITEBYTECODE": "1",
+        "KILL_LOG": str(hook / "log"), "WEAKSTRONG_CACHE": str(folder / "cache"),
         "PYTHONPATH": os.pathsep.join([str(hook), *filter(None, [os.environ.get("PYTHONPATH")])]),
     }  # fmt: skip
     process = subprocess.Popen(
