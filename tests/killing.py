@@ -90,7 +90,7 @@ def _without_times(out: Path) -> None:
 
 
 _STUDY = "study --weak weak.npy --strong strong.npy --labels labels.csv --target y --seeds 3"
-_SMALL = "--set tasks=3 --set finetuning_rows=30 --set evaluation_rows=30 --set width=4 --set input_dim=3"
+_SMALL = "--set tasks=3 --set rows=30 --set width=4 --set input_dim=3"
 _PRETRAIN = "pretrain --corpus m.smi --hidden 8 --layers 1 --heads 1 --epochs 40 --batch 8 --drop-invalid"
 CASES = {
     "study": Case([*_STUDY.split(), "--out", "out"], "out", _arrays),

@@ -57,7 +57,7 @@ class MoleculeSettings(Settings):
     swap_roles: bool = False
     pooling: Literal["cls", "mean", "mean+cls"] = "cls"
     heads: tuple[HeadName, ...] = Field(default=("linear", "l2"), min_length=1)
-    n_folds: int = Field(default=5, ge=2, strict=True)
+    n_folds: int = Field(default=5, ge=2, le=10_000, strict=True)
     twins: Literal["kept", "removed"] = "kept"
     true_labels: int | None = Field(default=None, ge=2, strict=True)
     weak_labels: int | None = Field(default=None, ge=2, strict=True)

@@ -34,9 +34,9 @@ class WorldSettings(Settings):
         s in units in which ``E ‖h*(x)‖² = 1``: labels of linear tasks have mean square s² on average.
     """
 
-    input_dim: int = Field(default=8, ge=1, strict=True)
-    width: int = Field(default=16, ge=2, strict=True)
-    truth_depth: int = Field(default=5, ge=1, strict=True)
+    input_dim: int = Field(default=8, ge=1, le=100_000, strict=True)
+    width: int = Field(default=16, ge=2, le=100_000, strict=True)
+    truth_depth: int = Field(default=5, ge=1, le=10_000, strict=True)
     sigma: float = Field(default=500.0, ge=1e-6, le=1e6)
     truth_init: Literal["uniform", "he"] = "uniform"
     output_relu: bool = False
@@ -80,26 +80,26 @@ class TaskSettings(WorldSettings):
 
     representations: Literal["realizable", "pretraining", "perturbation"] = "pretraining"
     swap_roles: bool = False
-    weak_depth: int = Field(default=2, ge=1, strict=True)
-    strong_depth: int = Field(default=8, ge=1, strict=True)
-    pretraining_tasks: int = Field(default=10, ge=1, strict=True)
-    pretraining_rows: int = Field(default=2000, ge=1, strict=True)
+    weak_depth: int = Field(default=2, ge=1, le=10_000, strict=True)
+    strong_depth: int = Field(default=8, ge=1, le=10_000, strict=True)
+    pretraining_tasks: int = Field(default=10, ge=1, le=1_000_000, strict=True)
+    pretraining_rows: int = Field(default=2000, ge=1, le=100_000_000, strict=True)
     pretraining_init: Initialization = "near-identity"
-    pretraining_steps: int = Field(default=20_000, ge=1, strict=True)
-    pretraining_batch: int = Field(default=256, ge=1, strict=True)
+    pretraining_steps: int = Field(default=20_000, ge=1, le=1_000_000_000, strict=True)
+    pretraining_batch: int = Field(default=256, ge=1, le=100_000_000, strict=True)
     pretraining_rate: float = Field(default=0.02, gt=0, le=10)
     pretraining_momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: float = Field(default=0.0, ge=0, le=10)
     weak_sigma: float = Field(default=0.05, ge=0, le=1e3)
     strong_sigma: float = Field(default=0.01, ge=0, le=1e3)
-    tasks: int = Field(default=100, ge=3, strict=True)
-    rows: int = Field(default=2000, ge=2, strict=True)
+    tasks: int = Field(default=100, ge=3, le=1_000_000, strict=True)
+    rows: int = Field(default=2000, ge=2, le=100_000_000, strict=True)
     fit_intercept: bool = False
     solver: Literal["exact", "gradient"] = "exact"
-    descent_steps: int = Field(default=2000, ge=1, strict=True)
-    descent_batch: int = Field(default=250, ge=1, strict=True)
+    descent_steps: int = Field(default=2000, ge=1, le=1_000_000_000, strict=True)
+    descent_batch: int = Field(default=250, ge=1, le=100_000_000, strict=True)
     descent_rate: float = Field(default=0.05, gt=0, le=10)
-    descent_starts: int = Field(default=1, ge=1, strict=True)
+    descent_starts: int = Field(default=1, ge=1, le=10_000, strict=True)
 
     @property
     def extra(self) -> Extra:

@@ -49,8 +49,8 @@ class Figure1Settings(WorldSettings):
 
     seeds: int = Field(default=1, ge=1, le=10_000, strict=True)
     heads: Literal["linear"] = "linear"
-    rows: int = Field(default=2000, ge=1, strict=True)
-    ball_rows: int = Field(default=8, ge=3, strict=True)
+    rows: int = Field(default=2000, ge=1, le=100_000_000, strict=True)
+    ball_rows: int = Field(default=8, ge=3, le=10_000, strict=True)
     weak_sigma: float = Field(default=0.15, gt=0, le=1e3)
 
     @model_validator(mode="after")

@@ -69,9 +69,9 @@ class Theorem2Settings(Settings):
         Chance of a worse sample than the one shown; each is at least one draw's share.
     """
 
-    complexity: int = Field(default=16, ge=1, strict=True)
+    complexity: int = Field(default=16, ge=1, le=100_000, strict=True)
     misfit: float = Field(default=0.2, ge=1e-6, le=1e6)
-    draws: int = Field(default=200, ge=20, strict=True)
+    draws: int = Field(default=200, ge=20, le=1_000_000, strict=True)
     n_grid: tuple[int, ...] = (50, 100, 200, 400, 800, 1600, 3200, 6400, 12800)
     epsilon_grid: tuple[float, ...] = (0.0, 1e-4, 1e-3, 1e-2, 1e-1)
     delta_grid: tuple[float, ...] = (0.5, 0.25, 0.1, 0.05, 0.025, 0.01)
