@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -194,6 +195,51 @@ def test_another_s_page_and_another_run_are_left_alone(command: Command, tmp_pat
     assert ran.code == 2
     assert "another run is writing it" in ran.err
     assert len(ran.err.strip().splitlines()) == 1
+
+
+def test_notes_beside_a_record_stay_and_are_no_reason_to_refuse_the_rest(
+    command: Command, tmp_path: Path
+) -> None:
+    out = tmp_path / "r"
+    assert command("reproduce", "fig2c", "--seeds", 1, "--out", out, *SETS).code == 0
+    (out / "fig2c" / ".git").mkdir()
+    (out / "fig2c" / ".git" / "HEAD").write_text("years of work")
+    assert "there already" in command("reproduce", "fig2c", "--seeds", 1, "--out", out, *SETS).out
+    ran = command("reproduce", "fig2c", "--seeds", 2, "--out", out, *SETS)
+    assert ran.code == 2
+    assert "fig2c: .git/HEAD is not of the run that is to be replaced" in ran.err
+    assert (out / "fig2c" / ".git" / "HEAD").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("name", ["tasks.csv", "config.toml", "summary.json", "figure.png"])
+def test_a_record_that_was_damaged_is_made_again(command: Command, tmp_path: Path, name: str) -> None:
+    out = tmp_path / "r"
+    assert command("reproduce", "fig2c", "--seeds", 1, "--out", out, *SETS).code == 0
+    file = out / "fig2c" / name
+    sound = file.read_bytes()
+    file.write_bytes(sound[:-3])
+    ran = command("reproduce", "fig2c", "--seeds", 1, "--out", out, *SETS)
+    assert (ran.code, "there already" in ran.out) == (0, False)
+    assert file.read_bytes() == sound
+
+
+@pytest.mark.parametrize("damage", [lambda c: c[:-9], lambda c: b"", lambda c: c[:50] + b"x" + c[51:]])
+def test_kept_rows_and_networks_that_were_damaged_are_computed_again(
+    command: Command, tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    out = tmp_path / "r"
+    given = ("reproduce", "fig2b", "--seeds", 1, "--out", out, *SETS)
+    assert command(*given).code == 0
+    table = (out / "fig2b" / "tasks.csv").read_bytes()
+    shutil.rmtree(out / "fig2b")
+    kept = sorted(p for p in (out / CACHE).rglob("*") if p.is_file())
+    assert len(kept) == 3  # two networks and the rows of a seed
+    for file in kept:
+        file.write_bytes(damage(file.read_bytes()))
+    ran = command(*given)
+    assert ran.code == 0, ran.err
+    assert "pretraining 2 networks" in ran.err
+    assert (out / "fig2b" / "tasks.csv").read_bytes() == table
 
 
 def test_numbers_that_overflow_are_one_line(command: Command, tmp_path: Path) -> None:

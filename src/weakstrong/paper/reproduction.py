@@ -116,13 +116,13 @@ def reproduce(
             )
     if workers is not None and workers < 1:
         raise InputError(f"workers must be at least 1; got {workers}")
-    for experiment in experiments:
-        check_output(out / experiment.name, overwrite=True)
     check_page(out)
     meter = meter or _no_progress
     located = [experiment.with_places(places or Places()) for experiment in experiments]
     origins = {experiment.name: _origin(experiment) for experiment in located}
     missing = [e for e in located if not _is_current(out / e.name, origins[e.name].key)]
+    for experiment in missing:
+        check_output(out / experiment.name, overwrite=True)
     if missing:
         cache = cache or out / CACHE
         with _lock_cache(cache), Workers(workers) as pool:
