@@ -134,6 +134,8 @@ class Student:
             with np.load(folder / _HEAD, allow_pickle=False) as arrays:
                 head = Head(arrays["coef"], arrays["intercept"])
             reports = tuple(TargetReport(**r) for r in card["targets"])
+            if head.coef.shape != (card["n_features"], len(reports)) or card["format"] != _FORMAT:
+                raise InputError(f"{folder}: {_HEAD} does not belong to {_CARD}; fit the student again")
             student = cls(head, card["feature_names"], card["heads"], reports, card["training_hash"])
         except OSError as error:
             raise InputError(
@@ -143,9 +145,6 @@ class Student:
             raise
         except Exception as error:  # a damaged file can fail in any way
             raise InputError(f"{folder}: the saved student is damaged; fit it again") from error
-        shape = (card["n_features"], len(reports))
-        if head.coef.shape != shape or card["format"] != _FORMAT:
-            raise InputError(f"{folder}: {_HEAD} does not belong to {_CARD}; fit the student again")
         return student
 
 

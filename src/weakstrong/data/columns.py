@@ -1,10 +1,12 @@
-"""Checked columns of users' tables: numbers, targets, weights, groups. Errors name file, column and row.
+"""Checked columns of users' tables: numbers, targets, weights. Errors name file, column and row.
 
 Rows are counted from 0 in every message.
 """
 
 from __future__ import annotations
 
+from datetime import date, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +14,29 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from weakstrong.data.ids import some
+from weakstrong.data.ids import kinds_of, some
 from weakstrong.errors import InputError
 
 TOO_LARGE = np.float64(1e100)  # squares and their sums stay far from overflow below it
 _MAX_CLASSES = 10
+_NO_CLASSES = (
+    "weakstrong fits real values with squared loss and does not support classification yet; "
+    "give scores, logits or probabilities instead of classes"
+)
+_TIMES = (np.datetime64, np.timedelta64, date, time, timedelta, pd.Period)
+_NUMBERS = (np.number, np.bool_, int, float, Decimal, str, type(None), type(pd.NA))
 
 
 def numeric_column(column: pd.Series, path: Path, *, allow_missing: bool = False) -> NDArray[np.float64]:
     """Return a column as finite floats, with NaN for missing values where those are allowed."""
     where = f"{path}: column {str(column.name)!r}"
-    if column.dtype.kind in "mM":
-        raise InputError(f"{where} holds dates or times; remove the column, or encode it as numbers")
-    if column.dtype == object and isinstance(next(iter(column), None), list | tuple | np.ndarray):
-        raise InputError(f"{where} holds lists; give each element a column, or save the matrix as .npy")
-    numbers = pd.to_numeric(column, errors="coerce")
+    kinds = kinds_of(column)
+    _refuse_other_kinds(kinds, where)
+    numbers = _numbers(column)
     text = np.asarray(numbers.isna() & column.notna())
+    if bool in kinds and column.dtype == object:  # among missing values only they are 0 and 1
+        truths = column.map(lambda value: isinstance(value, bool))
+        text = text | np.asarray(truths & ~(truths | column.isna()).all())
     if text.any():
         row = int(text.argmax())
         raise InputError(
@@ -45,6 +54,27 @@ def numeric_column(column: pd.Series, path: Path, *, allow_missing: bool = False
     return np.asarray(values)
 
 
+def _numbers(column: pd.Series) -> pd.Series:
+    """Return a column as numbers, with NaN where there is none."""
+    try:
+        return pd.to_numeric(column, errors="coerce")
+    except OverflowError:  # an integer beyond floats is infinite
+        return _numbers(column.map(lambda value: str(value) if isinstance(value, int) else value))
+
+
+def _refuse_other_kinds(kinds: set[type], where: str) -> None:
+    """Refuse values that are neither numbers nor text, which may hold one."""
+    for kind in kinds:
+        if issubclass(kind, _TIMES):
+            raise InputError(f"{where} holds dates or times; remove the column, or encode it as numbers")
+        if issubclass(kind, list | tuple | dict | np.ndarray):
+            raise InputError(
+                f"{where} holds lists or records; give each element a column, or save a matrix as .npy"
+            )
+        if not issubclass(kind, _NUMBERS):
+            raise InputError(f"{where} holds {kind.__name__}; remove the column, or encode it as numbers")
+
+
 def fault_of(value: float) -> str:
     """Describe what is wrong with a number, and the remedy."""
     if np.isfinite(value):
@@ -53,31 +83,41 @@ def fault_of(value: float) -> str:
     return f"{fault}; fill it in or leave the row out"
 
 
-def real_valued(column: pd.Series, path: Path, *, allow_missing: bool = False) -> NDArray[np.float64]:
-    """Return a regression target as floats; class labels (text, booleans, few integers) are refused."""
+def real_valued(
+    column: pd.Series, path: Path, *, task: str | None = None, allow_missing: bool = False
+) -> NDArray[np.float64]:
+    """Return a regression target as floats; text and booleans are refused, and what `refuse_classes` does."""
     where = f"{path}: target column {str(column.name)!r}"
-    reason = (
-        "weakstrong fits real values with squared loss and does not support classification yet; "
-        "give scores, logits or probabilities instead of classes"
-    )
-    if pd.api.types.is_bool_dtype(column):
-        raise InputError(f"{where} holds true and false; {reason}")
-    if not pd.api.types.is_numeric_dtype(column) and column.dtype.kind not in "mM":
-        text = np.asarray(pd.to_numeric(column, errors="coerce").isna() & column.notna())
+    kinds = kinds_of(column)
+    if not kinds.isdisjoint({bool, np.bool_}):
+        raise InputError(f"{where} holds true and false; {_NO_CLASSES}")
+    _refuse_other_kinds(kinds, where)
+    if not pd.api.types.is_numeric_dtype(column):
+        text = np.asarray(_numbers(column).isna() & column.notna())
         if text.sum() > column.notna().sum() / 2:  # fewer are typing errors, not classes
             row = int(text.argmax())
             raise InputError(
-                f"{where}, row {row} (counted from 0): {_shown(column.iloc[row])} is not a number; {reason}"
+                f"{where}, row {row} (counted from 0): {_shown(column.iloc[row])} is not a number; "
+                f"{_NO_CLASSES}"
             )
     values = numeric_column(column, path, allow_missing=allow_missing)
-    known = values[~np.isnan(values)]
-    if len(known) == 0:
+    if np.isnan(values).all():
         raise InputError(f"{where} has no value; at least one row needs a label")
-    distinct = np.unique(known)
-    few = len(distinct) <= _MAX_CLASSES and len(known) >= 3 * len(distinct)
-    if few and len(distinct) > 1 and np.array_equal(distinct, np.round(distinct)):
-        raise InputError(f"{where} looks like classes ({len(distinct)} distinct integers); {reason}")
+    refuse_classes(values, where, task)
     return values
+
+
+def refuse_classes(values: NDArray[np.float64], where: str, task: str | None) -> None:
+    """Refuse a target of few distinct integers, which may be classes, unless the task is ``"regression"``."""
+    known = values[~np.isnan(values)]
+    distinct = np.unique(known)
+    few = 1 < len(distinct) <= _MAX_CLASSES and len(known) >= 3 * len(distinct)
+    if task != "regression" and few and np.array_equal(distinct, np.round(distinct)):
+        raise InputError(
+            f"{where} looks like classes ({len(distinct)} distinct integers); {_NO_CLASSES}; if they are "
+            "quantities, such as ratings or counts, set the task to regression",
+            "task",
+        )
 
 
 def target_names(frame: pd.DataFrame, path: Path, asked: tuple[str, ...], others: set[str]) -> list[str]:
@@ -105,14 +145,6 @@ def row_weights(column: pd.Series, path: Path) -> NDArray[np.float64]:
             "weights are non-negative and not all zero"
         )
     return values
-
-
-def group_names(column: pd.Series, path: Path) -> NDArray[np.str_]:
-    """Return the groups of rows as text, checked that none is missing."""
-    missing = np.asarray(column.isna())
-    if missing.any():
-        raise InputError(f"{path}: column {column.name!r}, row {missing.argmax()} (counted from 0): no group")
-    return column.astype(str).to_numpy(dtype=np.str_)
 
 
 def _shown(value: Any) -> str:

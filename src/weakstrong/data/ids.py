@@ -1,4 +1,4 @@
-"""Feature matrices, and how their rows are matched to those of tables: by id, or openly by position."""
+"""Names of rows, such as ids, and how features are matched to tables: by id, or openly by position."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from weakstrong.errors import InputError
+from weakstrong.data.user_files import refuse_too_large
+from weakstrong.errors import InputError, quoted
 
 
 @dataclass(frozen=True)
@@ -34,15 +35,46 @@ class Features:
     source: str
 
 
-def checked_ids(column: pd.Series, path: Path) -> NDArray[np.str_]:
-    """Return ids as text, checked that none is missing or repeated."""
-    missing = np.asarray(column.isna() | (column == ""))
+def kinds_of(column: pd.Series) -> set[type]:
+    """Return the types of a column's values."""
+    return set(map(type, column)) if column.dtype == object else {column.dtype.type}
+
+
+def texts_of(column: pd.Series, path: Path) -> pd.Series:
+    """Return names as text without white space around them, empty where a cell is."""
+    for kind in kinds_of(column):
+        if issubclass(kind, bytes | list | tuple | dict | np.ndarray):
+            raise InputError(
+                f"{path}: column {str(column.name)!r} holds {kind.__name__}; names are text or whole numbers"
+            )
+    return column.astype(str).str.strip().where(column.notna(), "")
+
+
+def names_of(column: pd.Series, path: Path, kind: str) -> NDArray[np.str_]:
+    """Return names of a kind (id, group) as text, checked that none is missing."""
+    texts = texts_of(column, path)
+    missing = np.asarray(texts == "")
     if missing.any():
         raise InputError(
-            f"{path}: column {column.name!r}, row {missing.argmax()} (counted from 0): no id; give it one"
+            f"{path}: column {column.name!r}, row {missing.argmax()} (counted from 0): no {kind}; give it one"
         )
-    ids = column.astype(str).to_numpy(dtype=np.str_)
-    refuse_repeats(ids, path)
+    longest = int(texts.str.len().max()) if len(texts) else 0  # the array has room for it in every row
+    what = f"{path}: column {column.name!r}, whose longest {kind} has {longest} characters,"
+    refuse_too_large(4 * longest * len(texts), what)
+    return texts.to_numpy(dtype=np.str_)
+
+
+def checked_ids(column: pd.Series, path: Path) -> NDArray[np.str_]:
+    """Return ids as text, checked that none is missing or repeated."""
+    ids = names_of(column, path, "id")
+    again = np.asarray(pd.Index(ids).duplicated())
+    if again.any():
+        row = int(again.argmax())
+        first = int((ids == ids[row]).argmax())
+        raise InputError(
+            f"{path}: id {quoted(str(ids[row]))} occurs in rows {first} and {row} (counted from 0); "
+            "ids must be unique: remove or rename one"
+        )
     return ids
 
 
@@ -52,7 +84,7 @@ def rows_of(ids: NDArray[np.str_], path: Path, wanted: NDArray[np.str_], by: str
     if (rows < 0).any():
         row = int((rows < 0).argmax())
         raise InputError(
-            f"{by}: row {row} (counted from 0): id {str(wanted[row])!r} does not occur in {path}; "
+            f"{by}: row {row} (counted from 0): id {quoted(str(wanted[row]))} does not occur in {path}; "
             "every id must match: check the id column, or remove the row"
         )
     return np.asarray(rows, dtype=np.int64)
@@ -112,19 +144,7 @@ def widened(features: Features, names: list[str] | None, width: int, owner: str)
     return features
 
 
-def refuse_repeats(ids: NDArray[np.str_], path: Path) -> None:
-    """Refuse ids that occur more than once."""
-    again = np.asarray(pd.Index(ids).duplicated())
-    if again.any():
-        row = int(again.argmax())
-        first = int((ids == ids[row]).argmax())
-        raise InputError(
-            f"{path}: id {str(ids[row])!r} occurs in rows {first} and {row} (counted from 0); "
-            "ids must be unique: remove or rename one"
-        )
-
-
 def some(names: Any) -> str:
     """List names for a message, only the first few if there are many."""
-    listed = [str(n) for n in names]
+    listed = [" ".join(str(n)[:100].split()) for n in names]
     return ", ".join(listed[:8]) + (f" and {len(listed) - 8} more" if len(listed) > 8 else "")

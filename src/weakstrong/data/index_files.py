@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from weakstrong.data.user_files import reading
 from weakstrong.errors import InputError
 
 SHA256 = {
@@ -128,10 +129,8 @@ def published_content(path: Path) -> bytes:
     InputError
         If the file is missing, or has another name or checksum than the published one.
     """
-    try:
+    with reading(path, "a published file", "name a ChemBench folder"):
         content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); name a ChemBench folder") from error
     if path.name not in SHA256:
         raise InputError(f"{path}: not the name of a published ChemBench file, as {next(iter(SHA256))}")
     if hashlib.sha256(content).hexdigest() != SHA256[path.name]:

@@ -1,26 +1,46 @@
 """Feature matrices and label tables, read from files with checks whose errors name the place at fault.
 
-Rows are counted from 0 in every message. Ids are compared as text.
+Rows are counted from 0 in every message. Names (ids, groups, roles) are text as it is written: 007 is not 7,
+and NA is a name. In a CSV a blank line is a row of empty cells, but blank lines at the end are no rows.
 """
 
 from __future__ import annotations
 
 import gzip
-import zlib
+import io
+import math
+import re
+import warnings
+import zipfile
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from weakstrong.data.columns import TOO_LARGE, fault_of, numeric_column
-from weakstrong.data.ids import Features, checked_ids, refuse_repeats, some
+from weakstrong.data.ids import Features, checked_ids, some, texts_of
+from weakstrong.data.user_files import available_memory, reading, refuse_too_large
 from weakstrong.errors import InputError
 
 _CSV = (".csv", ".csv.gz")
 TABLES = (*_CSV, ".parquet")
 _ARRAYS = (".npy", ".npz")
+_MISSING = [
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A",
+    "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
+]  # fmt: skip
+_OTHER_VALUES = ("True", "False", "true", "false", "NaN", "nan")
+_BLANK = " \t\r\n"
+_LONGEST_LINE = 1 << 22  # of column names: half a million of them
+_LOW_MEMORY = 1 << 28
+_ROW_INDEX = re.compile(
+    r"(unnamed: \d+(\.\d+)?|(__index_)?level_\d+(__)?|index|idx|id|row([ _.]?(id|index|name|number|num))?s?)",
+    re.IGNORECASE,
+)
 
 
 def read_features(path: Path, id_column: str | None = None) -> Features:
@@ -42,8 +62,8 @@ def read_features(path: Path, id_column: str | None = None) -> Features:
     path = Path(path)
     if path.name.endswith(_ARRAYS):
         values, ids = _read_array(path)
-        return Features(_checked_matrix(values, path), None, ids, str(path))
-    frame = read_table(path, id_column, accepted=(*TABLES, *_ARRAYS))
+        return Features(_checked_matrix(_native(values), path), None, ids, str(path))
+    frame = read_table(path, (id_column,), accepted=(*TABLES, *_ARRAYS))
     ids = None
     if id_column is not None:
         if id_column not in frame:
@@ -58,31 +78,49 @@ def read_features(path: Path, id_column: str | None = None) -> Features:
             "leave it out if it is a saved row index (pandas: to_csv(index=False))"
         )
     columns = [numeric_column(frame[c], path) for c in frame.columns]
-    return Features(np.column_stack(columns), tuple(map(str, frame.columns)), ids, str(path))
+    for name, values in zip(frame.columns, columns, strict=True):
+        _refuse_row_index(name, values, path)
+    return Features(np.column_stack(columns), tuple(frame.columns), ids, str(path))
+
+
+def _refuse_row_index(name: str, values: NDArray[np.float64], path: Path) -> None:
+    """Refuse a column with the name of a row index that counts the rows; two rows are too few to tell."""
+    if len(values) < 3 or values[0] not in (0, 1) or not _ROW_INDEX.fullmatch(name):
+        return
+    if np.array_equal(values, values[0] + np.arange(len(values))):
+        raise InputError(
+            f"{path}: column {name!r} counts the rows, so it is no feature; name it as the id if it is one, "
+            "or leave it out (pandas: to_csv(index=False))",
+            "id",
+        )
 
 
 def read_table(
-    path: Path, id_column: str | None = None, *, accepted: tuple[str, ...] = TABLES
+    path: Path, keys: Collection[str | None] | None = (), *, accepted: tuple[str, ...] = TABLES
 ) -> pd.DataFrame:
-    """Read a CSV (plain or gzipped) or Parquet table, with the id column as text."""
+    """Read a CSV (plain or gzipped) or Parquet table, in a CSV with names as text.
+
+    Parameters
+    ----------
+    path : Path
+    keys : collection of str, optional
+        Columns of names (ids, groups, roles), those that are there; None for every column.
+    accepted : tuple of str
+        Endings of files to list where another is refused.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, is empty, or has two columns of one name.
+    """
     path = Path(path)
     if not path.name.endswith(TABLES):
         raise InputError(
             f"{path}: this kind of file is not read here; give one of {', '.join(accepted)} "
             "(pickles are never read)"
         )
-    try:
-        frame = _read_csv(path, id_column) if path.name.endswith(_CSV) else _read_parquet(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except pd.errors.EmptyDataError as error:
-        raise InputError(f"{path}: the table is empty; it needs a header line and rows") from error
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path}: not text in UTF-8; save it so, or name it .csv.gz if it is gzipped"
-        ) from error
-    except (ValueError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: not a readable table ({_first_line(error)})") from error
+    with reading(path, "a readable table"):
+        frame = _read_csv(path, keys) if path.name.endswith(_CSV) else _read_parquet(path)
     if len(frame) == 0:
         raise InputError(f"{path}: the table is empty; it has a header but no rows")
     if not frame.columns.is_unique:
@@ -91,53 +129,113 @@ def read_table(
     return frame
 
 
-def _read_csv(path: Path, id_column: str | None) -> pd.DataFrame:
+def _read_csv(path: Path, keys: Collection[str | None] | None, only: str | None = None) -> pd.DataFrame:
     """Read a CSV with the names of its first line as they are; pandas would silently rename repeated ones."""
-    first = pd.read_csv(path, header=None, nrows=1, dtype=str, skipinitialspace=True, keep_default_na=False)
-    names = first.iloc[0]
+    names = _first_line(path)
+    places = [i for i, name in enumerate(names) if only in (None, name)]
+    text = [i for i in places if keys is None or names[i] in keys]
+    missing = _MISSING if not text else {i: _MISSING for i in places if i not in set(text)}
+    with _csv_text(path) as lines, warnings.catch_warnings():
+        # Pieces of a column may have different types, which is seen to where it is read.
+        warnings.simplefilter("ignore", pd.errors.DtypeWarning)
+        frame = pd.read_csv(
+            lines, header=0, names=list(range(len(names))), usecols=None if only is None else places,
+            dtype=dict.fromkeys(text, str), na_values=missing, keep_default_na=False, skipinitialspace=True,
+            skip_blank_lines=False,
+        )  # fmt: skip
+    if not frame.index.equals(pd.RangeIndex(len(frame))):
+        raise ValueError("its rows have more cells than its first line has names")
+    return frame.set_axis([names[i] for i in places], axis=1)
+
+
+def _first_line(path: Path) -> list[str]:
+    """Return the names of a CSV's columns, from its first line that is not blank."""
+    with _csv_text(path) as lines:
+        start = lines.read(_LONGEST_LINE)
+    if len(start) >= _LONGEST_LINE and not re.search(r"[\r\n]", start):
+        raise ValueError(f"its first line has more than {_LONGEST_LINE:,} characters")
+    if not start:
+        raise InputError(f"{path}: the table is empty; it needs a header line and rows")
+    first = pd.read_csv(
+        io.StringIO(start), header=None, nrows=1, dtype=str, skipinitialspace=True, keep_default_na=False
+    )
+    names = first.iloc[0].to_list()
     for separator in (";", "\t"):
         if len(names) == 1 and separator in names[0]:
             raise ValueError(f"its cells are separated by {separator!r}; separate them by commas")
-    numbers = pd.to_numeric(names, errors="coerce")
-    if numbers.notna().all() and (numbers % 1 != 0).any():
+    written = [name for name in names if name]
+    numbers = pd.to_numeric(pd.Series(written), errors="coerce").notna()
+    as_pandas = [str(i) for i in range(len(written))]
+    if all(numbers | np.isin(written, _OTHER_VALUES)) and written != as_pandas:
         raise ValueError("its first line holds numbers; add a line of column names")
-    frame = pd.read_csv(path, skipinitialspace=True)
-    if not frame.index.equals(pd.RangeIndex(len(frame))):
-        raise ValueError("its rows have more cells than its first line has names")
-    frame = frame.set_axis(names.to_list(), axis=1)
-    if id_column in names.to_list():  # as text: 007 is not 7, and NA is an id like any other
-        ids = pd.read_csv(path, usecols=[id_column], dtype=str, keep_default_na=False, skipinitialspace=True)
-        frame[id_column] = ids[id_column].str.strip()
-    return frame
+    return names
+
+
+@contextmanager
+def _csv_text(path: Path) -> Iterator[_Lines]:
+    with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as content:
+        yield _Lines(io.TextIOWrapper(content, encoding="utf-8-sig", newline=""))
+
+
+class _Lines:
+    """The text of a CSV without blank lines before its first line and after its last."""
+
+    def __init__(self, text: IO[str]) -> None:
+        self._text = text
+        self._held = [""]  # what may be blank lines at the end
+        self._pieces = 0
+
+    def __iter__(self) -> Iterator[str]:
+        """Make it a file for pandas, which reads it."""
+        return iter(lambda: self.read(1 << 18), "")
+
+    def read(self, size: int = -1) -> str:
+        """Return the next piece of the text."""
+        while piece := self._text.read(size):
+            if "\0" in piece:
+                raise ValueError("it holds NUL characters: it is no text, or UTF-16; save it as UTF-8")
+            body = piece.rstrip(_BLANK)
+            if body:
+                whole = "".join((*self._held, body))
+                self._held = [piece[len(body) :]]
+                self._pieces += 1
+                if self._pieces % 256 == 0 and available_memory() < _LOW_MEMORY:
+                    raise MemoryError
+                return whole if self._pieces > 1 else whole.lstrip(_BLANK)
+            self._held.append(piece)
+        return ""
 
 
 def text_column(path: Path, frame: pd.DataFrame, column: str) -> list[str]:
     """Return a column of a table as the text that its file holds, without white space around.
 
-    So ``NaN`` is a word, 007 is not 7, and an empty cell is an empty text. In a CSV of one column an empty
-    line is an empty cell, but empty lines at the end are not rows.
+    So ``NaN`` is a word, 007 is not 7, and an empty cell is an empty text.
     """
-    if not path.name.endswith(_CSV):
-        return [str(s).strip() for s in frame[column].astype(object).fillna("")]
-    alone = frame.shape[1] == 1
-    cells = pd.read_csv(
-        path,
-        usecols=[column],
-        dtype=str,
-        keep_default_na=False,
-        skipinitialspace=True,
-        skip_blank_lines=not alone,
-    )[column]
-    texts = [s.strip() for s in cells.fillna("")]
-    while alone and texts and not texts[-1]:
-        texts.pop()
-    return texts
+    if path.name.endswith(_CSV):
+        with reading(path, "a readable table"):
+            frame = _read_csv(path, (column,), column)
+    return texts_of(frame[column], path).to_list()
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
-    """Read a Parquet table, in which a named index becomes a column like any other."""
-    frame = pd.read_parquet(path)
-    return frame if frame.index.name is None else frame.reset_index()
+    """Read a Parquet table, in which the named levels of an index become columns like any other."""
+    from pyarrow import parquet, types
+
+    with parquet.ParquetFile(path) as file:
+        refuse_too_large(8 * file.metadata.num_rows * file.metadata.num_columns, f"{path}: the table")
+        table = file.read()
+    table.validate(full=True)
+    for place, field in enumerate(table.schema):
+        if types.is_dictionary(field.type):  # categories: what they are of
+            table = table.set_column(place, field.name, table.column(place).cast(field.type.value_type))
+    try:
+        frame = table.to_pandas(integer_object_nulls=True)  # as floats, integers would be rounded
+    except Exception:  # what pandas wrote of its own about the table may be damaged
+        frame = table.replace_schema_metadata().to_pandas(integer_object_nulls=True)
+    frame.columns = [str(name) for name in frame.columns]
+    levels = [i for i, name in enumerate(frame.index.names) if name is not None and str(name) not in frame]
+    frame = frame.reset_index(level=levels).reset_index(drop=True)
+    return frame.set_axis([str(name) for name in frame.columns], axis=1)
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
@@ -153,50 +251,65 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
 
 def _read_array(path: Path) -> tuple[NDArray[Any], NDArray[np.str_] | None]:
     """Read the matrix of an .npy or .npz file, and its ids if it has any, without unpickling."""
-    try:
-        loaded = np.load(path, allow_pickle=False, mmap_mode="r" if path.suffix == ".npy" else None)
-        if not isinstance(loaded, np.lib.npyio.NpzFile):
-            return np.asarray(loaded), None
-        with loaded:
-            arrays = {name: _member(loaded, name, path) for name in loaded.files}
-    except InputError:
-        raise
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or _first_line(error)})") from error
-    except Exception as error:  # a damaged file can fail in any way
-        raise InputError(
-            f"{path}: not a plain numeric array (pickled and object arrays are not read); "
-            "save a float array with numpy.save or numpy.savez"
-        ) from error
-    ids = arrays.pop("ids", None)
-    if "features" in arrays:
-        values = arrays["features"]
-    elif len(arrays) == 1:
-        values = next(iter(arrays.values()))
-    else:
-        raise InputError(f"{path}: holds {some(arrays)}; name the matrix 'features' (and ids 'ids')")
-    if ids is None:
-        return values, None
-    if ids.shape != values.shape[:1]:
-        raise InputError(f"{path}: 'ids' has shape {ids.shape} for features of shape {values.shape}")
-    if ids.dtype.kind not in "Uiu":
-        raise InputError(f"{path}: 'ids' holds {ids.dtype}; ids are text or whole numbers: ids.astype(str)")
-    texts = ids.astype(np.str_)
-    refuse_repeats(texts, path)
-    return values, texts
+    with reading(path, "a plain numeric array, as numpy.save and numpy.savez write; pickles are never read"):
+        with path.open("rb") as file:
+            if file.read(2) != b"PK":
+                file.seek(0)
+                _refuse_false_size(file, path.stat().st_size, f"{path}: the array")
+                return np.asarray(np.load(path, allow_pickle=False, mmap_mode="r")), None
+        with zipfile.ZipFile(path) as archive:
+            there = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+            matrices = ["features"] if "features" in there else [name for name in there if name != "ids"]
+            if len(matrices) != 1:
+                raise InputError(f"{path}: holds {some(there)}; name the matrix 'features' (and ids 'ids')")
+            arrays = {
+                name: _member(archive, there[name], f"{path}: array {name!r}")
+                for name in (*matrices, "ids")
+                if name in there
+            }
+        values, ids = arrays[matrices[0]], arrays.get("ids")
+        if ids is None:
+            return values, None
+        if ids.shape != values.shape[:1]:
+            raise InputError(f"{path}: 'ids' has shape {ids.shape} for features of shape {values.shape}")
+        if ids.dtype.kind not in "Uiu":
+            raise InputError(
+                f"{path}: 'ids' holds {ids.dtype}; ids are text or whole numbers: ids.astype(str)"
+            )
+        return values, checked_ids(pd.Series(ids, name="ids"), path)
 
 
-def _member(archive: np.lib.npyio.NpzFile, name: str, path: Path) -> NDArray[Any]:
-    """Read an array of an .npz; one of Python objects (often ids from pandas) is refused by name."""
-    try:
-        return np.asarray(archive[name])
-    except ValueError as error:
-        if "Object arrays" not in str(error):
-            raise
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, what: str) -> NDArray[Any]:
+    with archive.open(info) as stream:
+        _refuse_false_size(stream, info.file_size, what)
+        stream.seek(0)
+        return np.asarray(np.lib.format.read_array(stream, allow_pickle=False))
+
+
+def _refuse_false_size(stream: IO[bytes], size: int, what: str) -> None:
+    """Refuse an array of Python objects, or one whose header says another size than its bytes have."""
+    major, _ = np.lib.format.read_magic(stream)
+    header = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
+    shape, _, dtype = header(stream)
+    if dtype.hasobject:
         raise InputError(
-            f"{path}: array {name!r} holds Python objects, which are not unpickled; "
-            f"save numbers as floats, and ids as text: ids.astype(str)"
-        ) from error
+            f"{what} holds Python objects, which are not unpickled; "
+            "save numbers as floats, and ids as text: ids.astype(str)"
+        )
+    claimed, held = math.prod(shape) * dtype.itemsize, size - stream.tell()
+    if claimed != held:
+        raise InputError(
+            f"{what} is damaged: shape {shape} of {dtype} takes {claimed} bytes, and {held} are there; "
+            "save it again"
+        )
+    refuse_too_large(claimed, what)
+
+
+def _native(values: NDArray[Any]) -> NDArray[Any]:
+    """Return numbers in the machine's order of bytes, and in double precision where they have more."""
+    wide = values.dtype.kind == "f" and values.dtype.itemsize > 8
+    with np.errstate(over="ignore"):  # infinity is refused
+        return values.astype(np.float64 if wide else values.dtype.newbyteorder("="), copy=False)
 
 
 def _checked_matrix(values: NDArray[Any], path: Path) -> NDArray[Any]:
@@ -220,7 +333,3 @@ def _checked_matrix(values: NDArray[Any], path: Path) -> NDArray[Any]:
                 f"{fault_of(values[start + row, column])}"
             )
     return values.astype(np.float32) if values.dtype == np.float16 else values
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from weakstrong.data.columns import group_names, real_valued, row_weights, target_names
-from weakstrong.data.ids import Features, by_position, checked_ids, refuse_shared_columns, rows_of
+from weakstrong.data.columns import real_valued, row_weights, target_names
+from weakstrong.data.ids import Features, by_position, checked_ids, names_of, refuse_shared_columns, rows_of
 from weakstrong.data.tables import read_table
 
 Array = NDArray[np.float64]
@@ -54,7 +54,7 @@ def read_weak_labels(
     empty, has no label. Otherwise they are matched by position, and the counts must agree.
     """
     path = Path(path)
-    frame = read_table(path, id_column)
+    frame = read_table(path, (id_column, groups))
     others = {c for c in (id_column, weights, groups) if c is not None}
     names = target_names(frame, path, tuple(targets), others)
     refuse_shared_columns(features, frame, path, {*names, *others})
@@ -79,5 +79,5 @@ def read_weak_labels(
         weight = placed(row_weights(frame[weights], path), 0.0)
     cluster = None
     if groups is not None:
-        cluster = placed(group_names(frame[groups], path), "")
+        cluster = placed(names_of(frame[groups], path, "group"), "")
     return WeakLabels(np.column_stack(labels), tuple(names), weight, cluster, notes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 from weakstrong.data.downloads import Published, fetch
 from weakstrong.data.row_cache import Meter, cached_rows
 from weakstrong.data.tables import read_table, text_column
+from weakstrong.data.user_files import reading
 from weakstrong.errors import InputError, quoted
 from weakstrong.identity import file_hash
 
@@ -209,20 +209,20 @@ def _column(path: Path, columns: list[str], wanted: str | None) -> str:
 
 def _read_lines(path: Path, limit: int | None) -> list[str]:
     smiles: list[str] = []
-    try:
-        with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as lines:
-            for line in lines:
-                if len(smiles) == limit:
-                    break
+    with (
+        reading(path, "a readable file of SMILES"),
+        gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as lines,
+    ):
+        for line in lines:
+            if len(smiles) == limit:
+                break
+            try:
                 text = line.decode("utf-8" if smiles else "utf-8-sig")
-                smiles.append((text.split() or [""])[0])
-            while smiles and not smiles[-1]:  # blank lines at the end are no rows
-                smiles.pop()
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: cannot be read ({reason})") from error
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path}: row {len(smiles)} (counted from 0): not text; give a file of SMILES"
-        ) from error
+            except UnicodeDecodeError as error:
+                raise InputError(
+                    f"{path}: row {len(smiles)} (counted from 0): not text in UTF-8; give a file of SMILES"
+                ) from error
+            smiles.append((text.split() or [""])[0])
+        while smiles and not smiles[-1]:  # blank lines at the end are no rows
+            smiles.pop()
     return smiles

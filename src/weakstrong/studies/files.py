@@ -9,8 +9,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from weakstrong.data.columns import group_names, real_valued, target_names
-from weakstrong.data.ids import Features, by_position, checked_ids, refuse_shared_columns, rows_of
+from weakstrong.data.columns import real_valued, target_names
+from weakstrong.data.ids import (
+    Features,
+    by_position,
+    checked_ids,
+    names_of,
+    refuse_shared_columns,
+    rows_of,
+    texts_of,
+)
 from weakstrong.data.index_files import published_split
 from weakstrong.data.tables import read_features, read_table
 from weakstrong.errors import InputError
@@ -28,7 +36,7 @@ def read_inputs(config: StudyConfig) -> StudyInputs:
     InputError
         Naming file, row and column of the first fault.
     """
-    frame = read_table(config.labels, config.id)
+    frame = read_table(config.labels, (config.id, config.groups))
     others = {c for c in (config.id, config.groups) if c is not None}
     asked = () if config.target is None else (config.target,)
     [target] = target_names(frame, config.labels, asked, others)
@@ -37,7 +45,7 @@ def read_inputs(config: StudyConfig) -> StudyInputs:
     for features in read:
         refuse_shared_columns(features, frame, config.labels, {target, *others})
     matrices, notes = _in_order(read, config, ids, len(frame))
-    groups = None if config.groups is None else group_names(frame[config.groups], config.labels)
+    groups = None if config.groups is None else names_of(frame[config.groups], config.labels, "group")
     count = len(config.weak)
     return StudyInputs(
         supervisors=dict(zip(_names(config.weak), matrices[:count], strict=True)),
@@ -87,7 +95,7 @@ def _read_splits(
     path: Path, config: StudyConfig, ids: NDArray[np.str_] | None, n: int, notes: list[str]
 ) -> list[Split]:
     """A split for every column of a table (but ids), or the one of a published index file."""
-    frame = published_split(path).to_frame() if path.suffix == ".pkl" else read_table(path, config.id)
+    frame = published_split(path).to_frame() if path.suffix == ".pkl" else read_table(path, None)
     if ids is not None and config.id in frame:
         split_ids = checked_ids(frame[config.id], path)
         frame = frame.iloc[rows_of(split_ids, path, ids, str(config.labels))].drop(columns=config.id)
@@ -107,7 +115,7 @@ def _split(column: pd.Series, name: str, path: Path, config: StudyConfig) -> Spl
 
     With ``supervised`` and ``student`` in place of ``train``, a division is given whole.
     """
-    roles = column.astype("string").fillna("").str.strip()
+    roles = texts_of(column, path)
     if set(roles) <= {"0", "1", "0.0", "1.0", "True", "False"}:
         held = roles.isin(["1", "1.0", "True"])
         if "evaluate_on" in config.model_fields_set:

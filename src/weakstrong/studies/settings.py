@@ -20,11 +20,13 @@ from pydantic import (
     model_validator,
 )
 
+from weakstrong.data.user_files import reading
 from weakstrong.errors import InputError, RenamedWarning
 
 HeadName = Literal["linear", "l2"]
 Model = TypeVar("Model", bound=BaseModel)
 
+_LONGEST = 1 << 20
 _PATHS = ("labels",)
 _PATH_LISTS = ("weak", "strong", "splits")
 
@@ -32,7 +34,8 @@ _PATH_LISTS = ("weak", "strong", "splits")
 def _share_or_count(value: Any) -> float | int:
     """A share of rows as a float, a number of rows as an integer."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not (0 < value < 1 or (value >= 1 and value == int(value))):
+    is_whole = is_number and (isinstance(value, int) or value.is_integer())
+    if not is_number or not (0 < value < 1 or (is_whole and value >= 1)):
         raise ValueError("give a share between 0 and 1, or a whole number of rows")
     return float(value) if value < 1 else int(value)
 
@@ -203,12 +206,11 @@ def read_toml(path: Path) -> dict[str, Any]:
     InputError
         If it cannot be read or is not TOML.
     """
-    try:
-        return tomllib.loads(Path(path).read_text())
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeError) as error:
-        raise InputError(f"{path}: not TOML ({error})") from error
+    path = Path(path)
+    with reading(path, "TOML"):
+        if path.stat().st_size > _LONGEST:
+            raise InputError(f"{path}: too long for settings ({path.stat().st_size:,} bytes)")
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
 
 
 def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
