@@ -19,7 +19,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from weakstrong import InputError
+from tests.conftest import World
+from weakstrong import InputError, study
 from weakstrong.data import tables, user_files
 from weakstrong.data.columns import numeric_column, real_valued
 from weakstrong.data.ids import texts_of
@@ -434,3 +435,39 @@ def test_a_system_that_does_not_say_how_much_memory_it_has(
 )
 def test_settings_that_cannot_be_read(tmp_path: Path, content: str | bytes, said: str) -> None:
     assert said in refused(load_config, written(tmp_path, content, "f.toml"), {})
+
+
+# Targets that are integers
+
+
+def test_a_target_of_few_integers_is_a_regression_if_one_says_so(
+    world: World, command: Callable[..., Any]
+) -> None:
+    folder, ratings = world.folder, np.clip(np.round(world.labels["y"]), 1, 5)
+    labels, strong = folder / "labels.csv", folder / "strong.npy"
+    world.labels.assign(y=ratings).to_csv(labels, index=False)
+    doing = {
+        "study": ("--weak", folder / "weak.npy", "--strong", strong, "--labels", labels, "--seeds", 1),
+        "fit": ("--features", strong, "--weak-labels", labels, "--out", folder / "student"),
+    }
+    for name, flags in doing.items():
+        ran = command(name, *flags, "--target", "y")
+        assert ran.code == 2
+        assert "looks like classes (5 distinct integers)" in ran.err
+        assert ran.err.endswith("set the task to regression (--task)\n")
+        assert command(name, *flags, "--target", "y", "--task", "regression").code == 0
+    with pytest.raises(InputError, match=r"^target 'y' looks like classes \(5 distinct integers\)") as caught:
+        study({"w": world.weak}, world.strong, ratings, seeds=1)
+    assert caught.value.settings == ("task",)
+    assert study({"w": world.weak}, world.strong, ratings, seeds=1, task="regression").results
+
+
+def test_text_and_truth_values_are_refused_whatever_the_task(world: World) -> None:
+    for values in ([True, False] * 6, ["yes", "no"] * 6, [True, None, False] * 4):
+        assert "classification" in refused(
+            lambda values=values: real_valued(
+                pd.Series(values, dtype=object), world.folder, task="regression"
+            )
+        )
+    with pytest.raises(InputError, match="true and false"):
+        study({"w": world.weak}, world.strong, world.labels["y"] > 3, task="regression")

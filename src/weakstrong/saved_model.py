@@ -189,11 +189,12 @@ def fit_files(
     heads: str = "l2",
     n_folds: int = 5,
     seed: int = 0,
+    task: str | None = None,
 ) -> tuple[Student, pd.DataFrame, WeakLabels]:
     """Read features and weak labels, train a student, and predict every row of the features."""
     matrix = read_features(features, id_column)
     labels = read_weak_labels(
-        weak_labels, matrix, targets=targets, id_column=id_column, weights=weights, groups=groups
+        weak_labels, matrix, targets=targets, id_column=id_column, weights=weights, groups=groups, task=task
     )
     clash = [t for t in labels.targets if f"{t}_fitted" in labels.targets]
     if clash:

@@ -29,6 +29,7 @@ def study(
     heads: Annotated[tuple[Literal["linear", "l2"], ...], _SEVERAL] = (),
     n_folds: Count | None = None,
     seed: Count | None = None,
+    task: Literal["regression"] | None = None,
     out: Path | None = None,
     config: Path | None = None,
     example: str | None = None,
@@ -85,6 +86,8 @@ def study(
         Number of folds of that cross-validation. [default: 5]
     seed
         Seed of divisions and folds. [default: 0]
+    task
+        Say that a target of a few distinct integers, such as ratings, is no class.
     out
         Folder for summary.json, divisions.csv, predictions.csv, figure.png and config.toml.
     config
@@ -110,8 +113,8 @@ def study(
 
     options = {
         "test_size": test_size, "seeds": seeds, "true_labels": true_labels, "weak_labels": weak_labels,
-        "heads": heads or None, "n_folds": n_folds, "seed": seed, "supervised_fraction": supervised_fraction,
-        "repeats": repeats, "cv": cv,
+        "heads": heads or None, "n_folds": n_folds, "seed": seed, "task": task,
+        "supervised_fraction": supervised_fraction, "repeats": repeats, "cv": cv,
     }  # fmt: skip
     files = {
         "weak": weak or None, "strong": strong or None, "labels": labels, "target": target, "id": id,

@@ -47,11 +47,13 @@ def read_weak_labels(
     id_column: str | None = None,
     weights: str | None = None,
     groups: str | None = None,
+    task: str | None = None,
 ) -> WeakLabels:
     """Read weak labels from a table, and put them in the order of the features' rows.
 
     Rows are matched by id where both sides have ids: a feature row that the table lacks, or whose cell is
-    empty, has no label. Otherwise they are matched by position, and the counts must agree.
+    empty, has no label. Otherwise they are matched by position, and the counts must agree. Targets that look
+    like classes are refused unless `task` is ``"regression"``.
     """
     path = Path(path)
     frame = read_table(path, (id_column, groups))
@@ -73,7 +75,7 @@ def read_weak_labels(
         out[rows] = column
         return out
 
-    labels = [placed(real_valued(frame[t], path, allow_missing=True), np.nan) for t in names]
+    labels = [placed(real_valued(frame[t], path, task=task, allow_missing=True), np.nan) for t in names]
     weight = None
     if weights is not None:
         weight = placed(row_weights(frame[weights], path), 0.0)

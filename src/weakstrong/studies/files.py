@@ -50,7 +50,7 @@ def read_inputs(config: StudyConfig) -> StudyInputs:
     return StudyInputs(
         supervisors=dict(zip(_names(config.weak), matrices[:count], strict=True)),
         students=dict(zip(_names(config.strong), matrices[count:], strict=True)),
-        y=real_valued(frame[target], config.labels),
+        y=real_valued(frame[target], config.labels, task=config.task),
         target=target,
         ids=ids,
         groups=groups,

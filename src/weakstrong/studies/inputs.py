@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from weakstrong.data.columns import refuse_classes
 from weakstrong.errors import InputError
 
 Array = NDArray[np.float64]
@@ -79,8 +80,8 @@ class StudyInputs:
     notes: tuple[str, ...] = ()
 
 
-def check_inputs(inputs: StudyInputs) -> None:
-    """Refuse arrays that cannot be studied, naming the first fault."""
+def check_inputs(inputs: StudyInputs, task: str | None = None) -> None:
+    """Refuse arrays that cannot be studied, naming the first fault; `task` is as in `StudyOptions`."""
     named = {f"weak features {name!r}": values for name, values in inputs.supervisors.items()}
     named |= {f"strong features {name!r}": values for name, values in inputs.students.items()}
     for role, there in (("supervisor", inputs.supervisors), ("student", inputs.students)):
@@ -99,6 +100,7 @@ def check_inputs(inputs: StudyInputs) -> None:
     if inputs.y.ndim != 1:
         raise InputError(f"labels have shape {inputs.y.shape}; a study takes one target, shape (n,)")
     _refuse_infinite(inputs.y[:, None], "labels")
+    refuse_classes(inputs.y, f"target {inputs.target!r}", task)
     for split in inputs.splits:
         _check_split(split, len(inputs.y))
     names = [split.name for split in inputs.splits]

@@ -58,7 +58,7 @@ def study(
     display : mapping of name to array of shape (n,), optional
         Columns that the predictions carry along for display, such as the text of each row.
     **options
-        Those of `StudyOptions`: heads, n_folds, true_labels, weak_labels, test_size, seeds, seed.
+        Those of `StudyOptions`: heads, n_folds, true_labels, weak_labels, test_size, seeds, seed, task.
 
     Returns
     -------
@@ -147,7 +147,7 @@ def run(
     track : callable, optional
         Wraps the list of divisions to show progress.
     """
-    check_inputs(inputs)
+    check_inputs(inputs, options.task)
     divided = divisions(inputs, options)
     key = fingerprint(code_hash(_FITTING), inputs, options.model_dump())
     folder = nullcontext(None) if out is None else output_folder(out, key, overwrite=overwrite)

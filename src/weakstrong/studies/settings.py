@@ -65,6 +65,8 @@ class StudyOptions(BaseModel):
         How many seeds: each divides the training rows of each split, or all rows, at random.
     seed : int
         Number that the seeds of the divisions are made from, and the seed of the folds.
+    task : {"regression"}, optional
+        Says that a target of a few distinct integers is no class, which it is refused as otherwise.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -82,6 +84,7 @@ class StudyOptions(BaseModel):
     test_size: float = Field(default=0.2, gt=0, lt=1)
     seeds: int = Field(default=10, ge=1, strict=True)
     seed: int = Field(default=0, ge=0, strict=True)
+    task: Literal["regression"] | None = None
 
     @field_validator("heads", mode="before")
     @classmethod
