@@ -167,7 +167,8 @@ def output_folder(
 
 def _remove_dead_lock(path: Path) -> None:
     """Remove the lock of a run that was killed when its work was in place."""
-    if path.exists() and _lock_file(path.resolve()).exists():
+    path = path.resolve()
+    if path.exists() and path.name and _lock_file(path).exists():
         with suppress(InputError), locked(path):
             pass
 

@@ -282,6 +282,7 @@ def _read_array(path: Path) -> tuple[NDArray[Any], NDArray[np.str_] | None]:
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, what: str) -> NDArray[Any]:
     with archive.open(info) as stream:
         _refuse_false_size(stream, info.file_size, what)
+        refuse_too_large(info.file_size, what)
         stream.seek(0)
         return np.asarray(np.lib.format.read_array(stream, allow_pickle=False))
 
@@ -302,7 +303,6 @@ def _refuse_false_size(stream: IO[bytes], size: int, what: str) -> None:
             f"{what} is damaged: shape {shape} of {dtype} takes {claimed} bytes, and {held} are there; "
             "save it again"
         )
-    refuse_too_large(claimed, what)
 
 
 def _native(values: NDArray[Any]) -> NDArray[Any]:

@@ -6,6 +6,7 @@ import os
 import tomllib
 from collections.abc import Callable
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from warnings import warn
@@ -78,11 +79,11 @@ class StudyOptions(BaseModel):
     }
 
     heads: tuple[HeadName, ...] = Field(default=("l2",), min_length=1)
-    n_folds: int = Field(default=5, ge=2, strict=True)
+    n_folds: int = Field(default=5, ge=2, le=10_000, strict=True)
     true_labels: Size = 0.5
     weak_labels: Size | None = None
     test_size: float = Field(default=0.2, gt=0, lt=1)
-    seeds: int = Field(default=10, ge=1, strict=True)
+    seeds: int = Field(default=10, ge=1, le=10_000, strict=True)
     seed: int = Field(default=0, ge=0, strict=True)
     task: Literal["regression"] | None = None
 
@@ -188,7 +189,7 @@ def load_config(path: Path | None, given: dict[str, Any]) -> StudyConfig | Examp
         values = read_toml(path)
         for key in (*_PATHS, *_PATH_LISTS, "out"):
             if key in values:
-                values[key] = _mapped(values[key], lambda name: Path(path).parent / name)
+                values[key] = _mapped(values[key], partial(_beside, Path(path).parent))
         for key in _PATH_LISTS:
             if isinstance(values.get(key), Path):
                 values[key] = [values[key]]
@@ -214,6 +215,11 @@ def read_toml(path: Path) -> dict[str, Any]:
         if path.stat().st_size > _LONGEST:
             raise InputError(f"{path}: too long for settings ({path.stat().st_size:,} bytes)")
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+
+
+def _beside(folder: Path, name: str | Path) -> Path:
+    """A path that is relative to a folder; ~ is the home folder."""
+    return folder / os.path.expanduser(name)
 
 
 def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
