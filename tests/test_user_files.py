@@ -216,12 +216,13 @@ def test_blank_lines_are_texts_too(tmp_path: Path) -> None:
         ("a,b\n1,2\n".encode("utf-16"), "perhaps UTF-16; save it as UTF-8"),
         ("a,b\n1,2\n".encode("utf-16-le"), "UTF-16; save it as UTF-8"),
         (b"a,b\n1,2\x005\n", "NUL characters"),
-        (gzip.compress(b"a,b\n1,2\n"), r"perhaps gzipped; name it .csv.gz"),
+        (gzip.compress(b"a,b\n1,2\n", mtime=0), "perhaps gzipped; name it .csv.gz"),
         (b"a" * 5_000_000, "its first line has more than 4,194,304 characters"),
         (b"a,b\n1," + b"9" * 2_000_000 + b"\n", "is not a number"),
         (b"a,b\n1," + b"9" * 400 + b"\n", "infinity"),
         (b'a,b\n1,"2\n3,4\n', "EOF inside string"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_is_no_table(tmp_path: Path, content: bytes, said: str) -> None:
     message = refused(read_features, written(tmp_path, content))
@@ -432,6 +433,7 @@ def test_a_system_that_does_not_say_how_much_memory_it_has(
         ('weak = "w"\nstrong = "s"\nlabels = "l"\ntrue_labels = inf', "give a share between 0 and 1"),
         ('weak = "w"\nstrong = "s"\nlabels = "l"\ntrue_labels = nan', "give a share between 0 and 1"),
     ],
+    ids=range(8),
 )
 def test_settings_that_cannot_be_read(tmp_path: Path, content: str | bytes, said: str) -> None:
     assert said in refused(load_config, written(tmp_path, content, "f.toml"), {})
