@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,16 @@ def test_a_record_comes_back_whole(made: Record, tmp_path: Path) -> None:
     assert Record.read(tmp_path, tables=False).tables == {}
     with pytest.raises(KeyError, match="2 results are about"):
         back.result(heads="l2")
+
+
+def test_names_come_back_as_text_and_numbers_with_all_digits(made: Record, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    names = ["007", "NA", "nan", "1e3", "True", "", " x", "None"]
+    table = pd.DataFrame({"id": names, "supervisor": names, "cluster": names, "y_true": rng.normal(size=8)})
+    _written(replace(made, predictions=Predictions(table), tables={"divisions": table}), tmp_path)
+    back = Record.read(tmp_path)
+    for found in (back.predictions.table, back.tables["divisions"]):
+        pd.testing.assert_frame_equal(found, table, check_exact=True)
 
 
 def test_many_predictions_are_kept_as_parquet(

@@ -22,6 +22,7 @@ from weakstrong.storage import fault_of, write_atomically
 SCHEMA = 1
 _SETTINGS, _SUMMARY = "config.toml", "summary.json"
 _PREDICTIONS = ("predictions.csv", "predictions.parquet")
+_NAMES = {"split", "heads", "student", "supervisor", "id", "cluster", "role"}  # columns of text
 _MANY_ROWS = 300_000  # of predictions: CSV would be large and slow to read
 
 
@@ -211,16 +212,25 @@ def _parquet(parts: Parts, path: Path) -> None:
             writer.write_table(table)
 
 
+def _read_table(path: Path) -> pd.DataFrame:
+    """Read a table as it was written: names are text, even 007 and NA."""
+    names = pd.read_csv(path, nrows=0).columns
+    numbers = {name: ["", "nan", "NaN"] for name in names if name not in _NAMES}
+    return pd.read_csv(
+        path, dtype=dict.fromkeys(set(names) & _NAMES, str), na_values=numbers, keep_default_na=False,
+    )  # fmt: skip
+
+
 def _read_files(folder: Path) -> dict[str, Any]:
     """Tables, predictions and figures of a record."""
     as_csv, as_parquet = (folder / name for name in _PREDICTIONS)
     predictions = None
     if as_csv.is_file():
-        predictions = Predictions(pd.read_csv(as_csv))
+        predictions = Predictions(_read_table(as_csv))
     elif as_parquet.is_file():
         predictions = Predictions(pd.read_parquet(as_parquet))
     return {
-        "tables": {p.stem: pd.read_csv(p) for p in sorted(folder.glob("*.csv")) if p != as_csv},
+        "tables": {p.stem: _read_table(p) for p in sorted(folder.glob("*.csv")) if p != as_csv},
         "predictions": predictions,
         "figures": {p.name: p.read_bytes() for p in sorted(folder.glob("*.png"))},
     }
