@@ -37,7 +37,7 @@ from weakstrong.paper.molecule_tables import molecule_page, paper_table
 from weakstrong.paper.pages import agreement, findings
 from weakstrong.predictions import Predictions
 from weakstrong.record import Record, Result
-from weakstrong.storage import DONE
+from weakstrong.storage import write_list
 
 WEAK = ("a", "b", "c")
 
@@ -212,7 +212,7 @@ def record_of(settings: MoleculeSettings, frame: pd.DataFrame, expects: str = "m
 
 def read_back(record: Record, folder: Path) -> Record:
     record.write(folder)
-    (folder / DONE).touch()
+    write_list(folder)
     return Record.read(folder)
 
 
