@@ -15,6 +15,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from weakstrong import HeadProjection, L2Ball, LinearHeads, Moments, project, weak_to_strong
 from weakstrong.cross_validation import FoldAssigner, cross_validate
+from weakstrong.estimator import fold_blocks
 
 REPEATED_ROWS = "with an open radius, a row given twice falls into two folds and a row of weight 2 into one"
 
@@ -61,8 +62,8 @@ def test_long_batches_are_read_in_blocks(sample: tuple, monkeypatch: pytest.Monk
     weight, groups = rng.uniform(size=150), rng.integers(0, 30, size=150)
     whole = HeadProjection("l2").fit(phi, y, weight, groups)
     expected = whole.predict(phi)
-    monkeypatch.setattr("weakstrong.estimator._READ_ROWS", 7)
-    monkeypatch.setattr("weakstrong.heads._PREDICT_ROWS", 11)
+    monkeypatch.setattr("weakstrong.arrays._BLOCK_BYTES", 1)
+    assert [rows.stop for rows in fold_blocks(150, 12, 5)] == [120, 150]
     blocks = HeadProjection("l2").fit(phi, y, weight, groups)
     np.testing.assert_allclose(blocks.head_.coef, whole.head_.coef, rtol=1e-8)
     np.testing.assert_allclose(blocks.cv_error_, whole.cv_error_, rtol=1e-9)
@@ -208,7 +209,7 @@ def test_what_cannot_be_fitted_is_refused(sample: tuple) -> None:
         HeadProjection("lasso").fit(phi, y)
     with pytest.raises(ValueError, match="the radius is open"):
         HeadProjection("l2", n_folds=0).fit(phi, y)
-    with pytest.raises(ValueError, match="non-zero"):
+    with pytest.raises(ValueError, match="all zero"):
         HeadProjection("linear").fit(phi, y, sample_weight=np.zeros(150))
     with pytest.raises(NotFittedError):
         HeadProjection("l2").partial_fit(phi[:3], y[:3]).predict(phi)

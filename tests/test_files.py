@@ -40,10 +40,11 @@ def test_every_format_gives_the_same_features(tmp_path: Path, matrix: np.ndarray
         assert found.names == (("a", "b", "c") if "csv" in name or "parquet" in name else None)
 
 
-def test_float32_is_kept_and_float16_promoted(tmp_path: Path, matrix: np.ndarray) -> None:
-    for dtype, read in ((np.float32, np.float32), (np.float16, np.float32), (np.int64, np.float64)):
+def test_numbers_stay_in_the_type_of_their_file(tmp_path: Path, matrix: np.ndarray) -> None:
+    """So they need not fit into memory: where they are fitted they are promoted block by block."""
+    for dtype in (np.float64, np.float32, np.float16, np.int64, np.bool_):
         np.save(tmp_path / "f.npy", matrix.astype(dtype))
-        assert read_features(tmp_path / "f.npy").values.dtype == read
+        assert read_features(tmp_path / "f.npy").values.dtype == dtype
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import pytest
 from weakstrong import identity
 
 CORE = {
-    "bootstrap", "cross_validation", "divergence", "errors", "estimate", "estimator", "gain", "heads",
-    "identity", "lazy", "least_squares", "moments", "parallel", "predictions", "progress", "projection",
-    "record", "serialization", "storage",
+    "arrays", "bootstrap", "cross_validation", "divergence", "errors", "estimate", "estimator", "gain",
+    "heads", "identity", "lazy", "least_squares", "moments", "parallel", "predictions", "progress",
+    "projection", "record", "serialization", "storage",
 }  # fmt: skip
 # Each room with the rooms that it may import.
 ROOMS = {

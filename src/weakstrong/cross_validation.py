@@ -74,7 +74,7 @@ def cross_validate(folds: Sequence[Moments], heads: HeadClass) -> CrossValidatio
         raise ValueError(f"cross-validation needs at least two folds; got {len(folds)}")
     complements = _complements(folds)
     whole = complements[0] + folds[0]
-    weights = [fold.weight[..., None] for fold in folds]
+    weights = [fold.weight[..., None] / whole.unit[..., None] for fold in folds]
     total = sum(weights)
     if not isinstance(heads, L2Ball) or heads.radius is not None:
         parts = [

@@ -81,6 +81,9 @@ class Estimate:
         """
         psi = np.asarray(values, dtype=np.float64)
         omega = np.ones(len(psi)) if weights is None else np.asarray(weights, dtype=np.float64)
+        # Powers of two change no digit, and keep what is squared below from under- and overflow.
+        unit, omega = _power_of_two(psi), omega / _power_of_two(omega)
+        psi = psi / unit
         spread = omega.reshape((-1,) + (1,) * (psi.ndim - 1))
         mean = (spread * psi).sum(0) / omega.sum()
         count = int(clusters.max()) + 1
@@ -88,7 +91,8 @@ class Estimate:
         np.add.at(sums, clusters, spread * (psi - mean))
         error = np.full_like(mean, np.nan)
         if count > 1:
-            error = np.sqrt(count / (count - 1) * (sums**2).sum(0) / omega.sum() ** 2)
+            error = np.sqrt(count / (count - 1) * (sums**2).sum(0) / omega.sum() ** 2) * unit
+        mean = mean * unit
         sizes = np.bincount(clusters, omega)
         point = np.asarray(mean if value is None else value, dtype=np.float64)
         half = _t_quantile(0.95, count - 1) * error
@@ -113,7 +117,7 @@ class Estimate:
         """
         drawn = np.asarray(draws, dtype=np.float64)
         low, high = np.nan, np.nan
-        if np.isfinite(value) and np.isfinite(drawn).all():
+        if drawn.size and np.isfinite(value) and np.isfinite(drawn).all():
             low, high = (float(q) for q in np.quantile(drawn, [0.025, 0.975]))
         return cls(float(value), low, high, BOOTSTRAP, **counts)
 
@@ -123,6 +127,8 @@ class Estimate:
         from scipy.stats import quantile_test
 
         x = np.asarray(values, dtype=np.float64)
+        if len(x) == 0:
+            raise ValueError("values: there is none to take the median of")
         interval = quantile_test(x, p=0.5).confidence_interval(0.95)
         low, high = float(interval.low), float(interval.high)
         return cls(float(np.median(x)), low, high, ORDER_STATISTICS, rows=len(x))
@@ -132,6 +138,8 @@ class Estimate:
         """Estimate a share by its exact (Clopper-Pearson) interval."""
         from scipy.stats import binomtest
 
+        if not 0 <= count <= total or total < 1:
+            raise ValueError(f"a share of {count} in {total}: give a count of a total that is at least 1")
         interval = binomtest(count, total).proportion_ci(0.95)
         return cls(count / total, float(interval.low), float(interval.high), BINOMIAL, rows=total)
 
@@ -141,8 +149,11 @@ class Estimate:
         Raises
         ------
         ValueError
-            For another level where only the ends at `level` are known: all but Student t intervals.
+            For a level that is not between 0 and 1, or another one where only the ends at `level` are
+            known: all but Student t intervals.
         """
+        if level is not None and not 0 < level < 1:
+            raise ValueError(f"level={level}: give a chance between 0 and 1, such as 0.95")
         if level is None or level == self.level:
             return self.low, self.high
         if self.method != CLUSTER_T or self.degrees_of_freedom is None:
@@ -185,3 +196,9 @@ def _t_quantile(level: float, degrees_of_freedom: float) -> float:
     from scipy.stats import t
 
     return float(t.ppf((1 + level) / 2, degrees_of_freedom)) if degrees_of_freedom > 0 else np.nan
+
+
+def _power_of_two(values: Array) -> Array:
+    """Return the power of two near the largest size in each column, or 1 for a column of zeros."""
+    exponent = np.frexp(np.abs(values).max(0, initial=0.0))[1]
+    return np.ldexp(1.0, np.clip(exponent, -1074, 1023))

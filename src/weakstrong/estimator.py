@@ -2,27 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, clone
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    check_consistent_length,
-    check_is_fitted,
-    validate_data,
-)
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
+from weakstrong.arrays import (
+    group_array,
+    label_array,
+    real_array,
+    refuse_infinite,
+    refuse_no_weight,
+    refuse_other_rows,
+    row_blocks,
+    row_weights,
+    whole_number,
+)
 from weakstrong.cross_validation import FoldAssigner, cross_validate
+from weakstrong.errors import InputError, quoted
 from weakstrong.heads import HeadClass, L2Ball, head_class
-from weakstrong.moments import Moments
+from weakstrong.moments import Moments, extended, refuse_overflow
 from weakstrong.projection import project
 
 Array = NDArray[np.float64]
 
-_READ_ROWS = 1 << 16  # rows dealt to folds at a time, which bounds the memory for copies
+_MOST_FOLDS = 100_000
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What was seen of a stream of rows: never changed, so a batch that is refused leaves no trace."""
+
+    n_folds: int
+    label_shape: tuple[int, ...] = ()
+    n_rows: int = 0
+    folds: dict[int, Moments] = field(default_factory=dict)
+    groups: dict[Hashable, int] = field(default_factory=dict)  # number of each, in order of appearance
+
+    @property
+    def fills_folds(self) -> bool:
+        return len(self.folds) == max(self.n_folds, 1)
+
+
+def fold_blocks(n: int, width: int, n_folds: int) -> Iterator[slice]:
+    """Cut rows into blocks to deal to folds: about 32 MiB, or more where folds would get too few rows."""
+    return row_blocks(n, width, times=2, least=2 * width * max(n_folds, 1))
 
 
 class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -38,12 +66,12 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
         F. ``"l2"``, the default everywhere, is ``L2Ball()``: its open radius is chosen by
         cross-validation on the labels being fitted, one for each target.
     n_folds : int, optional
-        Number of folds for an open radius and for `cv_error_`. None means 5 where a radius is
-        open, and otherwise 0 (no folds).
+        Number of folds for an open radius and for `cv_error_`, up to 100,000. None means 5 where a radius
+        is open, and otherwise 0 (no folds).
     random_state : int
-        Seed of the folds, by the name that it has in scikit-learn; elsewhere it is ``seed``. Given it,
-        a row's fold depends on its position (or group) alone, so any sequence of `partial_fit` gives the
-        same result as one `fit`.
+        Seed of the folds, any whole number, by the name that it has in scikit-learn; elsewhere it is
+        ``seed``. Given it, a row's fold depends on its position (or group) alone, so any sequence of
+        `partial_fit` gives the same result as one `fit`.
 
     Attributes
     ----------
@@ -69,11 +97,7 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
     True
     """
 
-    _folds: dict[int, Moments]
-    _groups: dict[Hashable, int]
-    _n_seen: int
-    _n_folds: int
-    _label_shape: tuple[int, ...]
+    _seen: _Seen
 
     def __init__(
         self, heads: str | HeadClass = "l2", *, n_folds: int | None = None, random_state: int = 0
@@ -91,32 +115,57 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
     ) -> Self:
         """Fit the head to features and labels.
 
+        Memory grows with the width of the features, not with the rows: X may be a memory-mapped file.
+
         Parameters
         ----------
         X : array of shape (n, d)
-            Features: rows of a frozen representation.
+            Features: rows of a frozen representation, dense. Any scale will do.
         y : array of shape (n,) or (n, k)
-            Labels.
+            Labels: real numbers.
         sample_weight : array of shape (n,), optional
         groups : array of shape (n,), optional
-            Rows of one group are kept in one fold.
+            Rows of one group are kept in one fold. Names are compared as they are: 1 and 1.0 are one group,
+            1 and "1" are two.
 
         Raises
         ------
         ValueError
-            On input that cannot be used, or with fewer rows (groups) than folds for an open radius.
+            On input that cannot be used (not finite, sparse, text, dates, a missing group, pandas objects
+            with different indexes), or with fewer rows (groups) than folds for an open radius.
+        """
+        return self.fit_batches([(X, y, sample_weight, groups)])
+
+    def fit_batches(self, batches: Iterable[tuple[Any, ...]]) -> Self:
+        """Fit the head to rows that come in batches, read once; the same as one `fit` of all rows.
+
+        Parameters
+        ----------
+        batches : iterable of tuple
+            ``(X, y)``, ``(X, y, sample_weight)`` or ``(X, y, sample_weight, groups)``, with None for what is
+            not given, as `fit` takes them; such as a generator that reads parts of a file.
         """
         heads = head_class(self.heads)
-        self._forget()
-        n_folds = self._accumulate(heads, X, y, sample_weight, groups)
-        if not self._folds_filled(n_folds):
-            noun = "groups" if self._groups else "rows"
-            count = len(self._groups) if self._groups else self._n_seen
+        seen = _Seen(self._resolved_folds(heads))
+        for batch in batches:
+            if not isinstance(batch, tuple | list) or not 2 <= len(batch) <= 4:
+                raise InputError(
+                    "batches: each is (X, y), (X, y, sample_weight) or (X, y, sample_weight, groups)"
+                )
+            seen = self._with_batch(seen, *batch)
+            del batch  # before the next one is made
+        if seen.n_rows == 0:
+            raise InputError("batches: there is none, and so no row to fit")
+        if not seen.folds:
+            refuse_no_weight(np.zeros(1))
+        if not seen.fills_folds:
+            noun = "groups" if seen.groups else "rows"
             raise ValueError(
-                f"n_samples={self._n_seen} with {count} {noun} do not fill n_folds={n_folds} folds "
-                f"(2 at least): give more {noun}, fewer folds or a fixed radius"
+                f"n_samples={seen.n_rows} with {len(seen.groups) or seen.n_rows} {noun} do not fill "
+                f"n_folds={seen.n_folds} folds (2 at least): give more {noun}, fewer folds or a fixed radius"
             )
-        return self._project(heads, n_folds)
+        self._seen = seen
+        return self._project(heads)
 
     def partial_fit(
         self,
@@ -127,94 +176,95 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
     ) -> Self:
         """Add rows to those seen before and fit the head to all of them; parameters are those of `fit`.
 
-        Until every fold has a row, the model stays unfitted. Each call solves anew, so to stream many
-        small batches, add up their `Moments` and `project` once.
+        Until every fold has a row, the model stays unfitted. Each call solves anew: to stream many small
+        batches, give them to `fit_batches`.
         """
         heads = head_class(self.heads)
-        n_folds = self._accumulate(heads, X, y, sample_weight, groups)
-        return self._project(heads, n_folds) if self._folds_filled(n_folds) else self
+        n_folds = self._resolved_folds(heads)
+        self._seen = self._with_batch(getattr(self, "_seen", _Seen(n_folds)), X, y, sample_weight, groups)
+        return self._project(heads) if self._seen.fills_folds else self
 
     def predict(self, X: ArrayLike) -> Array:
         """Return the predictions of the fitted head, of shape (n,) or (n, k) as the labels were."""
         check_is_fitted(self, "head_")
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        out = self.head_(X)
-        return out if self._label_shape else out[:, 0]
+        features = self._features(X, None, first=False)
+        with np.errstate(over="ignore", invalid="ignore"):
+            out = self.head_(features)
+        if not np.isfinite(out).all():  # looked for only then, so that X is read once
+            refuse_infinite(features, "X")
+        return out if self._seen.label_shape else out[:, 0]
 
     def _resolved_folds(self, heads: HeadClass) -> int:
+        whole_number(self.random_state, "random_state", "a whole number, which the folds follow")
         is_open = isinstance(heads, L2Ball) and heads.radius is None
         if self.n_folds is None:
             return 5 if is_open else 0
-        if self.n_folds < 0 or self.n_folds == 1 or (is_open and self.n_folds == 0):
-            least = "at least 2 (the radius is open)" if is_open else "0 (none) or at least 2"
-            raise ValueError(f"n_folds={self.n_folds}: give {least}")
-        return self.n_folds
-
-    def _accumulate(
-        self,
-        heads: HeadClass,
-        X: ArrayLike,
-        y: ArrayLike,
-        sample_weight: ArrayLike | None,
-        groups: ArrayLike | None,
-    ) -> int:
-        """Check a batch, merge it into the moments of its folds and return the number of folds."""
-        n_folds = self._resolved_folds(heads)
-        first = not hasattr(self, "_folds") or not self._folds
-        X, y = validate_data(
-            self, X, y, multi_output=True, y_numeric=True, dtype=[np.float64, np.float32], reset=first
-        )
-        features, labels = np.asarray(X), np.asarray(y)
-        weight = None
-        if sample_weight is not None:
-            weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        if first:
-            self._forget()
-        elif (labels.shape[1:], n_folds) != (self._label_shape, self._n_folds):
-            raise ValueError(
-                f"y has shape {labels.shape} and n_folds={n_folds}, but the labels seen before had shape (n, "
-                f"*{self._label_shape}) and n_folds={self._n_folds}: go on as before, or fit anew"
-            )
-        positions, numbers = self._positions(len(features), groups)
-        fold_of = FoldAssigner(n_folds, self.random_state)(positions) if n_folds else np.zeros_like(positions)
-        folds = dict(self._folds)
-        for start in range(0, len(features), _READ_ROWS):
-            rows = slice(start, start + _READ_ROWS)
-            w = None if weight is None else weight[rows]
-            _add(folds, features[rows], labels[rows], w, fold_of[rows])
-        # Stored last, so that nothing is kept of a batch that was refused above.
-        self._folds, self._groups, self._n_seen = folds, numbers, self._n_seen + len(features)
-        self._label_shape, self._n_folds = labels.shape[1:], n_folds
+        least = "at least 2 (the radius is open)" if is_open else "0 (none) or at least 2"
+        n_folds = whole_number(self.n_folds, "n_folds", least)
+        if not 2 <= n_folds <= _MOST_FOLDS and (is_open or n_folds != 0):
+            raise ValueError(f"n_folds={n_folds}: give {least}, and at most {_MOST_FOLDS:,}")
         return n_folds
 
-    def _folds_filled(self, n_folds: int) -> bool:
-        return len(self._folds) == max(n_folds, 1)
+    def _features(self, X: ArrayLike, y: ArrayLike | None, *, first: bool) -> NDArray[Any]:
+        """Check the kind, shape and names of features, and leave their values where they are."""
+        features = real_array(X, "X", booleans=True)
+        rows = features[:1] if features.ndim else features
+        check_array(rows, dtype=None, ensure_all_finite=False, estimator=self, input_name="X")
+        whole = {"skip_check_array": True, "reset": first}
+        if first or y is not None:
+            validate_data(self, X, y, **whole)
+        else:
+            validate_data(self, X, **whole)
+        return features
 
-    def _forget(self) -> None:
-        self._folds, self._groups = {}, {}
-        self._n_seen = 0
+    def _with_batch(
+        self,
+        seen: _Seen,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> _Seen:
+        """Check a batch, and merge its rows into the moments of their folds."""
+        refuse_other_rows({"X": X, "y": y, "sample_weight": sample_weight, "groups": groups})
+        features = self._features(X, y, first=seen.n_rows == 0)
+        labels, (n, d) = label_array(y, "y"), features.shape
+        if labels.ndim not in (1, 2) or len(labels) != n or labels.size == 0:
+            raise InputError(f"y has shape {labels.shape}; expected ({n},) or ({n}, k), as X has {n} rows")
+        weight = None if sample_weight is None else row_weights(sample_weight, n)
+        names = None if groups is None else group_array(groups, n)
+        n_folds = self._resolved_folds(head_class(self.heads))
+        if seen.n_rows:
+            self._refuse_change(seen, labels.shape, n_folds, grouped=names is not None)
+        folds, numbers, columns = dict(seen.folds), dict(seen.groups), labels.reshape(n, -1)
+        for rows in fold_blocks(n, d, n_folds):
+            block = _working(features[rows])
+            refuse_infinite(block, "X", rows.start)
+            positions = np.arange(seen.n_rows + rows.start, seen.n_rows + rows.stop)
+            if names is not None:
+                positions = np.array([numbers.setdefault(g, len(numbers)) for g in names[rows].tolist()])
+            fold_of = FoldAssigner(n_folds, int(self.random_state))(positions) if n_folds else 0 * positions
+            _add(folds, block, columns[rows], None if weight is None else weight[rows], fold_of)
+        for moments in folds.values():
+            refuse_overflow(moments)
+        return _Seen(n_folds, labels.shape[1:], seen.n_rows + n, folds, numbers)
 
-    def _positions(self, n: int, groups: ArrayLike | None) -> tuple[NDArray[np.int64], dict[Hashable, int]]:
-        """Number rows, or their groups, in order of appearance; also return the number of each group."""
-        if groups is None:
-            if self._groups:
-                raise ValueError("groups were given before: give them for every batch")
-            return np.arange(self._n_seen, self._n_seen + n), {}
-        if self._n_seen and not self._groups:
-            raise ValueError("groups were not given before: give them for every batch or none")
-        names = np.asarray(groups)
-        check_consistent_length(names, np.empty(n))
-        nameless = np.array([g is None or g != g for g in names.tolist()])  # noqa: PLR0124  NaN
-        if nameless.any():
-            raise ValueError(f"groups: row {nameless.argmax()} (counted from 0) has none; name its group")
-        numbers = dict(self._groups)
-        return np.array([numbers.setdefault(g, len(numbers)) for g in names.tolist()]), numbers
+    def _refuse_change(self, seen: _Seen, shape: tuple[int, ...], n_folds: int, *, grouped: bool) -> None:
+        """Refuse a batch that is not as those before."""
+        if (shape[1:], n_folds) != (seen.label_shape, seen.n_folds):
+            raise ValueError(
+                f"y has shape {shape} and n_folds={n_folds}, but the labels seen before had shape (n, "
+                f"*{seen.label_shape}) and n_folds={seen.n_folds}: go on as before, or fit anew"
+            )
+        if grouped != bool(seen.groups):
+            before = "groups were given before" if seen.groups else "groups were not given before"
+            raise ValueError(f"{before}: give them for every batch or none")
 
-    def _project(self, heads: HeadClass, n_folds: int) -> Self:
+    def _project(self, heads: HeadClass) -> Self:
         """Cross-validate over the folds, if there are any, then fit the head to all rows."""
-        folds = [self._folds[f] for f in sorted(self._folds)]
+        folds = [self._seen.folds[f] for f in sorted(self._seen.folds)]
         self.cv_error_ = None
-        if n_folds:
+        if self._seen.n_folds:
             chosen = cross_validate(folds, heads)
             heads, self.moments_, self.cv_error_ = chosen.heads, chosen.moments, chosen.error
         else:
@@ -226,6 +276,13 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return self
 
 
+def _working(block: NDArray[Any]) -> NDArray[Any]:
+    """Return features in the precision they are worked in: float32 as it is, as float16 is, else float64."""
+    if block.dtype.kind == "f" and block.dtype.itemsize <= 4:
+        return block.astype(np.float32, copy=False)
+    return block.astype(np.float64, copy=False)
+
+
 def _add(
     folds: dict[int, Moments], X: Array, y: Array, weight: Array | None, fold_of: NDArray[np.int64]
 ) -> None:
@@ -234,8 +291,7 @@ def _add(
         rows: Any = slice(None) if (fold_of == fold).all() else fold_of == fold
         w = None if weight is None else weight[rows]
         if w is None or w.any():
-            part = Moments.of(X[rows], y[rows], sample_weight=w)
-            folds[fold] = folds[fold] + part if fold in folds else part
+            folds[fold] = extended(folds.get(fold), X[rows], y[rows], w)
 
 
 def weak_to_strong(
@@ -253,7 +309,8 @@ def weak_to_strong(
         The strong model: a `HeadProjection`, or a pipeline of a representation and one. It
         is cloned, not changed.
     X : array or dataframe of n rows
-        Unlabelled inputs that both models take.
+        Unlabelled inputs that both models take. Labels and parameters that are pandas objects must have its
+        index, if it has one.
     **fit_params
         Passed to the student's `fit`, such as ``groups`` or ``sample_weight``; a pipeline takes
         them with the name of the step in front, such as ``headprojection__groups``.
@@ -263,5 +320,12 @@ def weak_to_strong(
     regressor
         The fitted student.
     """
-    label = supervisor.predict if hasattr(supervisor, "predict") else supervisor
-    return clone(student).fit(X, label(X), **fit_params)
+    label = getattr(supervisor, "predict", supervisor)
+    if not callable(label) or not hasattr(student, "fit"):
+        wrong = student if callable(label) else supervisor
+        raise TypeError(
+            f"{quoted(wrong)}: give a supervisor that predicts or is called, and a student to fit"
+        )
+    labels = label(X)
+    refuse_other_rows({"X": X, "the supervisor's labels": labels, **fit_params})
+    return clone(student).fit(X, labels, **fit_params)

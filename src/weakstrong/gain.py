@@ -8,7 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from weakstrong.arrays import (
+    SMALLEST,
+    group_array,
+    group_numbers,
+    label_array,
+    refuse_no_weight,
+    refuse_other_rows,
+    row_weights,
+)
 from weakstrong.divergence import SQUARED_ERROR
+from weakstrong.errors import InputError
 from weakstrong.estimate import Estimate
 
 Array = NDArray[np.float64]
@@ -85,11 +95,12 @@ def measure(
     ----------
     y_true, y_weak, y_strong : array of shape (n,) or (n, k)
         Truth, supervisor's labels, student's predictions, on rows neither was fitted on if
-        the answer is to hold for new rows.
+        the answer is to hold for new rows. A dataframe of one column is a column.
     y_ceiling : array of the same shape, optional
         Predictions of the student's class fitted to the truth.
     groups : array of shape (n,), optional
-        Rows of one group are not independent; each is a cluster. Else each row is one.
+        Rows of one group are not independent; each is a cluster. Else each row is one. Names are compared
+        as they are: 1 and 1.0 are one group, 1 and "1" are two.
     sample_weight : array of shape (n,), optional
 
     Returns
@@ -98,8 +109,9 @@ def measure(
 
     Raises
     ------
-    ValueError
-        If shapes disagree, a value is not finite, or there is no row.
+    InputError
+        A ValueError: if shapes disagree, a value is no finite real number, there is no row, squares of the
+        values are beyond float64, or pandas objects have different indexes (rows are matched by position).
 
     Examples
     --------
@@ -107,15 +119,20 @@ def measure(
     >>> float(gain.gain.value - gain.misfit.value - gain.cross_term.value).__abs__() < 1e-12
     True
     """
-    y, w, s = _columns(y_true=y_true, y_weak=y_weak, y_strong=y_strong)
-    omega = _weights(len(y), sample_weight)
+    rows_of = {"y_true": y_true, "y_weak": y_weak, "y_strong": y_strong}
+    if y_ceiling is not None:
+        rows_of["y_ceiling"] = y_ceiling
+    refuse_other_rows({**rows_of, "groups": groups, "sample_weight": sample_weight})
+    y, w, s, *ceiling = _columns(rows_of)
+    omega = np.ones(len(y)) if sample_weight is None else row_weights(sample_weight, len(y))
+    refuse_no_weight(omega)
     counted = omega > 0  # a row without weight is no evidence, nor is its cluster
-    cluster = _clusters(len(y), groups, counted)
+    names = np.arange(len(y)) if groups is None else group_array(groups, len(y))
+    cluster = group_numbers(names[counted])
     y, w, s, omega = y[counted], w[counted], s[counted], omega[counted]
     rows = SQUARED_ERROR.of_rows(y, w, s)
-    if y_ceiling is not None:
-        best = _columns(y_true=y_true, y_ceiling=y_ceiling)[1][counted]
-        rows["ceiling_error"] = SQUARED_ERROR.error(best, y)
+    if ceiling:
+        rows["ceiling_error"] = SQUARED_ERROR.error(ceiling[0][counted], y)
     known: dict[str, Any] = {name: Estimate.of_mean(values, cluster, omega) for name, values in rows.items()}
     recovered, reason = _gap_recovered(rows, cluster, omega)
     return Gain(
@@ -146,33 +163,19 @@ def _gap_recovered(
     return Estimate.of_mean(influence, cluster, omega, value=ratio), ""
 
 
-def _columns(**named: ArrayLike) -> list[Array]:
-    """Finite float arrays of one shape, (n,) or (n, k); errors name the argument."""
-    arrays = {name: np.asarray(value, dtype=np.float64) for name, value in named.items()}
+def _columns(named: dict[str, ArrayLike]) -> list[Array]:
+    """Finite float arrays of one shape, (n,) or (n, k), that can be squared; errors name the argument."""
+    arrays = {name: label_array(value, name, column=True) for name, value in named.items()}
     shape = next(iter(arrays.values())).shape
     if len(shape) not in (1, 2) or 0 in shape:
-        raise ValueError(f"y_true has shape {shape}; expected (n,) or (n, k) with at least one row")
+        raise InputError(f"y_true has shape {shape}; expected (n,) or (n, k) with at least one row")
     for name, array in arrays.items():
         if array.shape != shape:
-            raise ValueError(f"{name} has shape {array.shape}; y_true has {shape}")
-        if not np.isfinite(array).all():
-            row = np.argwhere(~np.isfinite(array))[0][0]
-            raise ValueError(f"{name} is not finite at row {row} (counted from 0)")
+            raise InputError(f"{name} has shape {array.shape}; y_true has {shape}")
+    largest = np.max([np.abs(array).max(0) for array in arrays.values()], axis=0)
+    if ((largest > 0) & (largest < SMALLEST)).any():
+        raise InputError(
+            f"{', '.join(arrays)} are all below {SMALLEST:g} in size, so that their squares underflow: "
+            "rescale the labels"
+        )
     return list(arrays.values())
-
-
-def _clusters(n: int, groups: ArrayLike | None, counted: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Cluster number of each row with a positive weight."""
-    if groups is None:
-        return np.arange(counted.sum())
-    names = np.asarray(groups)
-    if names.shape != (n,):
-        raise ValueError(f"groups has shape {names.shape}; expected ({n},)")
-    return np.unique(names[counted], return_inverse=True)[1].astype(np.int64)
-
-
-def _weights(n: int, sample_weight: ArrayLike | None) -> Array:
-    omega = np.ones(n) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-    if omega.shape != (n,) or not np.all((omega >= 0) & np.isfinite(omega)) or not omega.sum() > 0:
-        raise ValueError(f"sample_weight must be {n} finite non-negative numbers, not all zero")
-    return omega

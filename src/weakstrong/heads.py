@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Array = NDArray[np.float64]
+from weakstrong.arrays import real_array, refuse_infinite, row_blocks
 
-_PREDICT_ROWS = 65536  # bounds the float64 copy that a float32 feature matrix needs
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,14 +24,21 @@ class Head:
         W. Leading dimensions are independent problems.
     intercept : array of shape (..., k)
         b, in the units of the targets.
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree, or a value is no finite number.
     """
 
     coef: Array
     intercept: Array
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "coef", np.asarray(self.coef, dtype=np.float64))
-        object.__setattr__(self, "intercept", np.asarray(self.intercept, dtype=np.float64))
+        for name in ("coef", "intercept"):
+            values = np.asarray(real_array(getattr(self, name), name), dtype=np.float64)
+            refuse_infinite(values, name)
+            object.__setattr__(self, name, values)
         if self.coef.ndim < 2 or self.intercept.shape != self.coef.shape[:-2] + self.coef.shape[-1:]:
             raise ValueError(
                 f"coef has shape {self.coef.shape} and intercept {self.intercept.shape}; "
@@ -49,13 +56,20 @@ class Head:
         return int(self.coef.shape[-1])
 
     def __call__(self, features: ArrayLike) -> Array:
-        """Return predictions ``b + Φ W``, shape (..., n, k), for features of shape (..., n, d)."""
-        phi = np.asarray(features)
-        if phi.shape[-1] != self.n_features:
-            raise ValueError(f"features have width {phi.shape[-1]}; this head takes {self.n_features}")
-        starts = range(0, max(phi.shape[-2], 1), _PREDICT_ROWS)
-        blocks = [phi[..., s : s + _PREDICT_ROWS, :] @ self.coef for s in starts]
-        out: Array = blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=-2)
+        """Return predictions ``b + Φ W``, shape (..., n, k), for dense features of shape (..., n, d).
+
+        They are read in blocks, so that memory does not grow with n but for the predictions.
+        """
+        phi = real_array(features, "features", booleans=True)
+        if phi.ndim < 2 or phi.shape[-1] != self.n_features:
+            raise ValueError(
+                f"features have shape {phi.shape}; this head takes {self.n_features} of them: "
+                f"(..., n, {self.n_features})"
+            )
+        lead = np.broadcast_shapes(phi.shape[:-2], self.coef.shape[:-2])
+        out = np.empty((*lead, phi.shape[-2], self.n_targets))
+        for rows in row_blocks(phi.shape[-2], self.n_features * int(np.prod(phi.shape[:-2]))):
+            out[..., rows, :] = phi[..., rows, :] @ self.coef
         out += self.intercept[..., None, :]
         return out
 
@@ -81,6 +95,9 @@ class LinearHeads(HeadClass):
 
     fit_intercept: bool = True
 
+    def __post_init__(self) -> None:
+        _refuse_no_switch(self.fit_intercept)
+
 
 @dataclass(frozen=True, eq=False)
 class L2Ball(HeadClass):
@@ -91,7 +108,7 @@ class L2Ball(HeadClass):
     radius : float or array of shape (..., k), optional
         Radius in units of the target: the largest norm of the coefficients, each multiplied
         by its σ. An array gives each target its own. None leaves it open, to be chosen
-        by cross-validation in :class:`~weakstrong.HeadProjection`.
+        by cross-validation in :class:`~weakstrong.HeadProjection`; infinity admits all linear heads.
     fit_intercept : bool
         Whether b is free; otherwise b = 0.
     scale : array of shape (..., d), optional
@@ -99,6 +116,11 @@ class L2Ball(HeadClass):
         mean squares without an intercept); these depend on features only, never on labels.
         Give it to use the very same class on another sample. A column whose σ is zero, such as a
         constant one, gets coefficient zero.
+
+    Raises
+    ------
+    ValueError
+        If a radius or σ is negative or NaN, or a σ is infinite.
     """
 
     radius: float | Array | None = None
@@ -106,8 +128,15 @@ class L2Ball(HeadClass):
     scale: Array | None = None
 
     def __post_init__(self) -> None:
-        if self.radius is not None and not np.all(np.asarray(self.radius) >= 0):
+        _refuse_no_switch(self.fit_intercept)
+        if self.radius is not None and not np.all(real_array(self.radius, "radius") >= 0):
             raise ValueError(f"radius must be non-negative; got {self.radius}")
+        if self.scale is not None:
+            scale = real_array(self.scale, "scale")
+            if scale.ndim == 0 or not np.all((scale >= 0) & np.isfinite(scale)):
+                raise ValueError(
+                    f"scale must be finite, not negative and one for each feature; got {self.scale}"
+                )
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,8 +154,8 @@ class ConvexHull(HeadClass):
 
     def __post_init__(self) -> None:
         given = [self.heads] if isinstance(self.heads, Head) else list(self.heads)
-        if not given or any(h.coef.ndim != 2 for h in given):
-            raise ValueError("ConvexHull needs at least one head, each with coef of shape (d, k)")
+        if not given or any(not isinstance(h, Head) or h.coef.ndim != 2 for h in given):
+            raise ValueError("ConvexHull needs at least one Head, each with coef of shape (d, k)")
         if len({h.n_features for h in given}) > 1:
             raise ValueError(f"heads differ in width: {sorted({h.n_features for h in given})}")
         coef = np.concatenate([h.coef for h in given], axis=1)
@@ -141,6 +170,12 @@ def head_class(heads: str | HeadClass) -> HeadClass:
     """Return the class that a name stands for (``"linear"``, ``"l2"``), or a given class as it is."""
     if isinstance(heads, HeadClass):
         return heads
-    if heads in HEAD_CLASSES:
+    if isinstance(heads, str) and heads in HEAD_CLASSES:
         return HEAD_CLASSES[heads]()
     raise ValueError(f"heads={heads!r} is not one of {sorted(HEAD_CLASSES)} or a head class")
+
+
+def _refuse_no_switch(fit_intercept: object) -> None:
+    """Refuse what is neither true nor false: any text would count as true."""
+    if not isinstance(fit_intercept, bool | np.bool_):
+        raise ValueError(f"fit_intercept={fit_intercept!r}: give True or False")

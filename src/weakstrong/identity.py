@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from weakstrong.arrays import row_blocks
+
 _PACKAGE = Path(__file__).parent
 
 
@@ -36,7 +38,9 @@ def _feed(digest: Any, part: Any) -> None:
         part = {f.name: getattr(part, f.name) for f in fields(part)}
     if isinstance(part, np.ndarray) and part.dtype != object:
         digest.update(f"{part.dtype}{part.shape}".encode())
-        digest.update(np.ascontiguousarray(part).view(np.uint8).data if part.size else b"")
+        rows = np.atleast_1d(part)
+        for block in row_blocks(len(rows) if part.size else 0, part.size // max(len(rows), 1)):
+            digest.update(np.ascontiguousarray(rows[block]).view(np.uint8).data)
     elif isinstance(part, Mapping | list | tuple | np.ndarray):
         items = list(part.items()) if isinstance(part, Mapping) else list(part)
         digest.update(f"{type(part).__name__}{len(items)}".encode())

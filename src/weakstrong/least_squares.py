@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from weakstrong.arrays import SMALLEST
+from weakstrong.errors import InputError
 from weakstrong.heads import Head
 from weakstrong.moments import Moments
 
@@ -60,16 +62,19 @@ class ScaledProblem:
     def of(cls, moments: Moments, fit_intercept: bool, scale: Array | None = None) -> ScaledProblem:
         """Scale the columns of a sample and decompose them."""
         factor, targets = _rows(moments, fit_intercept)
-        root = np.sqrt(moments.weight)[..., None]
-        spread = np.linalg.norm(factor, axis=-2) / root
-        centred = np.linalg.norm(moments.factor, axis=-2) / root
-        size = np.hypot(centred, moments.feature_mean)
+        root = np.sqrt(moments.mass)[..., None]
+        spread = _norms(factor, root)
+        size = np.hypot(_norms(moments.factor, root), moments.feature_mean)
+        _refuse_scales(size, moments, root)
         constant = _CONSTANT_TOLERANCE * moments.resolution * size
         usable = spread > (constant if fit_intercept else 0.0)
         if scale is None:
             scale = spread
         else:
-            scale = np.broadcast_to(np.asarray(scale, dtype=np.float64), spread.shape)
+            scale = np.asarray(scale, dtype=np.float64)
+            if scale.shape[-1] != moments.n_features:
+                raise ValueError(f"scale has shape {scale.shape}; there are {moments.n_features} features")
+            scale = np.broadcast_to(scale, spread.shape)
             usable = usable & (scale > 0)
         scaled = np.where(usable[..., None, :], factor / positive(scale)[..., None, :], 0.0)
         left, singular, right = np.linalg.svd(scaled, full_matrices=False)
@@ -116,7 +121,9 @@ class ScaledProblem:
 
     def head(self, z: Array) -> Head:
         """Return the head with scaled coefficients z, with the best intercept or none."""
-        coef = np.where(self.usable[..., :, None], z / positive(self.scale)[..., :, None], 0.0)
+        with np.errstate(over="ignore", under="ignore"):
+            coef = np.where(self.usable[..., :, None], z / positive(self.scale)[..., :, None], 0.0)
+        _refuse_lost(coef, np.where(self.usable[..., :, None], z, 0.0))
         shift = (self.moments.feature_mean[..., None, :] @ coef)[..., 0, :]
         intercept = self.moments.target_mean - shift
         return Head(coef, intercept if self.fit_intercept else np.zeros_like(intercept))
@@ -139,7 +146,7 @@ class ScaledProblem:
 
         It is ``‖P_A (A z − c)‖² / n``, plus what the rounding of the intercept costs.
         """
-        inside = (self._missed(head) ** 2).sum(-2) / self.moments.weight[..., None]
+        inside = (self._missed(head) ** 2).sum(-2) / self.moments.mass[..., None]
         return np.asarray(inside + self._intercept_excess(head))
 
     def ball_gap(self, head: Head, radius: Array) -> Array:
@@ -158,8 +165,37 @@ class ScaledProblem:
         gap = ((s * missed + shift * along) ** 2 / positive(s**2 + shift)).sum(-2)
         bound = np.where(multiplier > 0, radius, 0.0)
         gap = gap + multiplier * bound * (bound * (1 - (unit**2).sum(-2)))
-        gap = np.where(radius > 0, np.maximum(gap, 0.0), 0.0) / self.moments.weight[..., None]
+        gap = np.where(radius > 0, np.maximum(gap, 0.0), 0.0) / self.moments.mass[..., None]
         return np.asarray(gap + self._intercept_excess(head))
+
+
+def _norms(columns: Array, root: Array) -> Array:
+    """Compute root mean squares of columns (..., n, d), of any scale: each is squared near 1."""
+    largest = np.frexp(np.abs(columns).max(-2, initial=0.0))[1]
+    unit = np.ldexp(1.0, np.clip(largest, -1074, 1023))
+    return np.asarray(np.linalg.norm(columns / unit[..., None, :], axis=-2) / root * unit)
+
+
+def _refuse_scales(size: Array, moments: Moments, root: Array) -> None:
+    """Refuse features whose size overflows, and targets whose squares underflow."""
+    if not np.isfinite(size).all():
+        raise InputError("features are too large for float64: rescale them")
+    along = np.abs(moments.projected).max(-2, initial=0.0) / root
+    target = np.maximum(np.hypot(moments.target_mean, along), np.sqrt(moments.residual) / root)
+    if ((target > 0) & (target < SMALLEST)).any():
+        raise InputError(
+            f"labels are all below {SMALLEST:g} in size, so that their squares underflow: rescale the labels"
+        )
+
+
+def _refuse_lost(coef: Array, scaled: Array) -> None:
+    """Refuse coefficients that float64 cannot hold, though they matter beside the others."""
+    matters = np.abs(scaled) > np.finfo(float).eps * np.abs(scaled).max(-2, keepdims=True, initial=0.0)
+    if not (np.isfinite(coef).all() and (np.abs(coef) >= np.finfo(float).tiny)[matters].all()):
+        raise InputError(
+            "a coefficient of the head is beyond float64: labels and features differ too much in scale; "
+            "rescale one of them"
+        )
 
 
 def _noise(singular: Array, right: Array, relative: Array, moments: Moments) -> Array:
@@ -170,7 +206,7 @@ def _noise(singular: Array, right: Array, relative: Array, moments: Moments) -> 
     direction v. Arithmetic adds a share of the largest singular value.
     """
     per_row = np.linalg.norm(right * relative[..., None, :], axis=-1)
-    rounding = _RANK_TOLERANCE * moments.resolution * per_row * np.sqrt(moments.weight)[..., None]
+    rounding = _RANK_TOLERANCE * moments.resolution * per_row * np.sqrt(moments.mass)[..., None]
     floor = max(_RANK_TOLERANCE * moments.resolution, _ARITHMETIC_NOISE)
     return np.maximum(rounding, floor * singular.max(-1, keepdims=True, initial=0.0))
 
@@ -179,7 +215,7 @@ def _rows(moments: Moments, fit_intercept: bool) -> tuple[Array, Array]:
     """Return the factor and targets of the sample's least squares problem, centred if it has an intercept."""
     if fit_intercept:
         return moments.factor, moments.projected
-    root = np.sqrt(moments.weight)[..., None, None]
+    root = np.sqrt(moments.mass)[..., None, None]
     factor = np.concatenate([root * moments.feature_mean[..., None, :], moments.factor], axis=-2)
     targets = np.concatenate([root * moments.target_mean[..., None, :], moments.projected], axis=-2)
     return factor, targets

@@ -12,12 +12,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import lapack
 
+from weakstrong.arrays import (
+    LARGEST,
+    real_array,
+    refuse_no_weight,
+    refuse_other_rows,
+    row_weights,
+)
+from weakstrong.errors import InputError
 from weakstrong.heads import Head
 
 Array = NDArray[np.float64]
 
 _BLOCK_BYTES = 1 << 24  # a block this size keeps QR at full speed and memory constant in n
 _ARRAYS = ("weight", "feature_mean", "target_mean", "factor", "projected", "residual")
+_EXTREME = 400  # weights of 2^±400 and beyond are counted in a unit of their own size
 _BLOCKING = 64  # LAPACK panel width; larger than its own, so workspaces always suffice
 
 
@@ -39,6 +48,8 @@ class Moments:
     ----------
     weight : array of shape (...)
         Σ ω, the row count where no weights are given.
+        Where it is beyond 2^±400 it is itself, but `factor`, `projected` and `residual` are of weights in
+        units of `unit`, a power of four near it, so that no scale of weights under- or overflows.
     n_rows : int
         Number of rows, those of weight zero included.
     feature_mean : array of shape (..., d)
@@ -73,18 +84,20 @@ class Moments:
         Parameters
         ----------
         features : array of shape (..., n, d)
-            Φ; float32 is read as it is and converted to float64 block by block.
+            Φ, dense; it is converted to float64 block by block.
         targets : array of shape (..., n, k) or (..., n)
             Y.
         sample_weight : array of shape (..., n), optional
-            ω >= 0.
+            ω >= 0, of any scale.
 
         Raises
         ------
-        ValueError
-            If shapes disagree, there is no row, or no weight is positive.
+        InputError
+            A ValueError: if shapes disagree, there is no row, no weight is positive, a value is no finite
+            real number, squares of targets overflow, or pandas objects have different indexes.
         """
-        phi, y = np.asarray(features), np.asarray(targets)
+        refuse_other_rows({"features": features, "targets": targets, "sample_weight": sample_weight})
+        phi, y = real_array(features, "features", booleans=True), real_array(targets, "targets")
         if y.ndim == phi.ndim - 1:
             y = y[..., None]
         if phi.ndim < 2 or phi.shape[:-1] != y.shape[:-1]:
@@ -95,24 +108,30 @@ class Moments:
             raise ValueError("there is no row to fit")
         omega = None
         if sample_weight is not None:
-            omega = np.broadcast_to(np.asarray(sample_weight, dtype=np.float64), phi.shape[:-1])
-            if not np.all((omega >= 0) & np.isfinite(omega)) or not np.all(omega.sum(-1) > 0):
-                raise ValueError("sample_weight must be finite, non-negative and not all zero")
-        resolution = float(np.finfo(phi.dtype if phi.dtype.kind == "f" else np.float64).eps)
+            given = real_array(sample_weight, "sample_weight", booleans=True, column=True)
+            try:
+                given = np.broadcast_to(given, phi.shape[:-1])
+            except ValueError as error:
+                raise InputError(
+                    f"sample_weight has shape {given.shape}; expected {phi.shape[:-1]}"
+                ) from error
+            omega = np.empty(phi.shape[:-1])
+            for i in np.ndindex(*phi.shape[:-2]):
+                omega[i] = row_weights(given[i], phi.shape[-2])
+                refuse_no_weight(omega[i])
         lead = phi.shape[:-2]
-        tasks = [
-            _of_sample(phi[i], y[i], None if omega is None else omega[i], resolution)
-            for i in np.ndindex(*lead)
-        ]
+        tasks = [extended(None, phi[i], y[i], None if omega is None else omega[i]) for i in np.ndindex(*lead)]
         moments = _stack(tasks, lead) if lead else tasks[0]
-        if not all(np.isfinite(moments.mean_square).ravel()):
-            raise ValueError("features and targets must be finite, squared too: a NaN, infinity or overflow")
+        refuse_overflow(moments)
         return moments
 
     @classmethod
     def merge(cls, parts: Iterable[Moments]) -> Moments:
-        """Add up several moments, which gives the moments of all their samples together."""
-        return reduce(add, parts)
+        """Add up several moments, at least one, which gives the moments of all their samples together."""
+        given = list(parts)
+        if not given or not all(isinstance(part, Moments) for part in given):
+            raise ValueError("parts: give the Moments of one sample or more")
+        return reduce(add, given)
 
     @property
     def n_features(self) -> int:
@@ -125,17 +144,20 @@ class Moments:
         return int(self.projected.shape[-1])
 
     @property
+    def unit(self) -> Array:
+        """Unit that weights are counted in, shape (...): 1, or a power of four near an extreme `weight`."""
+        return weight_unit(self.weight)
+
+    @property
+    def mass(self) -> Array:
+        """Σ ω in that unit, shape (...): what squared norms of `factor` and `projected` are divided by."""
+        return np.asarray(self.weight / self.unit)
+
+    @property
     def target_variance(self) -> Array:
         """Weighted variance of each target about its mean, shape (..., k), in squared units of the target."""
         total: Array = (self.projected**2).sum(-2) + self.residual
-        return total / self.weight[..., None]
-
-    @property
-    def mean_square(self) -> Array:
-        """Weighted mean over rows of the sum of squared features and targets, shape (...)."""
-        spread = (self.factor**2).sum((-1, -2)) / self.weight + self.target_variance.sum(-1)
-        total: Array = spread + (self.feature_mean**2).sum(-1) + (self.target_mean**2).sum(-1)
-        return total
+        return total / self.mass[..., None]
 
     def __add__(self, other: Moments) -> Moments:
         """Return the moments of both samples together."""
@@ -171,33 +193,62 @@ class Moments:
         ``‖R W − QᵀY‖²/n + residual/n + (b + μᵀ W − ȳ)²``: a sum of squares, so nothing cancels.
         The head's leading dimensions broadcast against the moments'.
         """
+        if head.n_features != self.n_features:
+            raise ValueError(f"the head takes {head.n_features} features; these are of {self.n_features}")
         inside = ((self.factor @ head.coef - self.projected) ** 2).sum(-2)
         shift = head.intercept + (self.feature_mean[..., None, :] @ head.coef)[..., 0, :]
-        out: Array = (inside + self.residual) / self.weight[..., None] + (shift - self.target_mean) ** 2
+        out: Array = (inside + self.residual) / self.mass[..., None] + (shift - self.target_mean) ** 2
         return out
 
 
-def _of_sample(phi: NDArray, y: NDArray, omega: Array | None, resolution: float) -> Moments:
-    """Compute the moments of one sample: each block is centred on its own mean, then merged into the rest."""
+def weight_unit(weight: Array) -> Array:
+    """Return the unit to count weights of that sum in: 1, or the power of four below it if it is extreme."""
+    exponent = np.clip(np.frexp(weight)[1] // 2 * 2 - 2, -1074, 1022)
+    return np.ldexp(1.0, np.where(np.abs(exponent) > _EXTREME, exponent, 0))
+
+
+def refuse_overflow(moments: Moments) -> None:
+    """Refuse moments of values that are not finite, or too large."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = moments.target_variance + moments.target_mean**2
+    if not (squares <= LARGEST**2).all():
+        raise InputError(
+            f"targets must be finite, and at most {LARGEST:g} in size to be squared: correct or rescale them"
+        )
+    if not (np.isfinite(moments.factor).all() and np.isfinite(moments.feature_mean).all()):
+        raise InputError(
+            "features must be finite, and their sums too: a NaN, an infinity or an overflow; correct or "
+            "rescale them"
+        )
+
+
+def extended(total: Moments | None, phi: NDArray, y: NDArray, omega: Array | None) -> Moments:
+    """Add rows to moments, in blocks: each is centred on its own mean, then merged into the rest."""
     n, d = phi.shape
     rows = max(_BLOCK_BYTES // (8 * max(d, 1)), 4 * d, 1024)
-    total: Moments | None = None
-    for start in range(0, n, rows):
-        block = slice(start, start + rows)
-        x, t, w = phi[block], y[block], None if omega is None else omega[block]
-        if w is not None and not w.all():  # rows of weight zero are left out, even as the origin
-            x, t, w = x[w > 0], t[w > 0], w[w > 0]
-        if len(x):
-            part = _centred(x, t, w, resolution)
-            total = _reduced(part) if total is None else _merge(total, part)
+    resolution = float(np.finfo(phi.dtype if phi.dtype.kind == "f" else np.float64).eps)
+    before = 0 if total is None else total.n_rows
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused by those who call
+        for start in range(0, n, rows):
+            block = slice(start, start + rows)
+            x, t, w = phi[block], y[block], None if omega is None else omega[block]
+            if w is not None and not w.all():  # rows of weight zero are left out, even as the origin
+                x, t, w = x[w > 0], t[w > 0], w[w > 0]
+            if len(x):
+                part = _centred(x, t, w, resolution)
+                total = _reduced(part) if total is None else _merge(total, part)
     assert total is not None
-    return replace(total, n_rows=n)
+    return replace(total, n_rows=before + n)
 
 
 def _centred(phi: NDArray, y: NDArray, omega: Array | None, resolution: float) -> Moments:
     """Return the weighted, centred rows of a block as moments that are not factorized yet (Q = I)."""
     n = len(phi)
-    weight = float(n) if omega is None else float(omega.sum())
+    weight = np.asarray(float(n) if omega is None else omega.sum())
+    unit = weight_unit(weight)
+    if omega is not None:
+        omega = omega / unit
+    mass = weight / unit
     # The rows are shifted by the first one as they are copied (in Fortran order, for LAPACK). So constant
     # columns become exact zeros, and large means cost no accuracy.
     origin = [a[0].astype(np.float64) for a in (phi, y)]
@@ -205,7 +256,7 @@ def _centred(phi: NDArray, y: NDArray, omega: Array | None, resolution: float) -
         np.subtract(a.T, o[:, None], dtype=np.float64, order="C").T
         for a, o in zip((phi, y), origin, strict=True)
     )
-    means = [a.mean(0) if omega is None else omega @ a / weight for a in (phi, y)]
+    means = [a.mean(0) if omega is None else omega @ a / mass for a in (phi, y)]
     phi -= means[0]
     y -= means[1]
     if omega is not None:
@@ -214,7 +265,7 @@ def _centred(phi: NDArray, y: NDArray, omega: Array | None, resolution: float) -
         y *= root
     feature_mean, target_mean = (o + m for o, m in zip(origin, means, strict=True))
     outside = np.zeros(y.shape[1])
-    return Moments(np.asarray(weight), n, feature_mean, target_mean, phi, y, outside, resolution)
+    return Moments(weight, n, feature_mean, target_mean, phi, y, outside, resolution)
 
 
 def _reduced(rows: Moments) -> Moments:
@@ -229,8 +280,12 @@ def _merge(a: Moments, b: Moments) -> Moments:
     That row is ``√(n_a n_b / n) (μ_b − μ_a)``.
     """
     weight = a.weight + b.weight
+    if not np.isfinite(weight):
+        raise InputError("sample_weight: the sum is too large for float64; divide the weights by a number")
     share = b.weight / weight
-    between = np.sqrt(a.weight * share)
+    unit = weight_unit(weight)
+    between = np.sqrt(a.weight / unit * share)
+    a, b = _counted_in(unit, a), _counted_in(unit, b)
     step_phi, step_y = b.feature_mean - a.feature_mean, b.target_mean - a.target_mean
     return _reduced(
         Moments(
@@ -244,6 +299,16 @@ def _merge(a: Moments, b: Moments) -> Moments:
             resolution=max(a.resolution, b.resolution),
         )
     )
+
+
+def _counted_in(unit: Array, part: Moments) -> Moments:
+    """Return what is to be merged with its weights in that unit, which changes no digit."""
+    ratio = part.unit / unit
+    if ratio == 1:
+        return part
+    root = np.sqrt(ratio)
+    factor, projected = root * part.factor, root * part.projected
+    return replace(part, factor=factor, projected=projected, residual=ratio * part.residual)
 
 
 def _triangularize(phi: Array, y: Array) -> tuple[Array, Array, Array]:

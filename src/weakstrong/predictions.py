@@ -43,6 +43,10 @@ class Predictions:
 
     table: pd.DataFrame
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.table, pd.DataFrame):
+            raise TypeError(f"table: give a DataFrame; got {type(self.table).__name__}")
+
     @classmethod
     def concatenated(cls, parts: Iterable[Predictions]) -> Predictions:
         """Join the predictions of several divisions into one table."""
@@ -71,7 +75,13 @@ class Predictions:
 
         Columns are those of `Divergence.of_rows`, and ``ceiling_error`` and so on for every baseline.
         """
+        self._refuse_without("y_true", "y_weak", "y_strong")
         y = {name: self.table[name].to_numpy() for name in self.table if str(name).startswith("y_")}
         rows = divergence.of_rows(y["y_true"], y["y_weak"], y["y_strong"])
         rows |= {f"{b}_error": divergence.error(y[f"y_{b}"], y["y_true"]) for b in self.baselines}
         return self.table.drop(columns=list(y)).assign(**rows)
+
+    def _refuse_without(self, *columns: str) -> None:
+        missing = [name for name in columns if name not in self.table]
+        if missing:
+            raise ValueError(f"table: no column {missing[0]!r}; columns: {', '.join(map(str, self.table))}")

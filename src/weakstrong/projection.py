@@ -83,9 +83,10 @@ def project(moments: Moments, heads: HeadClass) -> Projection:
     Raises
     ------
     TypeError
-        If no solver is registered for the class.
+        If no solver is registered for the class, or what is to be projected is no `Moments`.
     ValueError
-        If a radius is open, or widths disagree.
+        If a radius is open, widths disagree, squares of the targets underflow, or a coefficient is beyond
+        float64.
 
     Notes
     -----
@@ -99,6 +100,8 @@ def project(moments: Moments, heads: HeadClass) -> Projection:
 
     With a radius chosen on w these hold given the radius, ε being that of the chosen ball.
     """
+    if not isinstance(moments, Moments):
+        raise TypeError(f"moments: give Moments, as Moments.of makes them; got {type(moments).__name__}")
     return solve(heads, moments)
 
 
@@ -124,7 +127,14 @@ def _ball(heads: L2Ball, moments: Moments) -> Projection:
         raise ValueError("the radius of L2Ball is open: give one, or let HeadProjection choose it")
     form = ScaledProblem.of(moments, heads.fit_intercept, heads.scale)
     per_target = moments.target_mean.shape
-    radius = np.broadcast_to(np.asarray(heads.radius, dtype=np.float64), per_target)
+    radius = np.asarray(heads.radius, dtype=np.float64)
+    if radius.ndim > len(per_target) or any(
+        a not in (1, b) for a, b in zip(radius.shape[::-1], per_target[::-1], strict=False)
+    ):
+        raise ValueError(
+            f"radius has shape {radius.shape}; targets have {per_target}: give one or one for each"
+        )
+    radius = np.broadcast_to(radius, per_target)
     head = form.head(form.in_ball(radius))
     excess = form.ball_gap(head, radius)
     unconstrained = np.linalg.norm(form.along / positive(form.singular)[..., None], axis=-2)
@@ -146,7 +156,7 @@ def _hull(heads: ConvexHull, moments: Moments) -> Projection:
         misses = _misses(heads.vertices, moments[index])
         for t in range(k):
             mixtures[(*index, slice(None), t)], excess = _nearest_in_hull(misses[:, :, t])
-            gap[(*index, t)] = excess / moments.weight[index]
+            gap[(*index, t)] = excess / moments.mass[index]
     head = Head(heads.vertices.coef @ mixtures, heads.vertices.intercept @ mixtures)
     status = np.where(mixtures.max(-2) > 1 - _ONE_VERTEX, "vertex", "face")
     return Projection.of(form, head, heads, gap, status)
@@ -158,7 +168,7 @@ def _misses(vertices: Head, moments: Moments) -> Array:
     Their inner products are those over all rows. Shape (1 + r, m, k); the part of y outside the span
     of the features is common to all vertices and left out.
     """
-    root = np.sqrt(moments.weight)
+    root = np.sqrt(moments.mass)
     mean = root * (vertices.intercept + moments.feature_mean @ vertices.coef)[:, None]
     mean = mean - root * moments.target_mean
     inside = (moments.factor @ vertices.coef)[:, :, None] - moments.projected[:, None, :]

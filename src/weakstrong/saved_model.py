@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from weakstrong.data.ids import Features, widened
 from weakstrong.data.tables import read_features
 from weakstrong.data.weak_labels import WeakLabels, read_weak_labels
 from weakstrong.errors import InputError
-from weakstrong.estimator import HeadProjection
+from weakstrong.estimator import HeadProjection, fold_blocks
 from weakstrong.heads import Head
 from weakstrong.identity import code_hash, file_hash, fingerprint, provenance
 from weakstrong.serialization import to_json
@@ -153,6 +153,8 @@ def train_student(
 ) -> Student:
     """Fit one head for each target; targets that are labelled on the same rows share a factorization.
 
+    Features are read in blocks, so that those of a memory-mapped file need not fit into memory.
+
     Raises
     ------
     InputError
@@ -164,8 +166,11 @@ def train_student(
         known &= (labels.weights > 0)[:, None]
     coef, intercept = np.empty((features.values.shape[1], k)), np.empty(k)
     reports: dict[int, TargetReport] = {}
-    for pattern in np.unique(known, axis=1).T:
-        columns = [t for t in range(k) if np.array_equal(known[:, t], pattern)]
+    patterns: dict[bytes, list[int]] = {}
+    for t in range(k):
+        patterns.setdefault(np.packbits(known[:, t]).tobytes(), []).append(t)
+    for columns in patterns.values():
+        pattern = known[:, columns[0]]
         model = _fit_rows(features, labels, pattern, columns, heads=heads, n_folds=n_folds, seed=seed)
         coef[:, columns], intercept[columns] = model.head_.coef, model.head_.intercept
         for place, t in enumerate(columns):
@@ -173,7 +178,7 @@ def train_student(
     settings = {"targets": labels.targets, "heads": heads, "n_folds": n_folds, "seed": seed}
     arrays = [a for a in (labels.values, labels.weights) if a is not None]
     code = code_hash(HeadProjection.__module__)
-    digest = fingerprint(code, np.asarray(features.values), *arrays, _texts(labels.groups), settings)
+    digest = fingerprint(code, np.asarray(features.values), *arrays, labels.groups, settings)
     names = None if features.names is None else list(features.names)
     return Student(Head(coef, intercept), names, heads, tuple(reports[t] for t in range(k)), digest)
 
@@ -228,12 +233,23 @@ def _fit_rows(
             "n_folds",
         )
     model = HeadProjection(heads, n_folds=n_folds, random_state=seed)
-    return model.fit(
-        features.values[rows],
-        labels.values[rows][:, columns],
-        sample_weight=None if labels.weights is None else labels.weights[rows],
-        groups=groups,
-    )
+    return model.fit_batches(_batches(features, labels, np.flatnonzero(rows), columns, n_folds))
+
+
+def _batches(
+    features: Features, labels: WeakLabels, rows: NDArray[np.int64], columns: list[int], n_folds: int
+) -> Iterator[tuple[Any, ...]]:
+    """Labelled rows in blocks, as `HeadProjection.fit_batches` takes them."""
+    for block in fold_blocks(len(rows), features.values.shape[1], n_folds):
+        these: Any = rows[block]
+        if these[-1] - these[0] == len(these) - 1:
+            these = slice(these[0], these[-1] + 1)  # read in place
+        yield (
+            features.values[these],
+            labels.values[these][:, columns],
+            None if labels.weights is None else labels.weights[these],
+            None if labels.groups is None else labels.groups[these],
+        )
 
 
 def _report(model: HeadProjection, target: str, rows: int, place: int) -> TargetReport:
@@ -249,7 +265,3 @@ def _report(model: HeadProjection, target: str, rows: int, place: int) -> Target
         optimality_gap=float(model.optimality_gap_[place]),
         rank=model.rank_,
     )
-
-
-def _texts(groups: NDArray[Any] | None) -> list[str] | None:
-    return None if groups is None else groups.tolist()

@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from weakstrong.arrays import row_blocks
 from weakstrong.data.columns import TOO_LARGE, fault_of, numeric_column
 from weakstrong.data.ids import Features, checked_ids, some, texts_of
 from weakstrong.data.user_files import available_memory, reading, refuse_too_large
@@ -322,14 +323,12 @@ def _checked_matrix(values: NDArray[Any], path: Path) -> NDArray[Any]:
         raise InputError(f"{path}: the array holds {values.dtype}; features are real numbers")
     if 0 in values.shape:
         raise InputError(f"{path}: the table is empty (shape {values.shape})")
-    if values.dtype.kind != "f":
-        return values.astype(np.float64)
-    for start in range(0, len(values), 1 << 16):
-        bad = ~(np.abs(values[start : start + (1 << 16)]) < TOO_LARGE)
+    for block in row_blocks(*values.shape) if values.dtype.kind == "f" else ():
+        bad = ~(np.abs(values[block]) < TOO_LARGE)
         if bad.any():
             row, column = np.argwhere(bad)[0]
             raise InputError(
-                f"{path}: row {start + row}, column {column} (counted from 0): "
-                f"{fault_of(values[start + row, column])}"
+                f"{path}: row {block.start + row}, column {column} (counted from 0): "
+                f"{fault_of(values[block.start + row, column])}"
             )
-    return values.astype(np.float32) if values.dtype == np.float16 else values
+    return values  # in its own type, as a memory-mapped file would not fit into memory in another

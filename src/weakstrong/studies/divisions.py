@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from weakstrong.arrays import group_numbers
 from weakstrong.errors import InputError
 from weakstrong.studies.inputs import StudyInputs
 from weakstrong.studies.settings import StudyOptions
@@ -56,7 +57,7 @@ def divisions(inputs: StudyInputs, options: StudyOptions) -> list[Division]:
         If a division is too small to fit or to judge, or its parts share rows or groups.
     """
     n = len(inputs.y)
-    cluster = np.arange(n) if inputs.groups is None else np.unique(inputs.groups, return_inverse=True)[1]
+    cluster = np.arange(n) if inputs.groups is None else group_numbers(inputs.groups)
     divided = []
     for place, split in enumerate(inputs.splits or [None]):
         for number in range(1 if split is not None and split.is_whole else options.seeds):

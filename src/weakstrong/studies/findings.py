@@ -13,6 +13,7 @@ from weakstrong.predictions import Pair, Parts, Predictions
 from weakstrong.record import Result
 
 _NO_MISFIT = 1e-9  # of the error of predicting the mean
+_TOO_GOOD = 1e-6  # of the same: less error than features have that were not made from the target
 
 
 def by_division(predictions: Predictions, fits: pd.DataFrame) -> pd.DataFrame:
@@ -86,9 +87,10 @@ def conclusions(estimates: Mapping[str, Estimate]) -> list[str]:
         "training directly on the true labels its supervisor had beats the student",
         "whether the student beats training directly on the true labels its supervisor had",
     )
+    last = [over_direct, *_leakage(estimates)]
     misfit, label_spread = (float(estimates[k].value) for k in ("misfit", "mean_error"))
     if misfit <= _NO_MISFIT * label_spread:
-        return ["the student reproduces its supervisor (no misfit): nothing gained or lost", over_direct]
+        return ["the student reproduces its supervisor (no misfit): nothing gained or lost", *last]
     gain = _verdict(
         estimates["gain"],
         "the student is better than its supervisor",
@@ -102,7 +104,22 @@ def conclusions(estimates: Mapping[str, Estimate]) -> list[str]:
         "whether gain exceeds misfit",
     )
     ratio = float(estimates["cross_term"].value) / misfit
-    return [gain, f"{cross}: a cross term {ratio:+.2f} times the misfit", over_direct]
+    return [gain, f"{cross}: a cross term {ratio:+.2f} times the misfit", *last]
+
+
+def _leakage(estimates: Mapping[str, Estimate]) -> list[str]:
+    """Whose features predict the truth of held-out rows almost exactly, as those do that contain it."""
+    errors = {name: float(estimate.value) for name, estimate in estimates.items() if name.endswith("_error")}
+    spread, said = errors["mean_error"], []
+    for owner, fits in (("supervisor", ("weak",)), ("student", ("strong", "ceiling", "direct"))):
+        known = [f"{fit}_error" for fit in fits if f"{fit}_error" in errors]
+        least = min(known, key=errors.__getitem__, default=None)
+        if least is not None and spread > 0 and errors[least] <= _TOO_GOOD * spread:
+            said.append(
+                f"the {owner}'s features predict the truth almost exactly ({least.replace('_', ' ')} "
+                f"{errors[least] / spread:.1g} of the error of the mean): do they contain the target?"
+            )
+    return said
 
 
 def _verdict(estimate: Estimate, positive: str, negative: str, question: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from weakstrong.arrays import LARGEST, SMALLEST, refuse_infinite
 from weakstrong.data.columns import refuse_classes
 from weakstrong.errors import InputError
 
@@ -96,11 +97,17 @@ def check_inputs(inputs: StudyInputs, task: str | None = None) -> None:
             raise InputError(
                 f"{name}: {len(values)} rows, but {len(inputs.y)} labels; give a row for each label"
             )
-        _refuse_infinite(values, name)
+        refuse_infinite(values, name)
     if inputs.y.ndim != 1:
         raise InputError(f"labels have shape {inputs.y.shape}; a study takes one target, shape (n,)")
-    _refuse_infinite(inputs.y[:, None], "labels")
+    refuse_infinite(inputs.y, "labels")
     refuse_classes(inputs.y, f"target {inputs.target!r}", task)
+    largest = np.abs(inputs.y).max(initial=0.0)
+    if largest > LARGEST or 0 < largest < SMALLEST:
+        raise InputError(
+            f"labels go up to {largest:.3g} in size; to be squared they need between {SMALLEST:g} and "
+            f"{LARGEST:g}: rescale the labels"
+        )
     for split in inputs.splits:
         _check_split(split, len(inputs.y))
     names = [split.name for split in inputs.splits]
@@ -125,28 +132,24 @@ def _check_controls(inputs: StudyInputs) -> None:
                 f"(draws, {len(inputs.y)} rows, features)"
             )
         for draw in draws:
-            _refuse_infinite(draw, f"untrained {name!r}")
+            refuse_infinite(draw, f"untrained {name!r}")
     taken = [name for name in inputs.display if name in _COLUMNS or name.startswith("y_")]
     if taken:
         raise InputError(f"display {taken[0]!r}: predictions have a column of that name; choose another")
 
 
-def _refuse_infinite(values: NDArray[Any], name: str) -> None:
-    bad = ~np.isfinite(values)
-    if bad.any():
-        row, column = np.argwhere(bad)[0]
-        raise InputError(
-            f"{name}: row {row}, column {column} (counted from 0) is NaN or infinite; fill it in"
-        )
-
-
 def _check_split(split: Split, n: int) -> None:
     """Refuse row numbers that are out of range or repeated."""
+    own = np.empty(0, dtype=np.int64) if split.supervised is None else split.supervised
     rows = np.concatenate([split.train, split.test])
     outside = rows[(rows < 0) | (rows >= n)]
     if len(outside):
         raise InputError(f"split {split.name!r}: rows go from 0 to {n - 1}; got {outside[0]}")
-    for part in (split.train, split.test):
+    for part in (own, split.train, split.test):
         numbers, times = np.unique(part, return_counts=True)
-        if (times > 1).any():
-            raise InputError(f"split {split.name!r}: row {numbers[times.argmax()]} is there twice")
+        twice = numbers[times > 1]
+        if len(twice):
+            said = "is both a supervised row and a student's" if np.isin(twice[0], own) else "is there twice"
+            said = "is there twice" if part is own else said
+            mask = "; a mask is of True and False: .astype(bool)" if set(numbers) <= {0, 1} else ""
+            raise InputError(f"split {split.name!r}: row {twice[0]} {said}{mask}")

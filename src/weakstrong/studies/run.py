@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from weakstrong.errors import InputError
+from weakstrong.arrays import group_array, label_array, real_array, refuse_other_rows
+from weakstrong.errors import InputError, quoted
 from weakstrong.identity import code_hash, fingerprint, provenance
 from weakstrong.predictions import Parts, Predictions
 from weakstrong.record import Record
@@ -40,18 +41,22 @@ def study(
 ) -> Record:
     """Measure on your own arrays whether students gain over their supervisors.
 
+    Rows are matched by position. Pandas objects say what their rows are: their indexes must agree.
+
     Parameters
     ----------
     weak : mapping of name to array of shape (n, d_w)
-        Features of each supervisor.
+        Features of each supervisor: real numbers, dense.
     strong : array of shape (n, d_s), or mapping of name to such arrays
         Features of the student, which is then called ``strong``, or of each student.
     y : array of shape (n,)
-        True labels.
+        True labels: real numbers.
     groups : array of shape (n,), optional
-        Rows of one group stay on one side of every division and count as one cluster.
+        Rows of one group stay on one side of every division and count as one cluster. Names are compared as
+        they are: 1 and 1.0 are one group, 1 and "1" are two.
     splits : mapping of name to (train rows, test rows) or (supervised, student, test rows), optional
-        Row numbers or boolean masks. Of training rows each division draws those that get true labels; three
+        Row numbers, or boolean masks with an entry for each of the n rows; zeros and ones are row numbers.
+        No row is in two parts. Of training rows each division draws those that get true labels; three
         sets of rows are a division as it stands.
     untrained : mapping of name to array of shape (draws, n, d), optional
         For students that have one: features of the same architecture at random initialisations, as a control.
@@ -70,53 +75,81 @@ def study(
     Raises
     ------
     InputError
-        If lengths differ, a value is not finite, an option is unknown or out of range, or a
-        division is too small to fit.
+        If lengths or pandas indexes differ, a value is no finite real number, a group is missing, an option
+        is unknown or out of range, or a division is too small to fit.
     """
     if not isinstance(weak, Mapping):
         raise InputError("weak: give a mapping, as {'name of the supervisor': features}")
-    if np.asarray(y).dtype.kind == "b":
-        raise InputError("y holds true and false; a study takes real values (squared loss), no classes yet")
-    try:
-        truth = np.asarray(y, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"y: real numbers are needed ({error})") from error
     students = strong if isinstance(strong, Mapping) else {"strong": strong}
+    divided = _named(splits, "split")
+    columns = {"y": y, "groups": groups, **_named(display, "display")}
+    features = {**_named(weak, "weak features"), **_named(students, "strong features")}
+    masks = {f"{name}, a mask": part for name, parts in divided.items() for part in parts if _is_mask(part)}
+    draws = {name: draw for name, given in _named(untrained, "untrained").items() for draw in _draws(given)}
+    refuse_other_rows({**columns, **features, **masks, **draws})
+    truth = label_array(y, "y", column=True)
     given = StudyInputs(
-        supervisors=_arrays(weak),
-        students=_arrays(students),
+        supervisors=_arrays(weak, "weak features"),
+        students=_arrays(students, "strong features"),
         y=truth,
-        groups=None if groups is None else np.asarray(groups),
-        splits=tuple(_split(str(name), parts) for name, parts in (splits or {}).items()),
-        untrained=_arrays(untrained or {}),
-        display=_arrays(display or {}),
+        groups=None if groups is None else group_array(groups, len(truth)),
+        splits=tuple(_split(str(name), parts, len(truth)) for name, parts in (splits or {}).items()),
+        untrained=_arrays(untrained or {}, "untrained"),
+        display={str(name): np.asarray(values) for name, values in (display or {}).items()},
     )
     return run(given, validated(StudyOptions, options, "study"))
 
 
-def _arrays(named: Mapping[str, ArrayLike]) -> dict[str, NDArray[Any]]:
-    return {str(name): np.asarray(values) for name, values in named.items()}
+def _named(given: Mapping[str, Any] | None, what: str) -> dict[str, Any]:
+    """What a mapping holds, under names for messages; names that are one as text are refused."""
+    if not isinstance(given, Mapping | None):
+        raise InputError(f"{what}: give a mapping, as {{'name': ...}}; got {type(given).__name__}")
+    named = {f"{what} {str(name)!r}": values for name, values in (given or {}).items()}
+    if len(named) < len(given or {}):
+        raise InputError(f"{what}: two names are one as text; give each a name of its own")
+    return named
 
 
-def _split(name: str, parts: tuple[ArrayLike, ...]) -> Split:
+def _arrays(named: Mapping[str, ArrayLike], what: str) -> dict[str, NDArray[Any]]:
+    return {
+        str(name): real_array(values, f"{what} {str(name)!r}", booleans=True)
+        for name, values in named.items()
+    }
+
+
+def _is_mask(rows: Any) -> bool:
+    return str(getattr(rows, "dtype", "")).startswith("bool")
+
+
+def _draws(given: Any) -> Sequence[Any]:
+    """The draws of an untrained control that may be tables of their own."""
+    return given if isinstance(given, list | tuple) else [given]
+
+
+def _split(name: str, parts: Sequence[ArrayLike], n: int) -> Split:
     """Rows to train on and to judge on, or the three parts of a division."""
-    if len(parts) not in (2, 3):
+    if not isinstance(parts, Sequence | np.ndarray) or len(parts) not in (2, 3):
         raise InputError(
-            f"split {name!r}: {len(parts)} sets of rows; give (train, test) or (supervised, student, test)"
+            f"split {name!r}: got {quoted(parts)}; give (train, test) or (supervised, student, test) rows"
         )
-    *train, test = map(_row_numbers, parts)
+    *train, test = (_row_numbers(rows, f"split {name!r}", n) for rows in parts)
     if len(train) == 1:
         return Split(name, train[0], test)
     return Split(name, np.concatenate(train), test, supervised=train[0])
 
 
-def _row_numbers(rows: ArrayLike) -> NDArray[np.int64]:
-    given = np.asarray(rows)
+def _row_numbers(rows: ArrayLike, name: str, n: int) -> NDArray[np.int64]:
+    """The numbers of rows that are given by them, or by a mask with an entry for each of n rows."""
+    given = real_array(rows, name, booleans=True)
     if given.ndim != 1 or (given.size and given.dtype.kind not in "iub"):
         raise InputError(
-            f"splits: rows are one-dimensional row numbers or masks; got shape {given.shape}, {given.dtype}"
+            f"{name}: rows are one-dimensional row numbers or masks; got shape {given.shape}, {given.dtype}"
         )
-    return np.flatnonzero(given) if given.dtype == np.bool_ else given.astype(np.int64)
+    if given.dtype != np.bool_:
+        return given.astype(np.int64)
+    if len(given) != n:
+        raise InputError(f"{name}: a mask of {len(given)} entries; give one for each of {n} rows")
+    return np.flatnonzero(given)
 
 
 def run(
