@@ -94,7 +94,7 @@ def test_what_is_no_whole_record_of_this_version_is_refused(made: Record, tmp_pa
     write_list(folder)
     with pytest.raises(InputError, match="not a record of this version"):
         Record.read(folder)
-    for damaged in ("[]", text[:-20]):
+    for damaged in ("[]", text[:-20], text.replace('"facts"', '"fact"'), "[" * 100_000):
         summary.write_text(damaged)
         write_list(folder)
         with pytest.raises(InputError, match="make the record again"):

@@ -171,19 +171,22 @@ class Record:
         try:
             summary = json.loads((folder / _SUMMARY).read_text(encoding="utf-8"))
             settings = tomllib.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"{folder}: is damaged ({error}); make the record again") from error
-        if not isinstance(summary, dict) or summary.get("schema") != SCHEMA:
-            raise InputError(
-                f"{folder}: is not a record of this version (schema {SCHEMA}); make the record again"
+            if not isinstance(summary, dict) or summary.get("schema") != SCHEMA:
+                raise InputError(
+                    f"{folder}: is not a record of this version (schema {SCHEMA}); make the record again"
+                )
+            known = {name: summary[name] for name in ("kind", "title", "facts", "provenance", "key")}
+            results = tuple(
+                Result(r["about"], revived(r["estimates"]), revived(r["facts"]), tuple(r["findings"]))
+                for r in summary["results"]
             )
-        known = {name: summary[name] for name in ("kind", "title", "facts", "provenance", "key")}
-        results = tuple(
-            Result(r["about"], revived(r["estimates"]), revived(r["facts"]), tuple(r["findings"]))
-            for r in summary["results"]
-        )
-        more = _read_files(folder) if tables else {}
-        return cls(**known, notes=tuple(summary["notes"]), settings=settings, results=results, **more)
+            more = _read_files(folder) if tables else {}
+            return cls(**known, notes=tuple(summary["notes"]), settings=settings, results=results, **more)
+        except InputError:
+            raise
+        except Exception as error:  # what no run has written can fail in any way
+            reason = f"{type(error).__name__}: {error}"
+            raise InputError(f"{folder}: is damaged ({reason}); make the record again") from error
 
 
 def _write_predictions(folder: Path, parts: Parts) -> None:
