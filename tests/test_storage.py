@@ -333,6 +333,10 @@ def test_what_is_kept_is_believed_only_as_it_was_written(tmp_path: Path) -> None
     for content in damaged:
         path.write_bytes(content())
         assert kept(path) is None
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(InputError, match="unit: cannot be read .Is a directory.; remove it"):
+        kept(path)
 
 
 def test_writers_of_one_file_do_not_share_a_name(tmp_path: Path) -> None:

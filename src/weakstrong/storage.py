@@ -328,11 +328,21 @@ def keep(path: Path, content: bytes) -> None:
 
 
 def kept(path: Path) -> bytes | None:
-    """Return what `keep` wrote; None if it is not there or not as it was written."""
+    """Return what `keep` wrote; None if it is not there or not as it was written.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
     try:
         sealed = path.read_bytes()
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror}); remove it or make it readable"
+        ) from error
     content = sealed[_CHECKSUM:]
     return content if _sha256(content) == sealed[:_CHECKSUM] else None
 
