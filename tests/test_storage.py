@@ -335,7 +335,7 @@ def test_what_is_kept_is_believed_only_as_it_was_written(tmp_path: Path) -> None
         assert kept(path) is None
     path.unlink()
     path.mkdir()
-    with pytest.raises(InputError, match="unit: cannot be read .Is a directory.; remove it"):
+    with pytest.raises(InputError, match=r"unit: cannot be read \(Is a directory\); remove it"):
         kept(path)
 
 
