@@ -84,3 +84,22 @@ def test_estimates_come_back_from_json_wherever_they_stand(found: Estimate) -> N
 
 def test_an_estimate_prints_itself_with_its_interval() -> None:
     assert str(Estimate(0.123456, 0.1, 0.2, "made up")) == "0.1235 [0.1, 0.2]"
+
+
+@pytest.mark.parametrize("level", [2, 0, 1, -0.5, np.nan, "a", True])
+def test_a_level_is_a_chance(level: object) -> None:
+    with pytest.raises(ValueError, match="give a chance between 0 and 1"):
+        Estimate.of_mean(np.arange(5.0), np.arange(5)).interval(level)
+
+
+def test_estimates_of_nothing_are_refused() -> None:
+    for make in (
+        lambda: Estimate.of_mean([], np.empty(0, dtype=int)),
+        lambda: Estimate.of_mean(np.arange(5.0), np.arange(4)),
+        lambda: Estimate.of_median([]),
+        lambda: Estimate.of_share(0, 0),
+        lambda: Estimate.of_share(4, 3),
+    ):
+        with pytest.raises(ValueError, match=r"one for each row|there is none|a share of"):
+            make()
+    assert np.isnan(Estimate.of_draws(1.0, []).low)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes
 from sklearn.exceptions import NotFittedError
@@ -219,3 +221,106 @@ def test_what_cannot_be_fitted_is_refused(sample: tuple) -> None:
         HeadProjection("linear").fit(phi, y, groups=np.arange(150)).partial_fit(phi, y)
     with pytest.raises(ValueError, match="at least two folds"):
         cross_validate([Moments.of(phi, y)], LinearHeads())
+
+
+def test_batches_read_once_are_one_fit(sample: tuple) -> None:
+    phi, y = sample
+    rng = np.random.default_rng(1)
+    groups, weight = rng.integers(0, 30, size=150), rng.uniform(size=150)
+    weight[:20] = 0.0  # the first batches have no weight at all
+    for extra in ((), (weight,), (weight, groups), (None, groups)):
+        whole = HeadProjection("l2").fit(phi, y, *extra)
+        for size in (7, 50):
+            parts = (slice(i, i + size) for i in range(0, 150, size))
+            batches = ((phi[b], y[b], *(None if v is None else v[b] for v in extra)) for b in parts)
+            found = HeadProjection("l2").fit_batches(batches)
+            np.testing.assert_allclose(found.head_.coef, whole.head_.coef, rtol=1e-8, atol=1e-12)
+            np.testing.assert_allclose(found.cv_error_, whole.cv_error_, rtol=1e-9)
+    model = HeadProjection("l2").fit(phi, y)
+    before = model.head_
+    for wrong in ([], [(phi,)], [phi], [(phi, y), (phi[:, :3], y)], [(phi, y), (phi, y[:, 0])]):
+        with pytest.raises(ValueError, match=r"."):
+            model.fit_batches(wrong)
+    assert model.head_ is before
+
+
+SCALES = st.integers(-250, 150).map(lambda power: float(f"1e{power}"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    scale=SCALES, weight=st.integers(-300, 300), heads=st.sampled_from(["linear", "l2", "ball", "through 0"])
+)
+def test_features_and_weights_of_any_scale_predict_the_same(scale: float, weight: int, heads: str) -> None:
+    rng = np.random.default_rng(0)
+    phi = rng.normal(size=(60, 4)) @ rng.normal(size=(4, 4)) + rng.normal(size=4)
+    y, omega = phi @ rng.normal(size=(4, 2)) + rng.normal(size=(60, 2)), rng.uniform(0.1, 1, size=60)
+    given_heads = {"ball": L2Ball(0.3), "through 0": LinearHeads(fit_intercept=False)}.get(heads, heads)
+    plain = HeadProjection(given_heads, n_folds=3).fit(phi, y, omega)
+    found = HeadProjection(given_heads, n_folds=3)
+    for part in (slice(25), slice(25, 60)):
+        found.partial_fit(phi[part] * scale, y[part], omega[part] * float(f"1e{weight}"))
+    np.testing.assert_allclose(found.predict(phi * scale), plain.predict(phi), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(found.fit_error_, plain.fit_error_, rtol=1e-9)
+    np.testing.assert_allclose(found.cv_error_, plain.cv_error_, rtol=1e-9)
+    assert found.rank_ == 4
+    assert found.optimality_gap_.max() < 1e-8
+
+
+def test_weights_are_subnormal_or_change_their_scale_along_a_stream(sample: tuple) -> None:
+    phi, y = sample
+    plain = HeadProjection("l2").fit(phi, y)
+    for size in (2.0**-1060, 2.0**1010):
+        found = HeadProjection("l2").fit(phi, y, np.full(150, size))
+        np.testing.assert_allclose(found.predict(phi), plain.predict(phi), rtol=1e-9)
+    stream = HeadProjection("linear").partial_fit(phi[:50], y[:50], np.full(50, 1e-300))
+    stream.partial_fit(phi[50:], y[50:], np.full(100, 1e300))
+    last = HeadProjection("linear").fit(phi[50:], y[50:])
+    np.testing.assert_allclose(stream.predict(phi), last.predict(phi), rtol=1e-9)
+    with pytest.raises(ValueError, match="sum is too large"):
+        HeadProjection("linear").fit(phi, y, np.full(150, 1e308))
+
+
+@pytest.mark.parametrize(
+    ("phi_scale", "y_scale", "said"),
+    [
+        (1.0, 1e-170, "squares underflow: rescale the labels"),
+        (1.0, 1e150, "squares overflow: rescale the labels"),
+        (1e-300, 1e100, "coefficient of the head is beyond float64"),
+        (1e250, 1e-120, "coefficient of the head is beyond float64"),
+        (1e307, 1.0, "features must be finite, and their sums too"),
+    ],
+)
+def test_what_float64_cannot_hold_is_refused(
+    sample: tuple, phi_scale: float, y_scale: float, said: str
+) -> None:
+    phi, y = sample
+    with pytest.raises(ValueError, match=said):
+        HeadProjection("linear").fit(phi * phi_scale, y * y_scale)
+
+
+@pytest.mark.parametrize("n_folds", [10**9, 10**9 * 1.0, 2.5, True, "5", -1, 1, [5]])
+def test_a_number_of_folds_is_a_whole_number(sample: tuple, n_folds: object) -> None:
+    for heads in ("l2", "linear"):
+        for fit in (
+            HeadProjection(heads, n_folds=n_folds).fit,
+            HeadProjection(heads, n_folds=n_folds).partial_fit,
+        ):
+            with pytest.raises(ValueError, match="n_folds="):
+                fit(*sample)
+
+
+def test_a_seed_is_any_whole_number(sample: tuple) -> None:
+    for seed in (-1, 2**200, np.int64(3)):
+        HeadProjection("l2", random_state=seed).fit(*sample)
+    for seed in ("a", None, 1.5, True, np.random.default_rng(0)):
+        with pytest.raises(ValueError, match="random_state="):
+            HeadProjection("linear", random_state=seed).fit(*sample)
+
+
+def test_models_and_students_are_named_where_they_cannot_be_used(sample: tuple) -> None:
+    for supervisor, student in ((3, HeadProjection()), (lambda x: x[:, 0], "linear")):
+        with pytest.raises(TypeError, match="give a supervisor that predicts"):
+            weak_to_strong(supervisor, student, sample[0])
+    with pytest.raises(ValueError, match="predictions of such large features overflow"):
+        HeadProjection("linear").fit(sample[0], 1e100 * sample[1]).predict(sample[0] * 1e250)

@@ -121,3 +121,24 @@ def test_many_supervisors_have_their_legend_outside() -> None:
     legend = gain_against_misfit(rows, "y").axes[0].get_legend()
     assert len(legend.get_texts()) == 11
     assert legend.get_bbox_to_anchor().x0 >= gain_against_misfit(rows, "y").axes[0].bbox.x1
+
+
+def test_features_that_contain_the_target_are_pointed_at() -> None:
+    rng = np.random.default_rng(3)
+    honest = rng.normal(size=(90, 3))
+    y = honest.sum(1) + rng.normal(size=90)
+    leaking = np.column_stack([honest, 3 * y + 1]).astype(np.float32)  # under another name, in another unit
+    said = "features predict the truth almost exactly"
+
+    def lines(weak: np.ndarray, strong: np.ndarray, heads: str) -> list[str]:
+        found = study({"w": weak}, strong, y, heads=heads, seeds=2)
+        return [line for line in found.results[0].findings if said in line]
+
+    for heads in ("linear", "l2"):
+        assert lines(honest[:, :1], honest, heads) == []
+        [line] = lines(honest[:, :1], leaking, heads)
+        assert line.startswith("the student's features")
+        assert line.endswith("do they contain the target?")
+        [line] = lines(leaking, honest, heads)
+        assert line.startswith("the supervisor's features")
+        assert len(lines(leaking, leaking, heads)) == 2

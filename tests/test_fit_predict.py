@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -330,3 +333,47 @@ def test_an_output_that_cannot_be_written(world: World, command) -> None:
     (folder / "full" / "mine").write_text("")
     assert "not empty" in command(*fit, "--out", folder / "full").err
     assert [p.name for p in (folder / "full").iterdir()] == ["mine"]
+
+
+SMALL_MEMORY = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from weakstrong import HeadProjection
+from weakstrong.saved_model import fit_files
+folder = Path(sys.argv[1])
+some = np.random.default_rng(0).normal(size=(2000, 129))  # BLAS takes its part first
+HeadProjection().fit(some[:, 1:], some[:, 0]).predict(some[:, 1:])
+status = Path("/proc/self/status").read_text()
+taken = int(status.split("VmData:")[1].split()[0]) << 10
+resource.setrlimit(resource.RLIMIT_DATA, (taken + (240 << 20),) * 2)
+student, predicted, _ = fit_files(folder / "features.npy", folder / "labels.parquet", targets=("a",))
+np.savez(folder / "found.npz", coef=student.head.coef, predicted=predicted["a"])
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs the limits and the status of Linux")
+@pytest.mark.parametrize(("dtype", "missing"), [(np.float32, 3), (np.int8, 10**9)])
+def test_features_larger_than_memory_are_fitted_from_their_file(
+    tmp_path: Path, dtype: type, missing: int
+) -> None:
+    """320 MiB of features, or four times that as float64, most of them a hole, and 240 MiB to work in."""
+    n, width, known = 655_360, 128, 4000
+    features = np.lib.format.open_memmap(tmp_path / "features.npy", "w+", dtype, (n, width))
+    rng = np.random.default_rng(0)
+    features[-known:] = (4 * rng.normal(size=(known, width))).astype(dtype)
+    truth = features[-known:].astype(float) @ rng.normal(size=width)
+    features.flush()
+    labels = np.zeros(n)
+    labels[-known:] = truth + rng.normal(size=known)
+    labels[1::missing] = np.nan  # rows without a label leave others to be gathered
+    pd.DataFrame({"a": labels}).to_parquet(tmp_path / "labels.parquet")
+    ran = subprocess.run(
+        [sys.executable, "-c", SMALL_MEMORY, str(tmp_path)],
+        capture_output=True, text=True, check=False, timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr[-300:]
+    with np.load(tmp_path / "found.npz") as found:
+        assert np.mean((found["predicted"][-known:] - truth) ** 2) < 0.1
+        np.testing.assert_allclose(found["predicted"][:9], found["predicted"][0], rtol=1e-12)

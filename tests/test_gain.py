@@ -192,3 +192,35 @@ def test_a_gap_that_is_positive_but_not_clearly_is_no_denominator() -> None:
     gap = (w - y) ** 2 - (c - y) ** 2
     assert 0 < gap.mean() < 2 * sem(gap)
     assert found.performance_gap_recovered is None
+
+
+@settings(max_examples=60, deadline=None)
+@given(power=st.integers(-460, 460), seed=st.integers(0, 10**6), grouped=st.booleans())
+def test_units_change_nothing_but_the_unit(power: int, seed: int, grouped: bool) -> None:
+    """Labels in units of a power of two, and weights too: the very same digits."""
+    rng, scale = np.random.default_rng(seed), 2.0**power
+    y, w, s, c = rng.normal(size=(4, 20))
+    omega = rng.uniform(0.1, 1.0, size=20)
+    groups = np.arange(20) // 2 if grouped else None
+    plain = measure(y, w, s, y_ceiling=c, groups=groups, sample_weight=omega)
+    found = measure(
+        *(scale * v for v in (y, w, s)), y_ceiling=scale * c, groups=groups, sample_weight=omega * scale**2
+    )
+    assert found.not_recovered_because[:20] == plain.not_recovered_because[:20]
+    for name, estimate in plain.estimates().items():
+        unit = 1.0 if name == "performance_gap_recovered" else scale**2
+        for part in ("value", "low", "high", "standard_error"):
+            assert getattr(found.estimates()[name], part) == getattr(estimate, part) * unit
+        assert found.estimates()[name].effective_clusters == estimate.effective_clusters
+
+
+@pytest.mark.parametrize(("scale", "said"), [(1e-170, "underflow: rescale"), (1e150, "overflow: rescale")])
+def test_labels_whose_squares_float64_cannot_hold_are_refused(scale: float, said: str) -> None:
+    y, w, s = scale * np.random.default_rng(0).normal(size=(3, 20, 2))
+    with pytest.raises(ValueError, match=said):
+        measure(y, w, s)
+    w[:, 0], y[:, 0], s[:, 0] = 0.0, 0.0, 0.0
+    with pytest.raises(ValueError, match=said):  # each target by itself
+        measure(y, w, s)
+    assert measure([0.0, 0.0], [0.0, 0.0], [0.0, 0.0]).gain.value == 0
+    assert measure([0.0, 1.0], [1e-170, 1.0], [0.0, 1.0]).gain.value == 0  # nothing beside the others

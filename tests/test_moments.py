@@ -190,5 +190,34 @@ def test_what_cannot_be_used_is_refused() -> None:
         spoilt[3, 1] = value
         with pytest.raises(ValueError, match="finite"), np.errstate(all="ignore"):
             Moments.of(spoilt, y)
+    for parts in ([], [3]):
+        with pytest.raises(ValueError, match="one sample or more"):
+            Moments.merge(parts)
     with pytest.raises(ValueError, match="do not add"):
         Moments.of(phi, y) + Moments.of(phi[:, :2], y)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    powers=st.lists(st.integers(-1000, 900), min_size=2, max_size=4),
+    features=st.integers(-800, 480),
+    seed=st.integers(0, 10**6),
+)
+def test_parts_of_any_scale_of_weights_merge_to_the_whole(
+    powers: list[int], features: int, seed: int
+) -> None:
+    n = 12 * len(powers)
+    phi, y = sample(seed, n=n)
+    weight = np.random.default_rng(seed).uniform(0.5, 1.0, size=n)
+    weight *= np.repeat([2.0**p for p in powers], 12)
+    scaled, cuts = phi * 2.0**features, [slice(12 * i, 12 * i + 12) for i in range(len(powers))]
+    merged = Moments.merge(Moments.of(scaled[c], y[c], sample_weight=weight[c]) for c in cuts)
+    np.testing.assert_allclose(merged.weight, weight.sum(), rtol=1e-14)
+    found = project(merged, LinearHeads())
+    whole = project(Moments.of(scaled, y, sample_weight=weight), LinearHeads())
+    relative = weight / weight.max()  # what is far below is as good as absent
+    kept = relative > 1e-30
+    plain = project(Moments.of(phi[kept], y[kept], sample_weight=relative[kept]), LinearHeads())
+    for each in (found, whole):
+        np.testing.assert_allclose(each.head(scaled), plain.head(phi), rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(each.error, plain.error, rtol=1e-6)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.optimize import nnls
 
 from weakstrong import ConvexHull, Head, L2Ball, LinearHeads, Moments, Projection, project
-from weakstrong.heads import HeadClass
+from weakstrong.heads import HeadClass, head_class
 from weakstrong.least_squares import ScaledProblem
 from weakstrong.projection import hull_gap, solve
 
@@ -382,6 +382,27 @@ def test_what_cannot_be_projected_is_refused() -> None:
         Head(np.ones((2, 1)), np.ones(2))
     with pytest.raises(ValueError, match="this head takes 2"):
         Head(np.ones((2, 1)), np.ones(1))(phi)
+    with pytest.raises(TypeError, match="give Moments"):
+        project(phi, LinearHeads())
+    for radius in (np.nan, "a", True, 1j, [1.0, -1.0]):
+        with pytest.raises(ValueError, match="radius"):
+            L2Ball(radius)
+    for scale in (-np.ones(5), np.full(5, np.nan), np.full(5, np.inf), 1.0, "abc"):
+        with pytest.raises(ValueError, match="scale"):
+            L2Ball(1.0, scale=scale)
+    for heads in (L2Ball(1.0, scale=np.ones(4)), L2Ball(np.ones(3))):
+        with pytest.raises(ValueError, match="has shape"):
+            project(m, heads)
+    for heads in (LinearHeads, lambda switch: L2Ball(1.0, switch)):
+        with pytest.raises(ValueError, match="give True or False"):
+            heads("no")
+    for heads in ([], 3, None, [3]):
+        with pytest.raises(ValueError, match="at least one Head"):
+            ConvexHull(heads)
+    with pytest.raises(ValueError, match="one of"):
+        head_class(["l2"])
+    with pytest.raises(ValueError, match="takes 2 features"):
+        m.mse(Head(np.ones((2, 1)), np.ones(1)))
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -553,6 +553,63 @@ def test_splits_are_row_numbers_or_masks(arrays: dict) -> None:
     pd.testing.assert_frame_equal(by_mask.tables["divisions"], by_number.tables["divisions"])
 
 
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ((np.arange(80) < 60, np.arange(90) >= 60), "a mask of 80 entries; give one for each of 90 rows"),
+        ((np.arange(91) < 60, np.arange(90) >= 60), "a mask of 91 entries"),
+        (
+            ((np.arange(90) < 60) * 1, (np.arange(90) >= 60) * 1),
+            r"a mask is of True and False: \.astype\(bool\)",
+        ),
+        ((np.arange(30), np.arange(29, 60), np.arange(60, 90)), "row 29 is both a supervised row and a"),
+        ((np.arange(30), np.arange(30, 61), np.arange(60, 90)), "also trained on"),
+        (([0, 0, 1], np.arange(30, 60), np.arange(60, 90)), "row 0 is there twice"),
+        ((np.array([2**63 + 1], dtype=np.uint64), np.arange(60, 90)), "rows go from 0 to 89"),
+        ((["a"], ["b"]), "text"),
+        ((3, 4), "one-dimensional"),
+        (5, "give \\(train, test\\)"),
+        ((np.arange(60),), "give \\(train, test\\)"),
+    ],
+)
+def test_rows_of_a_split_that_cannot_be(arrays: dict, parts: object, said: str) -> None:
+    with pytest.raises(InputError, match=f"split 's': .*{said}"):
+        study(**arrays, splits={"s": parts})
+
+
+def test_masks_may_be_nullable_and_names_are_unique_as_text(arrays: dict) -> None:
+    held = np.arange(90) % 3 == 0
+    plain = study(**arrays, splits={"s": (~held, held)}, seeds=1)
+    nullable = {"s": (pd.Series(~held, dtype="boolean"), pd.Series(np.flatnonzero(held), dtype="Int64"))}
+    found = study(**arrays, splits=nullable, seeds=1)
+    pd.testing.assert_frame_equal(found.tables["divisions"], plain.tables["divisions"])
+    for twice in ({"weak": {1: arrays["strong"], "1": arrays["strong"]}}, {"display": {1: held, "1": held}}):
+        with pytest.raises(InputError, match="two names are one as text"):
+            study(**arrays | twice)
+    for option in ("splits", "untrained", "display"):
+        with pytest.raises(InputError, match="give a mapping"):
+            study(**arrays, **{option: [held]})
+
+
+@pytest.mark.parametrize("scale", [1e-170, 1e150])
+def test_labels_that_cannot_be_squared_are_refused_by_a_study(arrays: dict, scale: float) -> None:
+    with pytest.raises(InputError, match="rescale the labels"):
+        study(arrays["weak"], arrays["strong"], arrays["y"] * scale)
+
+
+def test_a_study_is_the_same_in_any_unit(arrays: dict) -> None:
+    plain = study(**arrays, seeds=2)
+    weak = {name: values * 1e-200 for name, values in arrays["weak"].items()}
+    found = study(weak, arrays["strong"] * 1e150, arrays["y"] * 2.0**320, seeds=2)
+    for one, other in zip(plain.results, found.results, strict=True):
+        assert [line.split("(")[0] for line in one.findings] == [
+            line.split("(")[0] for line in other.findings
+        ]
+        low, high = other.estimates["gain"].interval()
+        expected = one.estimates["gain"].interval()
+        assert (float(low) / 2.0**640, float(high) / 2.0**640) == pytest.approx(expected, rel=1e-6)
+
+
 def _written_out(x: np.ndarray, rows: np.ndarray, labels: np.ndarray, heads: str) -> HeadProjection:
     return HeadProjection(heads, n_folds=5 if heads == "l2" else None).fit(x[rows], labels)
 

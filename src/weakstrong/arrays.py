@@ -69,7 +69,7 @@ def real_array(values: Any, name: str, *, booleans: bool = False, column: bool =
     try:
         array = np.asarray(given)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{name}: real numbers are needed, in rows of one length ({error})") from error
+        raise InputError(f"{name}: real numbers are needed, in rows of one length") from error
     kind = array.dtype.kind
     if kind == "O":
         array = _of_objects(array, name)
@@ -115,9 +115,17 @@ def refuse_other_rows(named: Mapping[str, Any]) -> None:
             row = next((i for i, (a, b) in enumerate(zip(expected, index, strict=True)) if a != b), 0)
             raise InputError(
                 f"{first} and {name} have different pandas indexes: row {row} (counted from 0) is "
-                f"{quoted(expected[row])} in one and {quoted(index[row])} in the other; align them with "
-                ".loc[] or .reindex(), or pass .to_numpy() to match rows by position"
+                f"{quoted(str(expected[row]))} in one and {quoted(str(index[row]))} in the other; align them "
+                "with .loc[] or .reindex(), or pass .to_numpy() to match rows by position"
             )
+
+
+def broadcast(values: NDArray[Any], shape: tuple[int, ...], name: str) -> NDArray[Any]:
+    """Repeat values to a shape, or refuse those that do not fit it, by name."""
+    try:
+        return np.broadcast_to(values, shape)
+    except ValueError as error:
+        raise InputError(f"{name} has shape {values.shape}; expected {shape}") from error
 
 
 def row_weights(values: Any, n: int, name: str = "sample_weight") -> Array:
@@ -159,7 +167,7 @@ def group_array(groups: Any, n: int) -> NDArray[Any]:
             names = np.empty(len(groups), dtype=object)  # numpy would make text of what stands beside text
             names[:] = groups
     except ValueError as error:
-        raise InputError(f"groups: give one name for each row, not a list of them ({error})") from error
+        raise InputError("groups: give one name for each row, not lists of names") from error
     names = _one_column(names, groups)
     if names.shape != (n,):
         raise InputError(f"groups: shape {names.shape}; give one for each of {n} rows")
@@ -225,7 +233,7 @@ def _of_objects(array: NDArray[Any], name: str) -> Array:
             at[place] = True
             raise KindError(
                 f"{name}: real numbers are needed, and {_place(at.reshape(array.shape))} is {quoted(value)} "
-                f"({type(value).__name__}): the argument must be without strings or objects, all numbers"
+                f"({type(value).__name__}): the argument must be free of strings and objects: give numbers"
             )
     try:
         return array.astype(np.float64)

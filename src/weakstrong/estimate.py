@@ -81,6 +81,10 @@ class Estimate:
         """
         psi = np.asarray(values, dtype=np.float64)
         omega = np.ones(len(psi)) if weights is None else np.asarray(weights, dtype=np.float64)
+        if len(psi) == 0 or not len(psi) == len(clusters) == len(omega):
+            raise ValueError(
+                f"{len(psi)} values, {len(clusters)} clusters, {len(omega)} weights: one for each row"
+            )
         # Powers of two change no digit, and keep what is squared below from under- and overflow.
         unit, omega = _power_of_two(psi), omega / _power_of_two(omega)
         psi = psi / unit
@@ -152,7 +156,7 @@ class Estimate:
             For a level that is not between 0 and 1, or another one where only the ends at `level` are
             known: all but Student t intervals.
         """
-        if level is not None and not 0 < level < 1:
+        if level is not None and not (isinstance(level, float) and 0 < level < 1):
             raise ValueError(f"level={level}: give a chance between 0 and 1, such as 0.95")
         if level is None or level == self.level:
             return self.low, self.high

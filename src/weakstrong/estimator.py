@@ -192,6 +192,7 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
             out = self.head_(features)
         if not np.isfinite(out).all():  # looked for only then, so that X is read once
             refuse_infinite(features, "X")
+            raise InputError("X: predictions of such large features overflow; rescale them")
         return out if self._seen.label_shape else out[:, 0]
 
     def _resolved_folds(self, heads: HeadClass) -> int:
@@ -199,7 +200,8 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
         is_open = isinstance(heads, L2Ball) and heads.radius is None
         if self.n_folds is None:
             return 5 if is_open else 0
-        least = "at least 2 (the radius is open)" if is_open else "0 (none) or at least 2"
+        least = f"{'' if is_open else '0 (none) or '}a whole number of at least 2"
+        least += " (the radius is open)" if is_open else ""
         n_folds = whole_number(self.n_folds, "n_folds", least)
         if not 2 <= n_folds <= _MOST_FOLDS and (is_open or n_folds != 0):
             raise ValueError(f"n_folds={n_folds}: give {least}, and at most {_MOST_FOLDS:,}")

@@ -153,8 +153,12 @@ class ConvexHull(HeadClass):
     vertices: Head = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        given = [self.heads] if isinstance(self.heads, Head) else list(self.heads)
-        if not given or any(not isinstance(h, Head) or h.coef.ndim != 2 for h in given):
+        given = [self.heads] if isinstance(self.heads, Head) else self.heads
+        if (
+            not isinstance(given, Sequence)
+            or not given
+            or any(not isinstance(h, Head) or h.coef.ndim != 2 for h in given)
+        ):
             raise ValueError("ConvexHull needs at least one Head, each with coef of shape (d, k)")
         if len({h.n_features for h in given}) > 1:
             raise ValueError(f"heads differ in width: {sorted({h.n_features for h in given})}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from weakstrong.arrays import SMALLEST
+from weakstrong.arrays import SMALLEST, broadcast
 from weakstrong.errors import InputError
 from weakstrong.heads import Head
 from weakstrong.moments import Moments
@@ -71,10 +71,7 @@ class ScaledProblem:
         if scale is None:
             scale = spread
         else:
-            scale = np.asarray(scale, dtype=np.float64)
-            if scale.shape[-1] != moments.n_features:
-                raise ValueError(f"scale has shape {scale.shape}; there are {moments.n_features} features")
-            scale = np.broadcast_to(scale, spread.shape)
+            scale = broadcast(np.asarray(scale, dtype=np.float64), spread.shape, "scale")
             usable = usable & (scale > 0)
         scaled = np.where(usable[..., None, :], factor / positive(scale)[..., None, :], 0.0)
         left, singular, right = np.linalg.svd(scaled, full_matrices=False)

@@ -14,6 +14,7 @@ from scipy.linalg import lapack
 
 from weakstrong.arrays import (
     LARGEST,
+    broadcast,
     real_array,
     refuse_no_weight,
     refuse_other_rows,
@@ -26,7 +27,7 @@ Array = NDArray[np.float64]
 
 _BLOCK_BYTES = 1 << 24  # a block this size keeps QR at full speed and memory constant in n
 _ARRAYS = ("weight", "feature_mean", "target_mean", "factor", "projected", "residual")
-_EXTREME = 400  # weights of 2^±400 and beyond are counted in a unit of their own size
+_EXTREME = 64  # weights of 2^±64 and beyond are counted in a unit of their own size
 _BLOCKING = 64  # LAPACK panel width; larger than its own, so workspaces always suffice
 
 
@@ -48,7 +49,7 @@ class Moments:
     ----------
     weight : array of shape (...)
         Σ ω, the row count where no weights are given.
-        Where it is beyond 2^±400 it is itself, but `factor`, `projected` and `residual` are of weights in
+        Where it is beyond 2^±64 it is itself, but `factor`, `projected` and `residual` are of weights in
         units of `unit`, a power of four near it, so that no scale of weights under- or overflows.
     n_rows : int
         Number of rows, those of weight zero included.
@@ -109,12 +110,7 @@ class Moments:
         omega = None
         if sample_weight is not None:
             given = real_array(sample_weight, "sample_weight", booleans=True, column=True)
-            try:
-                given = np.broadcast_to(given, phi.shape[:-1])
-            except ValueError as error:
-                raise InputError(
-                    f"sample_weight has shape {given.shape}; expected {phi.shape[:-1]}"
-                ) from error
+            given = broadcast(given, phi.shape[:-1], "sample_weight")
             omega = np.empty(phi.shape[:-1])
             for i in np.ndindex(*phi.shape[:-2]):
                 omega[i] = row_weights(given[i], phi.shape[-2])
@@ -211,14 +207,14 @@ def refuse_overflow(moments: Moments) -> None:
     """Refuse moments of values that are not finite, or too large."""
     with np.errstate(over="ignore", invalid="ignore"):
         squares = moments.target_variance + moments.target_mean**2
-    if not (squares <= LARGEST**2).all():
-        raise InputError(
-            f"targets must be finite, and at most {LARGEST:g} in size to be squared: correct or rescale them"
-        )
     if not (np.isfinite(moments.factor).all() and np.isfinite(moments.feature_mean).all()):
         raise InputError(
             "features must be finite, and their sums too: a NaN, an infinity or an overflow; correct or "
             "rescale them"
+        )
+    if not (squares <= LARGEST**2).all():
+        raise InputError(
+            f"targets must be finite, and at most {LARGEST:g} in size to be squared: correct or rescale them"
         )
 
 

@@ -63,7 +63,10 @@ class Predictions:
 
         A row that several divisions judge is one cluster.
         """
-        return self.table["cluster" if "cluster" in self.table else "row"]
+        if "cluster" in self.table:
+            return self.table["cluster"]
+        self._refuse_without("row")
+        return self.table["row"]
 
     @property
     def baselines(self) -> tuple[str, ...]:

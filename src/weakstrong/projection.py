@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
+from weakstrong.arrays import broadcast
 from weakstrong.heads import ConvexHull, Head, HeadClass, L2Ball, LinearHeads
 from weakstrong.least_squares import ScaledProblem, positive
 from weakstrong.moments import Moments
@@ -126,15 +127,7 @@ def _ball(heads: L2Ball, moments: Moments) -> Projection:
     if heads.radius is None:
         raise ValueError("the radius of L2Ball is open: give one, or let HeadProjection choose it")
     form = ScaledProblem.of(moments, heads.fit_intercept, heads.scale)
-    per_target = moments.target_mean.shape
-    radius = np.asarray(heads.radius, dtype=np.float64)
-    if radius.ndim > len(per_target) or any(
-        a not in (1, b) for a, b in zip(radius.shape[::-1], per_target[::-1], strict=False)
-    ):
-        raise ValueError(
-            f"radius has shape {radius.shape}; targets have {per_target}: give one or one for each"
-        )
-    radius = np.broadcast_to(radius, per_target)
+    radius = broadcast(np.asarray(heads.radius, dtype=np.float64), moments.target_mean.shape, "radius")
     head = form.head(form.in_ball(radius))
     excess = form.ball_gap(head, radius)
     unconstrained = np.linalg.norm(form.along / positive(form.singular)[..., None], axis=-2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -84,10 +84,12 @@ def study(
     divided = _named(splits, "split")
     columns = {"y": y, "groups": groups, **_named(display, "display")}
     features = {**_named(weak, "weak features"), **_named(students, "strong features")}
-    masks = {f"{name}, a mask": part for name, parts in divided.items() for part in parts if _is_mask(part)}
-    draws = {name: draw for name, given in _named(untrained, "untrained").items() for draw in _draws(given)}
+    masks = {name: part for name, part in _parts(divided) if _is_mask(part)}
+    draws = dict(_parts(_named(untrained, "untrained")))
     refuse_other_rows({**columns, **features, **masks, **draws})
     truth = label_array(y, "y", column=True)
+    if truth.ndim != 1:
+        raise InputError(f"y has shape {truth.shape}; a study takes one target, shape (n,)")
     given = StudyInputs(
         supervisors=_arrays(weak, "weak features"),
         students=_arrays(students, "strong features"),
@@ -121,9 +123,11 @@ def _is_mask(rows: Any) -> bool:
     return str(getattr(rows, "dtype", "")).startswith("bool")
 
 
-def _draws(given: Any) -> Sequence[Any]:
-    """The draws of an untrained control that may be tables of their own."""
-    return given if isinstance(given, list | tuple) else [given]
+def _parts(named: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The parts of what is given in parts, each with a name for messages."""
+    for name, given in named.items():
+        for place, part in enumerate(given if isinstance(given, list | tuple) else [given], 1):
+            yield f"part {place} of {name}", part
 
 
 def _split(name: str, parts: Sequence[ArrayLike], n: int) -> Split:
