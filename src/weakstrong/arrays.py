@@ -198,7 +198,7 @@ def group_numbers(names: NDArray[Any]) -> NDArray[np.int64]:
 def whole_number(value: Any, name: str, said: str = "a whole number") -> int:
     """Return an integer setting; true and false, text and fractions are none."""
     if not isinstance(value, int | np.integer) or isinstance(value, bool):
-        raise ValueError(f"{name}={quoted(value)}: give {said}")
+        raise InputError(f"{name}={quoted(value)}: give {said}")
     return int(value)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from weakstrong.errors import InputError
 from weakstrong.heads import HeadClass, L2Ball
 from weakstrong.least_squares import ScaledProblem
 from weakstrong.moments import Moments
@@ -71,7 +72,7 @@ def cross_validate(folds: Sequence[Moments], heads: HeadClass) -> CrossValidatio
         With fewer than two folds.
     """
     if len(folds) < 2:
-        raise ValueError(f"cross-validation needs at least two folds; got {len(folds)}")
+        raise InputError(f"cross-validation needs at least two folds; got {len(folds)}")
     complements = _complements(folds)
     whole = complements[0] + folds[0]
     weights = [fold.weight[..., None] / whole.unit[..., None] for fold in folds]

@@ -9,6 +9,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from weakstrong.errors import InputError
+
 Array = NDArray[np.float64]
 
 CLUSTER_T = "Student t over clusters"
@@ -82,7 +84,7 @@ class Estimate:
         psi = np.asarray(values, dtype=np.float64)
         omega = np.ones(len(psi)) if weights is None else np.asarray(weights, dtype=np.float64)
         if len(psi) == 0 or not len(psi) == len(clusters) == len(omega):
-            raise ValueError(
+            raise InputError(
                 f"{len(psi)} values, {len(clusters)} clusters, {len(omega)} weights: one for each row"
             )
         # Powers of two change no digit, and keep what is squared below from under- and overflow.
@@ -132,7 +134,7 @@ class Estimate:
 
         x = np.asarray(values, dtype=np.float64)
         if len(x) == 0:
-            raise ValueError("values: there is none to take the median of")
+            raise InputError("values: there is none to take the median of")
         interval = quantile_test(x, p=0.5).confidence_interval(0.95)
         low, high = float(interval.low), float(interval.high)
         return cls(float(np.median(x)), low, high, ORDER_STATISTICS, rows=len(x))
@@ -143,7 +145,7 @@ class Estimate:
         from scipy.stats import binomtest
 
         if not 0 <= count <= total or total < 1:
-            raise ValueError(f"a share of {count} in {total}: give a count of a total that is at least 1")
+            raise InputError(f"a share of {count} in {total}: give a count of a total that is at least 1")
         interval = binomtest(count, total).proportion_ci(0.95)
         return cls(count / total, float(interval.low), float(interval.high), BINOMIAL, rows=total)
 
@@ -157,11 +159,11 @@ class Estimate:
             known: all but Student t intervals.
         """
         if level is not None and not (isinstance(level, float) and 0 < level < 1):
-            raise ValueError(f"level={level}: give a chance between 0 and 1, such as 0.95")
+            raise InputError(f"level={level}: give a chance between 0 and 1, such as 0.95")
         if level is None or level == self.level:
             return self.low, self.high
         if self.method != CLUSTER_T or self.degrees_of_freedom is None:
-            raise ValueError(f"only the interval at level {self.level} is known ({self.method})")
+            raise InputError(f"only the interval at level {self.level} is known ({self.method})")
         half = _t_quantile(level, self.degrees_of_freedom) * self.standard_error
         return self.value - half, self.value + half
 

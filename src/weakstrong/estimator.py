@@ -160,7 +160,7 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
             refuse_no_weight(np.zeros(1))
         if not seen.fills_folds:
             noun = "groups" if seen.groups else "rows"
-            raise ValueError(
+            raise InputError(
                 f"n_samples={seen.n_rows} with {len(seen.groups) or seen.n_rows} {noun} do not fill "
                 f"n_folds={seen.n_folds} folds (2 at least): give more {noun}, fewer folds or a fixed radius"
             )
@@ -204,7 +204,7 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
         least += " (the radius is open)" if is_open else ""
         n_folds = whole_number(self.n_folds, "n_folds", least)
         if not 2 <= n_folds <= _MOST_FOLDS and (is_open or n_folds != 0):
-            raise ValueError(f"n_folds={n_folds}: give {least}, and at most {_MOST_FOLDS:,}")
+            raise InputError(f"n_folds={n_folds}: give {least}, and at most {_MOST_FOLDS:,}")
         return n_folds
 
     def _features(self, X: ArrayLike, y: ArrayLike | None, *, first: bool) -> NDArray[Any]:
@@ -254,13 +254,13 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
     def _refuse_change(self, seen: _Seen, shape: tuple[int, ...], n_folds: int, *, grouped: bool) -> None:
         """Refuse a batch that is not as those before."""
         if (shape[1:], n_folds) != (seen.label_shape, seen.n_folds):
-            raise ValueError(
+            raise InputError(
                 f"y has shape {shape} and n_folds={n_folds}, but the labels seen before had shape (n, "
                 f"*{seen.label_shape}) and n_folds={seen.n_folds}: go on as before, or fit anew"
             )
         if grouped != bool(seen.groups):
             before = "groups were given before" if seen.groups else "groups were not given before"
-            raise ValueError(f"{before}: give them for every batch or none")
+            raise InputError(f"{before}: give them for every batch or none")
 
     def _project(self, heads: HeadClass) -> Self:
         """Cross-validate over the folds, if there are any, then fit the head to all rows."""

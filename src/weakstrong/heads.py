@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from weakstrong.arrays import real_array, refuse_infinite, row_blocks
+from weakstrong.errors import InputError
 
 Array = NDArray[np.float64]
 
@@ -40,7 +41,7 @@ class Head:
             refuse_infinite(values, name)
             object.__setattr__(self, name, values)
         if self.coef.ndim < 2 or self.intercept.shape != self.coef.shape[:-2] + self.coef.shape[-1:]:
-            raise ValueError(
+            raise InputError(
                 f"coef has shape {self.coef.shape} and intercept {self.intercept.shape}; "
                 "expected (..., d, k) and (..., k)"
             )
@@ -62,7 +63,7 @@ class Head:
         """
         phi = real_array(features, "features", booleans=True)
         if phi.ndim < 2 or phi.shape[-1] != self.n_features:
-            raise ValueError(
+            raise InputError(
                 f"features have shape {phi.shape}; this head takes {self.n_features} of them: "
                 f"(..., n, {self.n_features})"
             )
@@ -130,11 +131,11 @@ class L2Ball(HeadClass):
     def __post_init__(self) -> None:
         _refuse_no_switch(self.fit_intercept)
         if self.radius is not None and not np.all(real_array(self.radius, "radius") >= 0):
-            raise ValueError(f"radius must be non-negative; got {self.radius}")
+            raise InputError(f"radius must be non-negative; got {self.radius}")
         if self.scale is not None:
             scale = real_array(self.scale, "scale")
             if scale.ndim == 0 or not np.all((scale >= 0) & np.isfinite(scale)):
-                raise ValueError(
+                raise InputError(
                     f"scale must be finite, not negative and one for each feature; got {self.scale}"
                 )
 
@@ -159,9 +160,9 @@ class ConvexHull(HeadClass):
             or not given
             or any(not isinstance(h, Head) or h.coef.ndim != 2 for h in given)
         ):
-            raise ValueError("ConvexHull needs at least one Head, each with coef of shape (d, k)")
+            raise InputError("ConvexHull needs at least one Head, each with coef of shape (d, k)")
         if len({h.n_features for h in given}) > 1:
-            raise ValueError(f"heads differ in width: {sorted({h.n_features for h in given})}")
+            raise InputError(f"heads differ in width: {sorted({h.n_features for h in given})}")
         coef = np.concatenate([h.coef for h in given], axis=1)
         intercept = np.concatenate([h.intercept for h in given])
         object.__setattr__(self, "vertices", Head(coef, intercept))
@@ -176,10 +177,10 @@ def head_class(heads: str | HeadClass) -> HeadClass:
         return heads
     if isinstance(heads, str) and heads in HEAD_CLASSES:
         return HEAD_CLASSES[heads]()
-    raise ValueError(f"heads={heads!r} is not one of {sorted(HEAD_CLASSES)} or a head class")
+    raise InputError(f"heads={heads!r} is not one of {sorted(HEAD_CLASSES)} or a head class")
 
 
 def _refuse_no_switch(fit_intercept: object) -> None:
     """Refuse what is neither true nor false: any text would count as true."""
     if not isinstance(fit_intercept, bool | np.bool_):
-        raise ValueError(f"fit_intercept={fit_intercept!r}: give True or False")
+        raise InputError(f"fit_intercept={fit_intercept!r}: give True or False")

@@ -102,11 +102,11 @@ class Moments:
         if y.ndim == phi.ndim - 1:
             y = y[..., None]
         if phi.ndim < 2 or phi.shape[:-1] != y.shape[:-1]:
-            raise ValueError(
+            raise InputError(
                 f"features have shape {phi.shape} and targets {y.shape}; expected (..., n, d) and (..., n, k)"
             )
         if phi.shape[-2] == 0:
-            raise ValueError("there is no row to fit")
+            raise InputError("there is no row to fit")
         omega = None
         if sample_weight is not None:
             given = real_array(sample_weight, "sample_weight", booleans=True, column=True)
@@ -126,7 +126,7 @@ class Moments:
         """Add up several moments, at least one, which gives the moments of all their samples together."""
         given = list(parts)
         if not given or not all(isinstance(part, Moments) for part in given):
-            raise ValueError("parts: give the Moments of one sample or more")
+            raise InputError("parts: give the Moments of one sample or more")
         return reduce(add, given)
 
     @property
@@ -161,7 +161,7 @@ class Moments:
             return NotImplemented
         mine, theirs = (self.n_features, self.n_targets), (other.n_features, other.n_targets)
         if mine != theirs or self.weight.shape != other.weight.shape:
-            raise ValueError(f"moments of {mine} and {theirs} (features, targets) do not add")
+            raise InputError(f"moments of {mine} and {theirs} (features, targets) do not add")
         lead = self.weight.shape
         if not lead:
             return _merge(self, other)
@@ -190,7 +190,7 @@ class Moments:
         The head's leading dimensions broadcast against the moments'.
         """
         if head.n_features != self.n_features:
-            raise ValueError(f"the head takes {head.n_features} features; these are of {self.n_features}")
+            raise InputError(f"the head takes {head.n_features} features; these are of {self.n_features}")
         inside = ((self.factor @ head.coef - self.projected) ** 2).sum(-2)
         shift = head.intercept + (self.feature_mean[..., None, :] @ head.coef)[..., 0, :]
         out: Array = (inside + self.residual) / self.mass[..., None] + (shift - self.target_mean) ** 2

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from weakstrong.divergence import SQUARED_ERROR, Divergence
+from weakstrong.errors import InputError
 
 # Parts of a table that need not be in memory at once: each is called to have it.
 Parts = Sequence[Callable[[], "Predictions"]]
@@ -87,4 +88,4 @@ class Predictions:
     def _refuse_without(self, *columns: str) -> None:
         missing = [name for name in columns if name not in self.table]
         if missing:
-            raise ValueError(f"table: no column {missing[0]!r}; columns: {', '.join(map(str, self.table))}")
+            raise InputError(f"table: no column {missing[0]!r}; columns: {', '.join(map(str, self.table))}")

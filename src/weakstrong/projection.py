@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from weakstrong.arrays import broadcast
+from weakstrong.errors import InputError
 from weakstrong.heads import ConvexHull, Head, HeadClass, L2Ball, LinearHeads
 from weakstrong.least_squares import ScaledProblem, positive
 from weakstrong.moments import Moments
@@ -125,7 +126,7 @@ def _linear(heads: LinearHeads, moments: Moments) -> Projection:
 @solve.register
 def _ball(heads: L2Ball, moments: Moments) -> Projection:
     if heads.radius is None:
-        raise ValueError("the radius of L2Ball is open: give one, or let HeadProjection choose it")
+        raise InputError("the radius of L2Ball is open: give one, or let HeadProjection choose it")
     form = ScaledProblem.of(moments, heads.fit_intercept, heads.scale)
     radius = broadcast(np.asarray(heads.radius, dtype=np.float64), moments.target_mean.shape, "radius")
     head = form.head(form.in_ball(radius))
@@ -138,7 +139,7 @@ def _ball(heads: L2Ball, moments: Moments) -> Projection:
 @solve.register
 def _hull(heads: ConvexHull, moments: Moments) -> Projection:
     if heads.vertices.n_features != moments.n_features:
-        raise ValueError(
+        raise InputError(
             f"the hull's heads take {heads.vertices.n_features} features; there are {moments.n_features}"
         )
     form = ScaledProblem.of(moments, fit_intercept=False)
