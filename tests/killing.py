@@ -6,6 +6,7 @@ a few of each.
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 import os
@@ -198,13 +199,17 @@ def other_settings(case: Case) -> Case:
 
 
 def main() -> None:
-    """Kill every case, or those named, at every operation, and run each twice at once; report."""
-    for name in sys.argv[1:] or CASES:
+    """Kill every case, or those named, at every n-th operation, and run each twice at once; report."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("names", nargs="*", default=list(CASES))
+    parser.add_argument("--every", type=int, default=1, help="n")
+    options = parser.parse_args()
+    for name in options.names:
         case = CASES[name]
         with tempfile.TemporaryDirectory() as folder:
             root, kills, faults = Path(folder).resolve(), 0, 0
             for operation, differing in kill_and_repeat(
-                case, root / "kill", lambda total: list(range(1, total + 1))
+                case, root / "kill", lambda total: list(range(1, total + 1, options.every))
             ):
                 kills += 1
                 faults += bool(differing)

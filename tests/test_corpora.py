@@ -17,7 +17,7 @@ from weakstrong.errors import InputError
 from weakstrong.molecules import chembench, corpora
 from weakstrong.molecules.chembench import SETS, load_chembench
 from weakstrong.molecules.corpora import read_corpus, read_smiles
-from weakstrong.molecules.leakage import leakage
+from weakstrong.molecules.leakage import LEVELS, leakage
 
 SMILES = ["CCO", "c1ccccc1", "C[C@H](N)C(=O)O"]
 
@@ -48,7 +48,12 @@ def test_every_kind_of_file_is_read(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["a.smi", "a.csv.gz"])
 @pytest.mark.parametrize(
     ("bad", "reason"),
-    [("C1CC", "invalid"), ("[Na+].[Cl-]", "outside the vocabulary"), ("C" * 127, "too long")],
+    [
+        ("C1CC", "invalid"),
+        ("[Na+].[Cl-]", "outside the vocabulary"),
+        ("C" * 127, "too long"),
+        ("C(" * 20_000 + "C" + ")" * 20_000, "too large to be parsed safely"),
+    ],
 )
 def test_what_cannot_be_used_is_refused_by_row_and_text_or_dropped_and_counted(
     tmp_path: Path, name: str, bad: str, reason: str
@@ -195,6 +200,18 @@ def test_the_sets_own_twins_are_found(data_folder: Path) -> None:
         shared.append(int(found.inchikey14.sum()))
         assert (found.exact <= found.stereo_free).all(), seed
     assert sorted(shared) == [15, 15, 20]
+
+
+def test_what_rdkit_cannot_write_occurs_nowhere_and_what_is_no_text_is_refused() -> None:
+    cage = (
+        "c12cc3cc4cc5cc6cc7cc8cc9cc%10cc%11cc1c1c2c2c3c3c4c4c5c5c6c6c7c7c8c8c9c9c%10c%10c%11c1c1c%11c%10c%10c9c9c8"
+        "c8c7c7c6c6c5c5c4c4c3c3c2c2c1c1c2cc3cc4cc5cc6cc7cc8cc9cc%10cc%11c1"
+    )  # parsed, but its bonds cannot be placed again for its InChI
+    found = leakage([cage, "CCO"], [cage, "OCC"])[list(LEVELS)]
+    assert found.to_numpy().tolist() == [[True, True, False], [True, True, True]]
+    for given in ("CCO", ["CCO", None]):
+        with pytest.raises(InputError, match=r"a sequence of strings|row 1"):
+            leakage(["C"], given)
 
 
 def test_the_command_reports_leakage(command, tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import pickle
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from scipy.special import softmax
 from scipy.stats import norm
 
 from weakstrong.errors import InputError
+from weakstrong.molecules import molbert_checkpoint
 from weakstrong.molecules.molbert_checkpoint import convert
 from weakstrong.molecules.smiles_bert import load_model
 from weakstrong.molecules.smiles_encoder import SmilesEncoder
@@ -246,3 +249,73 @@ def test_a_missing_file_is_one_line(command, tmp_path: Path) -> None:
     ran = command("convert", tmp_path / "none.ckpt", tmp_path / "out")
     assert ran.code == 2
     assert "none.ckpt" in ran.err
+
+
+BIAS, WORDS = "model.bert.pooler.dense.bias", "model.bert.embeddings.word_embeddings.weight"
+
+
+@pytest.mark.parametrize(
+    ("key", "tensor", "said"),
+    [
+        (WORDS, torch.zeros(1).expand(42, 10**8), "claims 16,8"),
+        (WORDS, torch.zeros(9999).as_strided((42, 9999), (0, 1)), "claims 1,7"),
+        (BIAS, torch.zeros(10**9, device="meta"), r"no plain tensor of floats \(float32, strided, meta\)"),
+        (BIAS, torch.zeros(HIDDEN).to_sparse(), "no plain tensor of floats"),
+        (BIAS, torch.zeros(HIDDEN, dtype=torch.int64), "no plain tensor of floats"),
+        (BIAS, torch.zeros(HIDDEN, dtype=torch.complex64), "no plain tensor of floats"),
+        (BIAS, torch.full((HIDDEN,), 1e300, dtype=torch.float64), "holds values that are not finite"),
+        (BIAS, 3, "holds no state_dict of tensors"),
+        (7, torch.zeros(HIDDEN), "holds no state_dict of tensors"),
+    ],
+)
+@pytest.mark.parametrize("zipped", [True, False])
+def test_tensors_that_claim_more_than_they_are_are_one_line(  # noqa: PLR0917
+    tmp_path: Path, key: str, tensor: object, said: str, zipped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(molbert_checkpoint, "random_model", lambda *_: pytest.fail("made"))
+    with pytest.raises(InputError, match=said) as error:
+        convert(write(tmp_path, released_state() | {key: tensor}, zipped=zipped), tmp_path / "out")
+    assert "\n" not in str(error.value)
+
+
+def test_a_checkpoint_of_other_floats_is_read(tmp_path: Path) -> None:
+    state = {name: tensor.double() for name, tensor in released_state().items()}
+    convert(write(tmp_path, state), tmp_path / "out")
+
+
+def test_a_zip_that_inflates_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, released_state() | {"zeros": torch.zeros(10**6)})
+    packed = tmp_path / "packed.ckpt"
+    with zipfile.ZipFile(path) as plain, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as small:
+        for member in plain.namelist():
+            small.writestr(member, plain.read(member))
+    with pytest.raises(InputError, match=r"packed.ckpt: claims 4,\d+,\d+ bytes of content, in a file of"):
+        convert(packed, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "content", [b"lr: \xff", b"date: 2020-13-45", b"[" * 2000, b"n: " + b"9" * 5000, b"a: b: c"],
+    ids=["encoding", "date", "nested", "digits", "syntax"],
+)  # fmt: skip
+def test_hyper_parameters_that_cannot_be_read_are_one_line(tmp_path: Path, content: bytes) -> None:
+    path = write(tmp_path, released_state())
+    (path.parent.parent / "hparams.yaml").write_bytes(content)
+    with pytest.raises(InputError, match=r"hparams.yaml: not plain YAML") as error:
+        convert(path, tmp_path / "out")
+    assert "\n" not in str(error.value)
+
+
+def test_hyper_parameters_that_json_cannot_hold_are_left_out(tmp_path: Path) -> None:
+    odd = argparse.Namespace(lr=3e-5, name="\udc80", number=2**64, nested={"a": 1})
+    convert(write(tmp_path, released_state(), hyper_parameters=odd), tmp_path / "out")
+    kept = json.loads((tmp_path / "out" / "config.json").read_text())["converted_from"]["hparams"]
+    assert kept == {"tiny": True, "max_seq_length": 128, "lr": 3e-5}
+
+
+def test_a_want_of_memory_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(torch, "load", fail)
+    with pytest.raises(InputError, match=r"last.ckpt: not memory enough"):
+        convert(write(tmp_path, released_state()), tmp_path / "out")

@@ -13,12 +13,15 @@ from safetensors.torch import load_file, save_file
 from scipy.special import erf
 
 from weakstrong.errors import InputError
+from weakstrong.molecules import smiles_bert
 from weakstrong.molecules.smiles_bert import (
     EncoderConfig,
     PretrainingModel,
     load_model,
     random_model,
+    read_config,
     save_model,
+    shapes,
 )
 from weakstrong.molecules.tokens import VOCABULARY
 
@@ -122,6 +125,18 @@ def test_a_saved_model_is_read_back(tmp_path: Path, model: PretrainingModel, hal
         (lambda w: w.update(extra=torch.zeros(1)), "key extra is unexpected"),
         (lambda w: w.update({"descriptor_head.1.bias": torch.zeros(2)}), "descriptor_head.1.bias has shape"),
         (lambda w: w["encoder.bert.pooler.dense.bias"].fill_(np.nan), "dense.bias holds values that are not"),
+        (
+            lambda w: w.update({"descriptor_head.1.bias": torch.full((12,), 1e39, dtype=torch.float64)}),
+            "descriptor_head.1.bias holds values that are not finite",
+        ),
+        (
+            lambda w: w.update({"descriptor_head.1.bias": torch.zeros(12, dtype=torch.int64)}),
+            "descriptor_head.1.bias is of I64, no floats",
+        ),
+        (
+            lambda w: w.update({"encoder.bert.embeddings.word_embeddings.weight": torch.zeros(30, 12)}),
+            r"word_embeddings.weight has shape \(30, 12\), not \(42, 12\)",
+        ),
     ],
 )
 def test_weights_with_another_set_of_keys_are_refused_by_name(
@@ -141,6 +156,10 @@ def test_weights_with_another_set_of_keys_are_refused_by_name(
         ("config.json", None, "holds no model"),
         ("config.json", "{", "no readable JSON"),
         ("config.json", "[]", "not the configuration"),
+        ("config.json", b'{"architecture": "\xff"}', "no readable JSON"),
+        ("config.json", "[" * 100_000, "no readable JSON"),
+        ("config.json", '{"hidden": ' + "9" * 5000 + "}", "no readable JSON"),
+        ("config.json", b" " * (1 << 25), "more than 16 MB, so no configuration"),
         ("config.json", '{"architecture": "smiles-bert", "hidden": 12}', "layers is missing"),
         (
             "config.json",
@@ -150,15 +169,21 @@ def test_weights_with_another_set_of_keys_are_refused_by_name(
         ),
         ("model.safetensors", None, "model.safetensors: is not there"),
         ("model.safetensors", "junk", "no whole safetensors file"),
+        ("model.safetensors", b"\xff" * 100, "no whole safetensors file"),
+        (
+            "model.safetensors",
+            b"\x42" + b"\0" * 7 + b'{"a": {"dtype": "F32", "shape": [9000, 9000], "data_offsets": [0, 1]}} ',
+            "no whole safetensors file",
+        ),
     ],
 )
 def test_a_damaged_model_is_one_line(
-    tmp_path: Path, model: PretrainingModel, file: str, content: str | None, message: str
+    tmp_path: Path, model: PretrainingModel, file: str, content: str | bytes | None, message: str
 ) -> None:
     save_model(tmp_path, model, None, {}, half=False)
     (tmp_path / file).unlink()
     if content is not None:
-        (tmp_path / file).write_text(content)
+        (tmp_path / file).write_bytes(content.encode() if isinstance(content, str) else content)
     with pytest.raises(InputError, match=message) as error:
         load_model(tmp_path)
     assert "\n" not in str(error.value)
@@ -167,8 +192,78 @@ def test_a_damaged_model_is_one_line(
 @pytest.mark.parametrize(
     ("shape", "message"),
     [((10, 1, 4, 8), "say 8"), ((9, 1, 3, 8), "must be even"), ((8, 0, 2, 8), "layers = 0"),
-     ((8, 1, 2, 8, 1.0), r"dropout = 1.0")],
+     ((8, 1, 2, 8, 1.0), r"dropout = 1.0"), ((8, 10**9, 2, 8), "layers = 1000000000: .* from 1 to 1,000 "),
+     ((10**4000, 1, 2, 8), "hidden = 10000"), ((8.0, 1, 2, 8), "hidden = 8.0"),
+     (("8", 1, 2, 8), "hidden = '8'"), ((8, -1, 2, 8), "layers = -1"), ((8, 1, True, 8), "heads = True"),
+     ((8, 1, 2, None), "intermediate = None"), ((8, 1, 2, 8, "0"), "dropout = '0'"),
+     ((8, 1, 2, 8, float("nan")), "dropout = nan")],
 )  # fmt: skip
 def test_shapes_that_cannot_be_are_refused(shape: tuple, message: str) -> None:
     with pytest.raises(InputError, match=message):
         EncoderConfig(*shape)
+
+
+def test_weights_cut_off_are_one_line(tmp_path: Path, model: PretrainingModel) -> None:
+    save_model(tmp_path, model, None, {}, half=False)
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(InputError, match="no whole safetensors file"):
+        load_model(tmp_path)
+
+
+def change_config(folder: Path, **changes: object) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | changes))
+
+
+@pytest.mark.parametrize(
+    "claim", [{"hidden": 2**12}, {"intermediate": 2**14}, {"layers": 50}], ids=lambda claim: next(iter(claim))
+)
+def test_a_shape_that_the_weights_do_not_have_is_refused_before_a_model_is_made(
+    tmp_path: Path, model: PretrainingModel, monkeypatch: pytest.MonkeyPatch, claim: dict[str, int]
+) -> None:
+    save_model(tmp_path, model, None, {}, half=False)
+    change_config(tmp_path, **claim)
+    monkeypatch.setattr(smiles_bert, "random_model", lambda *_: pytest.fail("made"))
+    with pytest.raises(InputError, match=r"model.safetensors: key .* (has shape|is missing)"):
+        load_model(tmp_path)
+
+
+def test_a_model_too_large_for_memory_is_one_line(
+    tmp_path: Path, model: PretrainingModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_model(tmp_path, model, None, {}, half=False)
+    change_config(tmp_path, hidden=10**6, heads=1)
+    with pytest.raises(InputError, match=r"config.json: hidden = 1000000, .* GB of weights are more than"):
+        read_config(tmp_path)
+    with pytest.raises(InputError, match="a smaller model is needed"):
+        random_model(EncoderConfig(10**6, 1, 1, 8), 0)
+    for error in (MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")):
+
+        def fail(_: object, error: Exception = error) -> None:
+            raise error
+
+        monkeypatch.setattr(smiles_bert, "PretrainingModel", fail)
+        with pytest.raises(InputError, match="2 layers of width 12: not memory enough"):
+            random_model(SHAPE, 0)
+
+
+def test_shapes_are_found_without_a_model(model: PretrainingModel) -> None:
+    before = torch.get_rng_state()
+    assert shapes(SHAPE) == {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"vocabulary": [*VOCABULARY[:-2], "]", "["]}, {"vocabulary": list(VOCABULARY[:-1])},
+     {"vocabulary": None}, {"vocabulary": "CNO"}, {"vocab_size": 50}],
+    ids=["order", "shorter", "none", "text", "size"],
+)  # fmt: skip
+def test_another_vocabulary_is_refused(tmp_path: Path, model: PretrainingModel, changes: dict) -> None:
+    save_model(tmp_path, model, None, {}, half=False)
+    change_config(tmp_path, vocab_size=len(VOCABULARY))
+    load_model(tmp_path)
+    change_config(tmp_path, **changes)
+    with pytest.raises(InputError, match=r"config.json: its vocabulary is not this version's of 42 symbols"):
+        load_model(tmp_path)

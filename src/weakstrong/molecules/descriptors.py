@@ -15,7 +15,7 @@ from rdkit.Chem import Descriptors
 from rdkit.Chem.EState import EStateIndices
 
 from weakstrong.errors import InputError
-from weakstrong.molecules.smiles import RDKIT
+from weakstrong.molecules.smiles import RDKIT, parsed
 
 NAMES = tuple(
     """
@@ -48,6 +48,10 @@ NAMES = tuple(
 _BY_NAME = dict(Descriptors._descList)
 _ESTATE = ("MaxEStateIndex", "MinEStateIndex", "MaxAbsEStateIndex", "MinAbsEStateIndex")
 _FAILURES = (ValueError, ArithmeticError, RuntimeError, TypeError)
+# Ipc takes time n^4, and overflows float32 beyond some 200 atoms in one piece. What follows from distances,
+# as the EState indices do, takes n^3: 15 s at 1,000 atoms.
+_DISTANCES = ("BalabanJ", "BertzCT", *(name for name in NAMES if "EState" in name))
+_MOST_ATOMS = {"Ipc": 400, **dict.fromkeys(_DISTANCES, 1000)}
 _OTHERS = tuple(name for name in NAMES if name not in _ESTATE)
 
 
@@ -57,8 +61,8 @@ def descriptors(smiles: Sequence[str]) -> np.ndarray:
     Returns
     -------
     ndarray of float32, shape (n, 200)
-        NaN where a descriptor fails or overflows (``Ipc`` of large molecules), and in the whole
-        row of a SMILES that is not valid.
+        NaN where a descriptor fails or overflows (``Ipc`` of large molecules) or would take minutes (those
+        from distances between atoms, beyond 1,000 atoms), and in the whole row of a SMILES that is not valid.
 
     Raises
     ------
@@ -71,8 +75,8 @@ def descriptors(smiles: Sequence[str]) -> np.ndarray:
     values = np.full((len(smiles), len(NAMES)), np.nan, dtype=np.float32)
     with rdBase.BlockLogs(), np.errstate(over="ignore", invalid="ignore"):
         for row, text in enumerate(smiles):
-            molecule = Chem.MolFromSmiles(text)
-            if molecule is not None and molecule.GetNumAtoms():
+            molecule = parsed(text)
+            if molecule is not None:
                 values[row] = _describe(molecule)
     values[~np.isfinite(values)] = np.nan
     return values
@@ -81,11 +85,14 @@ def descriptors(smiles: Sequence[str]) -> np.ndarray:
 def _describe(molecule: Chem.Mol) -> np.ndarray:
     """Compute the descriptors of one molecule, in the order of `NAMES`, as float64."""
     values = dict.fromkeys(NAMES, np.nan)
-    with suppress(*_FAILURES):
-        indices = EStateIndices(molecule)  # serves four descriptors: RDKit would compute it for each
-        sizes = np.abs(indices)
-        values |= zip(_ESTATE, (indices.max(), indices.min(), sizes.max(), sizes.min()), strict=True)
-    for name in _OTHERS:
+    atoms = molecule.GetNumAtoms()
+    if atoms <= _MOST_ATOMS[_ESTATE[0]]:
         with suppress(*_FAILURES):
-            values[name] = _BY_NAME[name](molecule)
+            indices = EStateIndices(molecule)  # serves four descriptors: RDKit would compute it for each
+            sizes = np.abs(indices)
+            values |= zip(_ESTATE, (indices.max(), indices.min(), sizes.max(), sizes.min()), strict=True)
+    for name in _OTHERS:
+        if atoms <= _MOST_ATOMS.get(name, atoms):
+            with suppress(*_FAILURES):
+                values[name] = _BY_NAME[name](molecule)
     return np.array(list(values.values()), dtype=np.float64)

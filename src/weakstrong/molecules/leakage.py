@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
 from rdkit import Chem, rdBase
 
 from weakstrong.data.row_cache import Meter, cached_rows
-from weakstrong.molecules.smiles import RDKIT
+from weakstrong.molecules.smiles import RDKIT, parsed, texts, with_room
 
 LEVELS = ("exact", "stereo_free", "inchikey14")
 
@@ -38,7 +39,13 @@ def leakage(
         ``stereo_free``, the same one without stereo marks and isotopes; ``inchikey14``, the same
         connectivity layer of the InChIKey, which is blind to stereo, isotopes and protonation too.
         Rows that RDKit cannot read occur nowhere.
+
+    Raises
+    ------
+    InputError
+        If either is no sequence of strings.
     """
+    smiles, reference = texts(smiles), texts(reference)
     ids, reference_ids = (
         identities_of(s, meter, name, workers)
         for s, name in ((smiles, "molecules"), (reference, "reference"))
@@ -46,7 +53,7 @@ def leakage(
     occurs = {
         level: np.isin(ids[:, i], reference_ids[:, i]) & (ids[:, i] != 0) for i, level in enumerate(LEVELS)
     }
-    return pd.DataFrame({"smiles": list(smiles), **occurs})
+    return pd.DataFrame({"smiles": smiles, **occurs})
 
 
 def identities_of(
@@ -68,20 +75,22 @@ def identities(smiles: Sequence[str]) -> np.ndarray:
     Returns
     -------
     ndarray of uint64, shape (n, 3)
-        0 where a SMILES is not valid or has no InChI.
+        0 where a SMILES is not valid or too large, or RDKit cannot write it, or it has no InChI.
     """
-    hashes = np.zeros((len(smiles), len(LEVELS)), dtype=np.uint64)
     with rdBase.BlockLogs():
-        for row, text in enumerate(smiles):
-            molecule = Chem.MolFromSmiles(text) if len(text.split()) == 1 else None
-            if molecule is None:
-                continue
-            names = (
-                Chem.MolToSmiles(molecule),
-                Chem.MolToSmiles(_without_isotopes(molecule), isomericSmiles=False),
-                Chem.MolToInchiKey(molecule)[:14],
-            )
-            hashes[row] = [_hash(name) for name in names]
+        hashes = [with_room(_identity, text) for text in smiles]
+    return np.array(hashes, dtype=np.uint64).reshape(len(smiles), len(LEVELS))
+
+
+def _identity(smiles: str) -> list[int]:
+    """Compute the hashes of one molecule."""
+    hashes = [0] * len(LEVELS)
+    molecule = parsed(smiles)
+    if molecule is None:
+        return hashes
+    for level, name in enumerate(_NAMES):
+        with suppress(ValueError, RuntimeError):  # such as of a cage that is not Kekulé's in another order
+            hashes[level] = _hash(name(molecule))
     return hashes
 
 
@@ -93,6 +102,13 @@ def _without_isotopes(molecule: Chem.Mol) -> Chem.Mol:
     for atom in plain.GetAtoms():
         atom.SetIsotope(0)
     return Chem.RemoveHs(plain)
+
+
+_NAMES: tuple[Callable[[Chem.Mol], str], ...] = (
+    Chem.MolToSmiles,
+    lambda molecule: Chem.MolToSmiles(_without_isotopes(molecule), isomericSmiles=False),
+    lambda molecule: Chem.MolToInchiKey(molecule)[:14],
+)
 
 
 def _hash(name: str) -> int:

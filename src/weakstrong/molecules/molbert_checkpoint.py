@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import pickle
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,17 @@ from typing import Any
 import torch
 import yaml
 
-from weakstrong.errors import InputError
+from weakstrong.errors import InputError, quoted
 from weakstrong.identity import file_hash
 from weakstrong.molecules.smiles_bert import (
     EncoderConfig,
     SinusoidalPositions,
-    check_keys,
+    check_finite,
+    check_shapes,
+    enough_memory,
     random_model,
     save_model,
+    shapes,
 )
 from weakstrong.storage import output_folder
 
@@ -38,6 +42,7 @@ _PREFIXES = {
 _WORDS = "model.bert.embeddings.word_embeddings.weight"
 _INTERMEDIATE = "model.bert.encoder.layer.0.intermediate.dense.weight"
 _HEADS_OF_WIDTH = {768: 12}
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _REMEDY = "give the MolBERT release's .ckpt file"
 _STARTS = (b"PK", b"\x80")  # first bytes of what torch.save writes: as a zip, and in the older format
 
@@ -62,15 +67,23 @@ def convert(
     Raises
     ------
     InputError
-        If the file asks for anything but tensors and plain values, a key is missing or unexpected, or
-        the number of heads is not known.
+        If the file asks for anything but tensors and plain values, or claims more than it holds, a key is
+        missing or unexpected, a weight is not finite, or the number of heads is not known.
     """
     checkpoint = Path(checkpoint)
+    with enough_memory(checkpoint):
+        return _convert(checkpoint, out, heads, overwrite)
+
+
+def _convert(checkpoint: Path, out: Path, heads: int | None, overwrite: bool) -> EncoderConfig:
     content = _read(checkpoint)
     hyper = {**_hparams_file(checkpoint), **_plain(content.get("hyper_parameters", content.get("hparams")))}
     state = content.get("state_dict")
-    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in state.items()
+    ):
         raise InputError(f"{checkpoint}: holds no state_dict of tensors; {_REMEDY}")
+    _check_tensors(state, checkpoint)
     config = _shape(state, hyper, heads, checkpoint)
     weights = _renamed(state, config, checkpoint)
     model = random_model(config, 0)
@@ -87,6 +100,9 @@ def _read(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             if not file.read(2).startswith(_STARTS):
                 raise InputError(f"{path}: not a file that torch.save wrote; {_REMEDY}")
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as members:
+                _check_claim(sum(m.file_size for m in members.infolist()), path)
         with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pickle protocols that torch reads all the same
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -94,7 +110,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except pickle.UnpicklingError as error:
         raise InputError(f"{path}: refused: {_asked_for(error)}") from error
-    except InputError:
+    except (InputError, MemoryError):
         raise
     except Exception as error:  # a damaged file can fail in any way
         raise InputError(
@@ -103,6 +119,23 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"{path}: holds no dict with a state_dict; {_REMEDY}")
     return content
+
+
+def _check_claim(size: int, path: Path) -> None:
+    """Refuse a file that claims to hold far more bytes than it has: torch.save neither packs nor repeats."""
+    there = path.stat().st_size
+    if size > 2 * there:  # a weight may be there under two names
+        raise InputError(f"{path}: claims {size:,} bytes of content, in a file of {there:,}; {_REMEDY}")
+
+
+def _check_tensors(state: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Refuse tensors that are not plain numbers in memory, or share what they claim."""
+    for name, tensor in state.items():
+        plain = tensor.layout is torch.strided and tensor.device.type == "cpu" and not tensor.is_nested
+        if not plain or tensor.dtype not in _FLOATS:
+            kind = f"{tensor.dtype}, {tensor.layout}, {tensor.device}".replace("torch.", "")
+            raise InputError(f"{path}: key {quoted(name)} is no plain tensor of floats ({kind}); {_REMEDY}")
+    _check_claim(sum(tensor.numel() * tensor.element_size() for tensor in state.values()), path)
 
 
 def _asked_for(error: Exception) -> str:
@@ -121,8 +154,8 @@ def _hparams_file(checkpoint: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        hyper = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
+        hyper = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError, yaml.YAMLError, OSError) as error:  # dates that cannot be: ValueError
         raise InputError(
             f"{path}: not plain YAML ({str(error).splitlines()[0]}); move it away and say how many heads",
             "heads",
@@ -131,11 +164,17 @@ def _hparams_file(checkpoint: Path) -> dict[str, Any]:
 
 
 def _plain(hyper: Any) -> dict[str, Any]:
-    """Return the hyper-parameters that are plain values."""
+    """Return the hyper-parameters that are plain values, and can be written as JSON."""
     values = vars(hyper) if isinstance(hyper, argparse.Namespace) else hyper
     if not isinstance(values, Mapping):
         return {}
-    return {str(k): v for k, v in values.items() if isinstance(v, str | int | float | bool)}
+    return {k: v for k, v in values.items() if isinstance(k, str) and _is_plain(k) and _is_plain(v)}
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, int | float):
+        return isinstance(value, float) or abs(value) < 2**63
+    return isinstance(value, str) and value.isprintable()
 
 
 def _shape(
@@ -171,16 +210,17 @@ def _shape(
 
 def _renamed(state: Mapping[str, torch.Tensor], config: EncoderConfig, path: Path) -> dict[str, torch.Tensor]:
     """Return the weights under this package's names, after a check of every key of the release."""
-    ours = random_model(config, 0).state_dict()
-    expected = {_released(name): tensor for name, tensor in ours.items()}
-    expected[_INVERSE] = SinusoidalPositions(config.hidden).inverse
-    expected[_LM_BIAS] = ours["masked_lm_head.decoder.bias"]
-    check_keys(state, expected, path, _REMEDY)
-    if not torch.allclose(state[_INVERSE].float(), expected[_INVERSE], rtol=1e-4):
+    ours = shapes(config)
+    expected = {_released(name): shape for name, shape in ours.items()}
+    expected |= {_INVERSE: [config.hidden // 2], _LM_BIAS: expected[_DECODER_BIAS]}
+    check_shapes({name: list(tensor.shape) for name, tensor in state.items()}, expected, path, _REMEDY)
+    weights = {name: tensor.float() for name, tensor in state.items()}
+    check_finite(weights, path, _REMEDY)
+    if not torch.allclose(weights[_INVERSE], SinusoidalPositions(config.hidden).inverse, rtol=1e-4):
         raise InputError(f"{path}: key {_INVERSE} holds other frequencies than 10000^(-2i/{config.hidden})")
-    if not torch.equal(state[_LM_BIAS], state[_DECODER_BIAS]):
+    if not torch.equal(weights[_LM_BIAS], weights[_DECODER_BIAS]):
         raise InputError(f"{path}: keys {_LM_BIAS} and {_DECODER_BIAS} differ, which are one weight")
-    return {name: state[_released(name)].float() for name in ours}
+    return {name: weights[_released(name)] for name in ours}
 
 
 def _released(name: str) -> str:

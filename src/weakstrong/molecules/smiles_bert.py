@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+import os
+import textwrap
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import nn
 from transformers import BertConfig, BertModel
 from transformers.models.bert.modeling_bert import BertLMPredictionHead
 
-from weakstrong.errors import InputError
+from weakstrong.errors import InputError, quoted
 from weakstrong.molecules.descriptors import NAMES
 from weakstrong.molecules.tokens import PAD, VOCABULARY
 from weakstrong.serialization import to_json
@@ -27,6 +30,10 @@ from weakstrong.storage import write_atomically
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 _REMEDY = "copy the folder again, or make the model anew"
+_QUANTILES = "descriptor_quantiles"  # stored beside the weights
+_FLOATS = ("F16", "BF16", "F32", "F64")
+_MOST_BYTES = 1 << 24  # of config.json, which has some kB
+_MOST = {"hidden": 2**20, "layers": 1000, "heads": 2**20, "intermediate": 2**20}
 MAX_LENGTH = 2048  # tokens, [CLS] and [SEP] included; positions have no limit of their own
 
 
@@ -52,17 +59,17 @@ class EncoderConfig:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("hidden", "layers", "heads", "intermediate"):
+        for name, most in _MOST.items():
             value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise InputError(f"{name} = {value!r}: a whole number of at least 1 is needed")
+            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+                raise InputError(f"{name} = {quoted(value)}: a whole number from 1 to {most:,} is needed")
         if self.hidden % self.heads or self.hidden % 2:
             raise InputError(
                 f"hidden = {self.hidden}: must be even and a multiple of heads = {self.heads}; "
                 f"say {max(1, round(self.hidden / (2 * self.heads))) * 2 * self.heads}"
             )
         if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
-            raise InputError(f"dropout = {self.dropout!r}: must be in [0, 1)")
+            raise InputError(f"dropout = {quoted(self.dropout)}: must be in [0, 1)")
 
 
 class SinusoidalPositions(nn.Module):
@@ -166,8 +173,15 @@ class PretrainingModel(nn.Module):
 
 
 def random_model(config: EncoderConfig, seed: int) -> PretrainingModel:
-    """Make a model with random weights, which depend on the seed alone."""
-    with torch.random.fork_rng(devices=[]):
+    """Make a model with random weights, which depend on the seed alone.
+
+    Raises
+    ------
+    InputError
+        If memory does not suffice.
+    """
+    check_memory(config)
+    with enough_memory(f"{config.layers} layers of width {config.hidden}"), torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # the CPU's alone: a GPU's generator is left to the user
         return PretrainingModel(config)
 
@@ -198,7 +212,7 @@ def save_model(
         weights = {name: tensor.half() for name, tensor in weights.items()}
     weights = {name: tensor.contiguous() for name, tensor in weights.items()}
     if quantiles is not None:
-        weights["descriptor_quantiles"] = quantiles.float()
+        weights[_QUANTILES] = quantiles.float()
     write_atomically(folder / WEIGHTS, save(weights))
     shape = {"architecture": "smiles-bert", "vocabulary": list(VOCABULARY), **asdict(model.encoder.config)}
     write_atomically(folder / CONFIG, to_json({**shape, **details}).encode())
@@ -210,23 +224,34 @@ def load_model(folder: Path) -> PretrainingModel:
     Raises
     ------
     InputError
-        If a file is missing or damaged, or the weights are not those of the configuration: the first
-        key that is missing, unexpected or of another shape is named.
+        If a file is missing or damaged, memory does not suffice, or the weights are not those of the
+        configuration: the first key that is missing, unexpected, of another shape or not finite is named.
     """
-    folder = Path(folder)
-    model = random_model(read_config(folder), 0)
-    path = folder / WEIGHTS
+    config, path = read_config(folder), Path(folder) / WEIGHTS
+    with enough_memory(path):
+        weights = _read_weights(path, config)
+        model = random_model(config, 0)
+        model.load_state_dict(weights)
+    return model.eval()
+
+
+def _read_weights(path: Path, config: EncoderConfig) -> dict[str, torch.Tensor]:
+    """Read weights as float32, after a check of the file's header against the shapes of the configuration."""
     try:
-        weights = load_file(path)
+        with safe_open(path, "pt") as file:
+            headers = {name: file.get_slice(name) for name in file.keys() if name != _QUANTILES}  # noqa: SIM118
+            check_shapes({name: h.get_shape() for name, h in headers.items()}, shapes(config), path, _REMEDY)
+            for name, header in headers.items():
+                if header.get_dtype() not in _FLOATS:
+                    raise InputError(f"{path}: key {name} is of {header.get_dtype()}, no floats; {_REMEDY}")
+            weights = {name: file.get_tensor(name).float() for name in headers}
     except OSError as error:
         fault = "cannot be read" if path.exists() else "is not there"
         raise InputError(f"{path}: {fault}; {_REMEDY}") from error
     except SafetensorError as error:
         raise InputError(f"{path}: no whole safetensors file ({_one_line(error)}); {_REMEDY}") from error
-    weights.pop("descriptor_quantiles", None)
-    check_keys(weights, model.state_dict(), path, _REMEDY)
-    model.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
-    return model.eval()
+    check_finite(weights, path, _REMEDY)
+    return weights
 
 
 def read_config(folder: Path) -> EncoderConfig:
@@ -235,35 +260,103 @@ def read_config(folder: Path) -> EncoderConfig:
     Raises
     ------
     InputError
-        If the folder holds no readable configuration of a model.
+        If the folder holds no readable configuration of a model, or one with another vocabulary or too
+        large for the memory of this machine.
     """
-    path = Path(folder) / CONFIG
-    try:
-        config = json.loads(path.read_text())
-    except OSError as error:
+    path, config = Path(folder) / CONFIG, read_entries(folder)
+    symbols = list(VOCABULARY)
+    if config.get("vocabulary", symbols) != symbols or config.get("vocab_size", len(symbols)) != len(symbols):
         raise InputError(
-            f"{folder}: holds no model ({CONFIG}: {error.strerror}); name one made by pretrain or convert"
-        ) from error
-    except ValueError as error:
-        raise InputError(f"{path}: no readable JSON ({error}); {_REMEDY}") from error
-    if not isinstance(config, dict) or config.get("architecture") != "smiles-bert":
-        raise InputError(
-            f"{path}: not the configuration of a SMILES encoder (architecture is not smiles-bert)"
+            f"{path}: its vocabulary is not this version's of {len(symbols)} symbols; make the model anew"
         )
     names = EncoderConfig.__dataclass_fields__
     missing = [name for name in names if name not in config]
     if missing:
         raise InputError(f"{path}: {missing[0]} is missing; {_REMEDY}")
     try:
-        return EncoderConfig(**{name: config[name] for name in names})
+        shape = EncoderConfig(**{name: config[name] for name in names})
+        check_memory(shape)
+        return shape
     except InputError as error:
         raise InputError(f"{path}: {error}; {_REMEDY}") from error
 
 
-def check_keys(
-    weights: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor], path: Path, remedy: str
+def read_entries(folder: Path) -> dict[str, Any]:
+    """Read all entries of the configuration of the model in a folder.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no readable configuration of a model.
+    """
+    path = Path(folder) / CONFIG
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise InputError(f"{path}: more than {_MOST_BYTES >> 20} MB, so no configuration; {_REMEDY}")
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(
+            f"{folder}: holds no model ({CONFIG}: {error.strerror}); name one made by pretrain or convert"
+        ) from error
+    except InputError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: no readable JSON ({_one_line(error)}); {_REMEDY}") from error
+    if not isinstance(config, dict) or config.get("architecture") != "smiles-bert":
+        raise InputError(
+            f"{path}: not the configuration of a SMILES encoder (architecture is not smiles-bert); "
+            "name a model made by pretrain or convert"
+        )
+    return config
+
+
+def check_memory(config: EncoderConfig) -> None:
+    """Refuse a model whose weights alone take more than the memory of this machine, before it is made.
+
+    Raises
+    ------
+    InputError
+        If it is so.
+    """
+    if not hasattr(os, "sysconf"):  # not on Windows
+        return
+    needed = 4 * config.layers * config.hidden * (4 * config.hidden + 2 * config.intermediate)
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > there:
+        raise InputError(
+            f"hidden = {config.hidden}, intermediate = {config.intermediate}, layers = {config.layers}: "
+            f"{needed / 1e9:,.0f} GB of weights are more than this machine holds ({there / 1e9:,.0f} GB); "
+            "a smaller model is needed"
+        )
+
+
+@contextmanager
+def enough_memory(what: object) -> Iterator[None]:
+    """Turn a want of memory, which torch reports in several ways, into one line about what needs it.
+
+    Raises
+    ------
+    InputError
+        If memory does not suffice.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error):
+            raise InputError(f"{what}: not memory enough; choose a smaller model, or free some") from error
+        raise
+
+
+def shapes(config: EncoderConfig) -> dict[str, list[int]]:
+    """Return the shapes of a model's weights by name; nothing is allocated."""
+    with torch.device("meta"):
+        return {name: list(tensor.shape) for name, tensor in PretrainingModel(config).state_dict().items()}
+
+
+def check_shapes(
+    found: Mapping[str, list[int]], expected: Mapping[str, list[int]], path: Path, remedy: str
 ) -> None:
-    """Refuse weights with another set of names or shapes, or with values that are not finite.
+    """Refuse weights with another set of names or shapes.
 
     Raises
     ------
@@ -271,14 +364,25 @@ def check_keys(
         At the first key at fault, which the message names.
     """
     for name in expected:
-        if name not in weights:
+        if name not in found:
             raise InputError(f"{path}: key {name} is missing; {remedy}")
-    for name, tensor in weights.items():
+    for name, shape in found.items():
         if name not in expected:
-            raise InputError(f"{path}: key {name} is unexpected; {remedy}")
-        if tensor.shape != expected[name].shape:
-            shapes = f"{tuple(tensor.shape)}, not {tuple(expected[name].shape)}"
-            raise InputError(f"{path}: key {name} has shape {shapes}; {remedy}")
+            raise InputError(f"{path}: key {_one_line(name)} is unexpected; {remedy}")
+        if shape != expected[name]:
+            both = f"{tuple(shape)}, not {tuple(expected[name])}"
+            raise InputError(f"{path}: key {name} has shape {both}; {remedy}")
+
+
+def check_finite(weights: Mapping[str, torch.Tensor], path: Path, remedy: str) -> None:
+    """Refuse weights with values that are not finite.
+
+    Raises
+    ------
+    InputError
+        At the first key at fault, which the message names.
+    """
+    for name, tensor in weights.items():
         if not tensor.isfinite().all():
             raise InputError(f"{path}: key {name} holds values that are not finite; {remedy}")
 
@@ -304,5 +408,5 @@ def _initial_spread(hidden: int) -> float:
     return 0.02 * math.sqrt(768 / hidden)
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+def _one_line(text: object) -> str:
+    return textwrap.shorten(str(text), 150, placeholder=" ...")

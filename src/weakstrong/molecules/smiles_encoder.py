@@ -5,7 +5,7 @@ Up to rounding, those of a molecule do not depend on the molecules it is compute
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 
 from weakstrong.data.row_cache import Meter, cached_rows
 from weakstrong.errors import InputError, quoted
-from weakstrong.molecules.smiles_transformer import SmilesTransformer, texts
+from weakstrong.molecules.smiles_transformer import SmilesTransformer, is_whole
 
 POOLINGS = ("cls", "mean", "mean+cls")
 _TOKENS_ON_CPU, _TOKENS_ON_GPU = 2048, 65536  # of a batch: on a CPU its states should stay in the cache
@@ -89,7 +89,13 @@ class SmilesEncoder(SmilesTransformer):
 
         from weakstrong.identity import file_hash
         from weakstrong.molecules.smiles import RDKIT, standard
-        from weakstrong.molecules.smiles_bert import WEIGHTS, load_model, random_model, read_config
+        from weakstrong.molecules.smiles_bert import (
+            WEIGHTS,
+            enough_memory,
+            load_model,
+            random_model,
+            read_config,
+        )
 
         self._check()
         folder = Path(self.model)
@@ -97,7 +103,8 @@ class SmilesEncoder(SmilesTransformer):
         seed = initial_seed(folder) if self.seed is None else self.seed
         device = "cuda" if torch.cuda.is_available() else "cpu"
         model = random_model(config, seed).eval() if self.random_init else load_model(folder)
-        encoder = model.encoder.to(device)
+        with enough_memory(folder):
+            encoder = model.encoder.to(device)
         identity = seed if self.random_init else file_hash(folder / WEIGHTS)
 
         def smiles_features(block: list[str], *_: Any) -> np.ndarray:
@@ -105,7 +112,10 @@ class SmilesEncoder(SmilesTransformer):
             finite = np.isfinite(features).all(axis=1)
             if not finite.all():
                 text = block[int(np.argmin(finite))]
-                raise InputError(f"{folder}: its weights give {quoted(text)} features that are not finite")
+                raise InputError(
+                    f"{folder}: its weights give {quoted(text)} features that are not finite; "
+                    "make the model anew, or use another"
+                )
             return features
 
         both = cached_rows(
@@ -120,15 +130,21 @@ class SmilesEncoder(SmilesTransformer):
         """Return the names of the features: ``mean0``, … and ``cls0``, …, as the pooling has them."""
         from weakstrong.molecules.smiles_bert import read_config
 
+        self._check()
         hidden = read_config(Path(self.model)).hidden
         names = [f"{part}{i}" for part in self.pooling.split("+") for i in range(hidden)]
         return np.array(names, dtype=object)
 
     def _check(self) -> None:
-        if self.pooling not in POOLINGS:
-            raise InputError(f"pooling = {self.pooling!r}: must be one of {', '.join(POOLINGS)}")
-        if self.seed is not None and not 0 <= self.seed < 2**32:
-            raise InputError(f"seed = {self.seed}: must be from 0 to 2**32 - 1")
+        if not isinstance(self.model, str | os.PathLike):
+            raise InputError(f"model = {quoted(self.model)}: must be the path of a folder")
+        if not isinstance(self.pooling, str) or self.pooling not in POOLINGS:
+            raise InputError(f"pooling = {quoted(self.pooling)}: must be one of {', '.join(POOLINGS)}")
+        for name in ("bf16", "random_init"):
+            if not isinstance(getattr(self, name), bool | np.bool_):
+                raise InputError(f"{name} = {quoted(getattr(self, name))}: must be True or False")
+        if self.seed is not None and not (is_whole(self.seed) and 0 <= self.seed < 2**32):
+            raise InputError(f"seed = {quoted(self.seed)}: must be a whole number from 0 to 2**32 - 1")
 
 
 def initial_seed(folder: Path) -> int:
@@ -157,9 +173,9 @@ def longer_than_trained(folder: Path, smiles: list[str]) -> tuple[int, int]:
 
 def _number(folder: Path, *names: str) -> int:
     """Read a whole number from the configuration of a model; 0 if it is not there."""
-    from weakstrong.molecules.smiles_bert import CONFIG
+    from weakstrong.molecules.smiles_bert import read_entries
 
-    value = json.loads((folder / CONFIG).read_text())
+    value: Any = read_entries(folder)
     for name in names:
         value = value.get(name) if isinstance(value, dict) else None
     return value if isinstance(value, int) and 0 <= value < 2**32 else 0
@@ -174,7 +190,7 @@ def usable_smiles(given: Any, *, meter: Meter | None = None) -> list[str]:
         On the first SMILES that is not valid, has an element outside the vocabulary or is too long.
     """
     from weakstrong.molecules.corpora import fault_codes
-    from weakstrong.molecules.smiles import problem
+    from weakstrong.molecules.smiles import problem, texts
     from weakstrong.molecules.smiles_bert import MAX_LENGTH
 
     smiles = texts(given)

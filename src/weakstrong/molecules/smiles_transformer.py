@@ -64,13 +64,14 @@ class ECFPCounts(SmilesTransformer):
         InputError
             On the first SMILES that is not valid, with its row.
         """
-        from rdkit import Chem
         from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
+
+        from weakstrong.molecules.smiles import parsed
 
         self._check()
         generator = GetMorganGenerator(radius=int(self.radius), fpSize=int(self.n_features))
         smiles = checked_smiles(X)
-        counts = [generator.GetCountFingerprintAsNumPy(Chem.MolFromSmiles(s)) for s in smiles]
+        counts = [generator.GetCountFingerprintAsNumPy(parsed(s)) for s in smiles]
         return np.array(counts, dtype=np.float32).reshape(len(smiles), self.n_features)
 
     def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
@@ -78,10 +79,10 @@ class ECFPCounts(SmilesTransformer):
         return np.array([f"ecfp{i}" for i in range(self.n_features)], dtype=object)
 
     def _check(self) -> None:
-        for name, least in (("radius", 0), ("n_features", 1)):
+        for name, least, most in (("radius", 0, 1000), ("n_features", 1, 2**20)):
             value = getattr(self, name)
-            if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-                raise InputError(f"{name} = {value!r}: a whole number of at least {least} is needed")
+            if not is_whole(value) or not least <= value <= most:
+                raise InputError(f"{name} = {quoted(value)}: a whole number from {least} to {most} is needed")
 
 
 class RDKitDescriptors(SmilesTransformer):
@@ -123,14 +124,20 @@ class RDKitDescriptors(SmilesTransformer):
         return cached_rows(descriptors, checked_smiles(X), libraries=(RDKIT,), workers=workers)
 
     def _check(self) -> None:
-        if self.n_jobs is not None and self.n_jobs != -1 and self.n_jobs < 1:
-            raise InputError(f"n_jobs = {self.n_jobs!r}: must be at least 1, or -1 for one a core")
+        jobs = self.n_jobs
+        if jobs is not None and not (is_whole(jobs) and (jobs >= 1 or jobs == -1)):
+            raise InputError(f"n_jobs = {quoted(jobs)}: must be at least 1, or -1 for one a core")
 
     def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
         """Return the names of the descriptors."""
         from weakstrong.molecules.descriptors import NAMES
 
         return np.array(NAMES, dtype=object)
+
+
+def is_whole(value: object) -> bool:
+    """Whether a parameter is a whole number, NumPy's included and truth values not."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def checked_smiles(given: Any) -> list[str]:
@@ -141,35 +148,14 @@ def checked_smiles(given: Any) -> list[str]:
     InputError
         On the first SMILES that is not valid, with its row, counted from 0.
     """
-    from rdkit import Chem, rdBase
+    from rdkit import rdBase
+
+    from weakstrong.molecules.smiles import parsed, texts, too_large
 
     smiles = texts(given)
     with rdBase.BlockLogs():
         for row, text in enumerate(smiles):
-            molecule = Chem.MolFromSmiles(text) if len(text.split()) == 1 else None
-            if molecule is None or not molecule.GetNumAtoms():
-                raise InputError(
-                    f"row {row} (counted from 0): {quoted(text)} is no valid SMILES; correct or remove it"
-                )
+            if parsed(text) is None:
+                fault = too_large(text) or "no valid SMILES"
+                raise InputError(f"row {row} (counted from 0): {quoted(text)}: {fault}; correct or remove it")
     return smiles
-
-
-def texts(given: Any) -> list[str]:
-    """Return a sequence of strings, or an array or table of one column, as a list of stripped text.
-
-    Raises
-    ------
-    InputError
-        If it has another shape, or an entry is not text; the message names its row, counted from 0.
-    """
-    array = np.asarray(given, dtype=object)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim != 1:
-        raise InputError(
-            f"SMILES of shape {array.shape}: a sequence of strings is needed, or a table of one column"
-        )
-    for row, text in enumerate(array):
-        if not isinstance(text, str):
-            raise InputError(f"row {row} (counted from 0): {quoted(text)} is no text; correct or remove it")
-    return [text.strip() for text in array]

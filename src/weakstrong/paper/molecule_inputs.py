@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -62,13 +61,13 @@ class Representation:
         """
         if self.is_file:
             return {"kind": "features", "sha256": file_hash(self.path)}
-        from weakstrong.molecules.smiles_bert import CONFIG, WEIGHTS, read_config
+        from weakstrong.molecules.smiles_bert import WEIGHTS, read_config, read_entries
 
         shape = read_config(self.path)
         weights = self.path / WEIGHTS
         if not weights.is_file():
             raise InputError(f"{weights}: is not there; name a model made by pretrain or convert")
-        converted = json.loads((self.path / CONFIG).read_text(encoding="utf-8")).get("converted_from")
+        converted: Any = read_entries(self.path).get("converted_from")
         is_checkpoint = isinstance(converted, dict) and "sha256" in converted
         return {
             "kind": "converted checkpoint" if is_checkpoint else "encoder",
