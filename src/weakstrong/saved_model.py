@@ -20,7 +20,7 @@ from weakstrong.estimator import HeadProjection, fold_blocks
 from weakstrong.heads import Head
 from weakstrong.identity import code_hash, file_hash, fingerprint, provenance
 from weakstrong.serialization import to_json
-from weakstrong.storage import DONE, fault_of, write_atomically
+from weakstrong.storage import changed, write_atomically
 
 Array = NDArray[np.float64]
 
@@ -126,7 +126,7 @@ class Student:
         """
         folder = Path(folder)
         try:
-            if (folder / DONE).exists() and (fault := fault_of(folder, (_HEAD, _CARD))):
+            if fault := changed(folder, _HEAD, _CARD):
                 raise InputError(f"{folder}: {fault}; fit the student again")
             card = json.loads((folder / _CARD).read_text(encoding="utf-8"))
             if card["head_sha256"] != file_hash(folder / _HEAD):

@@ -227,14 +227,12 @@ def write_list(folder: Path, *, but: Iterable[str] = ()) -> None:
     write_atomically(folder / DONE, f"{_LIST}{_sha256(body.encode()).hex()}\n{body}".encode())
 
 
-def fault_of(folder: Path, names: tuple[str, ...] = (), *, optional: tuple[str, ...] = ()) -> str:
+def fault_of(folder: Path, *, optional: tuple[str, ...] = ()) -> str:
     """Return what is wrong with a finished folder, in words; nothing if it is as it was written.
 
     Parameters
     ----------
     folder : Path
-    names : tuple of str
-        Files that it must have; all that `DONE` lists if none is named.
     optional : tuple of str
         Files that may be missing.
     """
@@ -246,15 +244,21 @@ def fault_of(folder: Path, names: tuple[str, ...] = (), *, optional: tuple[str, 
     if first.decode(errors="replace") != f"{_LIST}{_sha256(body).hex()}":
         return f"{DONE} is damaged, or of an earlier version"
     listed = _listed(folder)
-    for name in names or listed:
-        if name not in listed:
-            return f"{DONE} does not name {name}"
+    for name in listed:
         if not (folder / name).is_file():
             if name not in optional:
                 return f"{name} is missing"
         elif file_hash(folder / name) != listed[name]:
             return f"{name} is not as it was written"
     return ""
+
+
+def changed(folder: Path, *names: str) -> str:
+    """Return which file is not as `DONE` says, in words; a copy without the list is taken as it is."""
+    listed = _listed(folder) if (folder / DONE).is_file() else {}
+    there = [name for name in names if listed.get(name) and (folder / name).is_file()]
+    at_fault = [name for name in there if file_hash(folder / name) != listed[name]]
+    return f"{at_fault[0]} is not as it was written" if at_fault else ""
 
 
 def _listed(folder: Path) -> dict[str, str]:

@@ -115,7 +115,9 @@ def pretrain(
 
 def _command() -> str:
     """Return the command line that started this process, for the model card."""
-    here, all_ = (int(os.environ.get(name, "1")) for name in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
+    from weakstrong.molecules.torchrun import from_torchrun
+
+    here, all_ = (from_torchrun(name, 1) for name in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
     nodes = ["--nnodes", str(all_ // here)] if all_ > here else []
     start = ["torchrun", *nodes, "--nproc-per-node", str(here), "-m"] if "WORLD_SIZE" in os.environ else []
     return shlex.join([*start, "weakstrong", *sys.argv[1:]])

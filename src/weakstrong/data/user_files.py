@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import stat
 import zlib
 from collections.abc import Iterator
@@ -56,6 +57,12 @@ def reading(path: Path, kind: str, remedy: str = "") -> Iterator[None]:
         raise InputError(f"{path}: not text in UTF-8 but perhaps {found}") from error
     except Exception as error:  # a damaged file can fail in any way
         raise InputError(f"{path}: not {kind} ({_in_brief(error)}){remedy}") from error
+
+
+def data_folder(named: Path | None) -> Path | None:
+    """Return the local folder of data: the one that is named, else that of WEAKSTRONG_DATA, if any."""
+    given = named or os.environ.get("WEAKSTRONG_DATA")
+    return Path(os.path.expanduser(given)) if given else None
 
 
 def available_memory() -> float:

@@ -8,7 +8,6 @@ Files are accepted only with the checksums of `weakstrong.data.index_files`.
 from __future__ import annotations
 
 import io
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pandas as pd
 
 from weakstrong.data.downloads import Published, fetch
 from weakstrong.data.index_files import SHA256, published_content, published_split
+from weakstrong.data.user_files import data_folder
 from weakstrong.errors import InputError
 
 UPSTREAM = "https://raw.githubusercontent.com/shenwanxiang/ChemBench/0b10d4c1/src/chembench/data_and_index/"
@@ -74,10 +74,10 @@ def load_chembench(name: str, folder: Path | None = None) -> MoleculeSet:
 
 def _base(folder: Path | None, name: str) -> Path:
     """Return the folder that holds the folders of the sets, after a download if no local one is named."""
-    local = folder or os.environ.get("WEAKSTRONG_DATA")
-    if local:
-        inner = Path(local) / "chembench"
-        return inner if inner.is_dir() else Path(local)
+    local = data_folder(folder)
+    if local is not None:
+        inner = local / "chembench"
+        return inner if inner.is_dir() else local
     for file in (f for f in SHA256 if f.startswith(f"{name}.")):
         published = Published(
             UPSTREAM + f"{name}/{file}", f"sha256:{SHA256[file]}", f"chembench/{name}/{file}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from weakstrong.errors import InputError
 from weakstrong.molecules.pretraining_corpus import PretrainingCorpus, epoch_batches, mask_symbols
 from weakstrong.molecules.smiles_bert import EncoderConfig, PretrainingModel, random_model
+from weakstrong.molecules.torchrun import from_torchrun
 from weakstrong.storage import fault_of, write_list
 
 _LOSSES = ("masked_lm", "descriptors")
@@ -225,7 +225,7 @@ def train(
         If there are fewer molecules than one batch, a batch is not a multiple of the number of processes,
         the loss is no longer finite, memory does not suffice, or a checkpoint cannot be written.
     """
-    parts = int(os.environ.get("WORLD_SIZE", "1"))
+    parts = from_torchrun("WORLD_SIZE", 1)
     if settings.batch % parts or len(corpus.smiles) < settings.batch:
         raise InputError(
             f"batch = {settings.batch}: must be a multiple of the {parts} processes, and at most the "

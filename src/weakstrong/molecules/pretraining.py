@@ -26,6 +26,7 @@ from weakstrong.molecules.masked_lm import Diverged, MaskedLM, Trained, last_che
 from weakstrong.molecules.model_card import LAST, model_card
 from weakstrong.molecules.pretraining_corpus import PretrainingCorpus
 from weakstrong.molecules.smiles_bert import CONFIG, MAX_LENGTH, EncoderConfig, save_model
+from weakstrong.molecules.torchrun import from_torchrun
 from weakstrong.storage import (
     check_output,
     fault_of,
@@ -84,11 +85,11 @@ def pretrain(
         If `out` cannot be written, or settings and corpus do not fit.
     """
     versions = {**provenance(), **_versions()}  # first, as the files of the code may change while it runs
-    first = int(os.environ.get("RANK", "0")) == 0
+    first = from_torchrun("RANK", 0) == 0
     out = Path(out).resolve()
     if not 1 <= max_tokens <= MAX_LENGTH - 2:
         raise InputError(f"max_tokens = {max_tokens}: must be from 1 to {MAX_LENGTH - 2}")
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    processes = from_torchrun("WORLD_SIZE", 1)
     if settings.batch % processes:
         raise InputError(f"batch = {settings.batch}: must be a multiple of the {processes} processes")
     with ExitStack() as stack:
@@ -207,7 +208,7 @@ def _details(
         "final_losses": means,
         "seconds": round(trained.losses[-1]["seconds"], 1),
         "device": _device(trained.device, str(versions["machine"])),
-        "processes": int(os.environ.get("WORLD_SIZE", "1")),
+        "processes": from_torchrun("WORLD_SIZE", 1),
         "versions": versions,
     }
 

@@ -26,7 +26,7 @@ from weakstrong.errors import InputError, quoted
 from weakstrong.molecules.descriptors import NAMES
 from weakstrong.molecules.tokens import PAD, VOCABULARY
 from weakstrong.serialization import to_json
-from weakstrong.storage import write_atomically
+from weakstrong.storage import changed, write_atomically
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 _REMEDY = "copy the folder again, or make the model anew"
@@ -228,6 +228,8 @@ def load_model(folder: Path) -> PretrainingModel:
         configuration: the first key that is missing, unexpected, of another shape or not finite is named.
     """
     config, path = read_config(folder), Path(folder) / WEIGHTS
+    if fault := changed(Path(folder), WEIGHTS):
+        raise InputError(f"{folder}: {fault}; {_REMEDY}")
     with enough_memory(path):
         weights = _read_weights(path, config)
         model = random_model(config, 0)
@@ -291,6 +293,8 @@ def read_entries(folder: Path) -> dict[str, Any]:
     """
     path = Path(folder) / CONFIG
     try:
+        if fault := changed(Path(folder), CONFIG):
+            raise InputError(f"{folder}: {fault}; {_REMEDY}")
         if path.stat().st_size > _MOST_BYTES:
             raise InputError(f"{path}: more than {_MOST_BYTES >> 20} MB, so no configuration; {_REMEDY}")
         config = json.loads(path.read_text(encoding="utf-8"))

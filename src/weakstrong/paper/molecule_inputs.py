@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from weakstrong.data.index_files import SHA256
 from weakstrong.data.row_cache import Meter
 from weakstrong.data.tables import read_features
+from weakstrong.data.user_files import data_folder
 from weakstrong.errors import InputError
 from weakstrong.identity import code_hash, file_hash, fingerprint
 from weakstrong.molecules.chembench import load_chembench
@@ -88,9 +88,9 @@ def representation(name: str, config: MoleculeSettings, places: Places) -> Repre
         If there is none.
     """
     text = name.replace("{dataset}", config.dataset)
-    data = places.data or os.environ.get("WEAKSTRONG_DATA")
+    data = data_folder(places.data)
     candidates = [folder / text for folder in _model_folders(places)] if Path(text).name == text else []
-    candidates += [Path(text), *([Path(data) / text] if data else [])]
+    candidates += [Path(text), *([] if data is None else [data / text])]
     for path in candidates:
         if path.exists():
             return Representation(name, path, path.is_file())
