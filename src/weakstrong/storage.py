@@ -37,7 +37,7 @@ def check_output(path: Path, overwrite: bool) -> None:
         file that the run did not make), cannot be replaced as a whole, or its parent cannot be written.
     """
     path = Path(path)
-    _remove_dead_lock(path)
+    remove_dead_lock(path)
     if path.exists():
         if not path.is_dir():
             raise InputError(f"{path}: is a file; name a folder to make", "out")
@@ -49,7 +49,7 @@ def check_output(path: Path, overwrite: bool) -> None:
 def check_output_file(path: Path, overwrite: bool, *suffixes: str) -> None:
     """Refuse an output file that cannot be written, before any work is done."""
     path = Path(path)
-    _remove_dead_lock(path)
+    remove_dead_lock(path)
     if suffixes and not path.name.endswith(suffixes):
         raise InputError(f"{path}: must end in {', '.join(suffixes)}")
     if path.exists() and not path.is_file():
@@ -165,7 +165,7 @@ def output_folder(
         _move(stage, path)
 
 
-def _remove_dead_lock(path: Path) -> None:
+def remove_dead_lock(path: Path) -> None:
     """Remove the lock of a run that was killed when its work was in place."""
     path = path.resolve()
     if path.exists() and path.name and _lock_file(path).exists():

@@ -24,7 +24,16 @@ from weakstrong.parallel import Workers
 from weakstrong.progress import Advance
 from weakstrong.record import Record
 from weakstrong.report.figures import plain_drawing, png
-from weakstrong.storage import check_output, keep, kept, locked, opened, output_folder, partial_files
+from weakstrong.storage import (
+    check_output,
+    keep,
+    kept,
+    locked,
+    opened,
+    output_folder,
+    partial_files,
+    remove_dead_lock,
+)
 
 CACHE = ".weakstrong-cache"
 _LIBRARIES = ("numpy", "scipy", "torch")
@@ -120,20 +129,30 @@ def reproduce(
     meter = meter or _no_progress
     located = [experiment.with_places(places or Places()) for experiment in experiments]
     origins = {experiment.name: _origin(experiment) for experiment in located}
-    missing = [e for e in located if not _is_current(out / e.name, origins[e.name].key)]
-    for experiment in missing:
-        check_output(out / experiment.name, overwrite=True)
-    if missing:
-        cache = cache or out / CACHE
-        with _lock_cache(cache), Workers(workers) as pool:
-            files = _compute_files(missing, cache, pool, meter)
-            with meter(len(missing), "figures") as advance:
-                pieces = [(e, origins[e.name], f, out) for e, f in zip(missing, files, strict=True)]
-                pool.run(write_record, pieces, advance)
-    write_page(out)
+    cache = cache or out / CACHE
+    with _lock_cache(cache):
+        missing = [e for e in located if not _is_current(out / e.name, origins[e.name].key)]
+        for experiment in missing:
+            check_output(out / experiment.name, overwrite=True)
+        if missing:
+            with Workers(workers) as pool:
+                files = _compute_files(missing, cache, pool, meter)
+                with meter(len(missing), "figures") as advance:
+                    pieces = [(e, origins[e.name], f, out) for e, f in zip(missing, files, strict=True)]
+                    pool.run(write_record, pieces, advance)
+        _clear(out, located)
+        write_page(out)
     names = {experiment.name for experiment in missing}
     records = [read_record(out / experiment.name) for experiment in located]
     return [Outcome(record, record.kind in names) for record in records if record is not None]
+
+
+def _clear(out: Path, experiments: Sequence[Experiment]) -> None:
+    """Remove what a run leaves that is killed when its records are in place."""
+    for file in partial_files(out):
+        file.unlink()
+    for experiment in experiments:
+        remove_dead_lock(out / experiment.name)
 
 
 def compute_rows(
@@ -257,7 +276,7 @@ def _code_folder(cache: Path, kind: str, module: str) -> Path:
     for other in cache.glob(f"{kind}-*"):
         if other != folder:
             shutil.rmtree(other, ignore_errors=True)
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
@@ -265,8 +284,7 @@ def _code_folder(cache: Path, kind: str, module: str) -> Path:
 def _lock_cache(cache: Path) -> Iterator[None]:
     """Keep other runs from a cache, and clear it of what killed runs left half-written."""
     with locked(cache):
-        cache.mkdir(exist_ok=True)
-        for folder in (cache, *(p for p in cache.rglob("*") if p.is_dir())):
+        for folder in [p for p in (cache, *cache.rglob("*")) if p.is_dir()]:
             for file in partial_files(folder):
                 file.unlink()
         yield
