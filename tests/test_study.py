@@ -605,6 +605,8 @@ def test_a_study_is_the_same_in_any_unit(arrays: dict) -> None:
         assert [line.split("(")[0] for line in one.findings] == [
             line.split("(")[0] for line in other.findings
         ]
+        spread = other.facts["spread_over_divisions"]["gain"]["std"]
+        assert spread / 2.0**640 == pytest.approx(one.facts["spread_over_divisions"]["gain"]["std"], rel=1e-6)
         low, high = other.estimates["gain"].interval()
         expected = one.estimates["gain"].interval()
         assert (float(low) / 2.0**640, float(high) / 2.0**640) == pytest.approx(expected, rel=1e-6)

@@ -128,6 +128,15 @@ def broadcast(values: NDArray[Any], shape: tuple[int, ...], name: str) -> NDArra
         raise InputError(f"{name} has shape {values.shape}; expected {shape}") from error
 
 
+def power_of_two(values: Any, axis: int = 0) -> Array:
+    """Return the power of two near the largest size along an axis, or 1 for zeros, to divide by exactly.
+
+    What is divided by it can be squared without under- or overflow.
+    """
+    exponent = np.frexp(np.abs(np.asarray(values, dtype=np.float64)).max(axis, initial=0.0))[1]
+    return np.ldexp(1.0, np.clip(exponent, -1074, 1023))
+
+
 def row_weights(values: Any, n: int, name: str = "sample_weight") -> Array:
     """Return the weights of n rows, checked to be finite and non-negative; one number is that of all rows."""
     omega = np.asarray(real_array(values, name, booleans=True, column=True), dtype=np.float64)

@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from weakstrong.arrays import power_of_two
 from weakstrong.errors import InputError
 
 Array = NDArray[np.float64]
@@ -88,7 +89,7 @@ class Estimate:
                 f"{len(psi)} values, {len(clusters)} clusters, {len(omega)} weights: one for each row"
             )
         # Powers of two change no digit, and keep what is squared below from under- and overflow.
-        unit, omega = _power_of_two(psi), omega / _power_of_two(omega)
+        unit, omega = power_of_two(psi), omega / power_of_two(omega)
         psi = psi / unit
         spread = omega.reshape((-1,) + (1,) * (psi.ndim - 1))
         mean = (spread * psi).sum(0) / omega.sum()
@@ -202,9 +203,3 @@ def _t_quantile(level: float, degrees_of_freedom: float) -> float:
     from scipy.stats import t
 
     return float(t.ppf((1 + level) / 2, degrees_of_freedom)) if degrees_of_freedom > 0 else np.nan
-
-
-def _power_of_two(values: Array) -> Array:
-    """Return the power of two near the largest size in each column, or 1 for a column of zeros."""
-    exponent = np.frexp(np.abs(values).max(0, initial=0.0))[1]
-    return np.ldexp(1.0, np.clip(exponent, -1074, 1023))

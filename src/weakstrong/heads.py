@@ -57,10 +57,7 @@ class Head:
         return int(self.coef.shape[-1])
 
     def __call__(self, features: ArrayLike) -> Array:
-        """Return predictions ``b + Φ W``, shape (..., n, k), for dense features of shape (..., n, d).
-
-        They are read in blocks, so that memory does not grow with n but for the predictions.
-        """
+        """Return predictions ``b + Φ W``, shape (..., n, k), for dense features of shape (..., n, d)."""
         phi = real_array(features, "features", booleans=True)
         if phi.ndim < 2 or phi.shape[-1] != self.n_features:
             raise InputError(
@@ -69,7 +66,8 @@ class Head:
             )
         lead = np.broadcast_shapes(phi.shape[:-2], self.coef.shape[:-2])
         out = np.empty((*lead, phi.shape[-2], self.n_targets))
-        for rows in row_blocks(phi.shape[-2], self.n_features * int(np.prod(phi.shape[:-2]))):
+        blocks = row_blocks(phi.shape[-2], self.n_features * int(np.prod(phi.shape[:-2])))
+        for rows in blocks if phi.dtype != np.float64 else [slice(None)]:  # converted, where they must be
             out[..., rows, :] = phi[..., rows, :] @ self.coef
         out += self.intercept[..., None, :]
         return out

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from weakstrong.arrays import SMALLEST, broadcast
+from weakstrong.arrays import SMALLEST, broadcast, power_of_two
 from weakstrong.errors import InputError
 from weakstrong.heads import Head
 from weakstrong.moments import Moments
@@ -168,8 +168,7 @@ class ScaledProblem:
 
 def _norms(columns: Array, root: Array) -> Array:
     """Compute root mean squares of columns (..., n, d), of any scale: each is squared near 1."""
-    largest = np.frexp(np.abs(columns).max(-2, initial=0.0))[1]
-    unit = np.ldexp(1.0, np.clip(largest, -1074, 1023))
+    unit = power_of_two(columns, -2)
     return np.asarray(np.linalg.norm(columns / unit[..., None, :], axis=-2) / root * unit)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from weakstrong.arrays import power_of_two
 from weakstrong.estimate import Estimate
 from weakstrong.gain import measure
 from weakstrong.predictions import Pair, Parts, Predictions
@@ -70,7 +71,7 @@ def summarize(parts: Parts, rows: pd.DataFrame) -> tuple[Result, ...]:
             "held_out_rows": int(part.table["row"].nunique()),
             "gap_not_recovered_because": reason or None,
             "spread_over_divisions": {
-                k: {"std": float(mine[k].std()), "min": float(mine[k].min()), "max": float(mine[k].max())}
+                k: {"std": _deviation(mine[k]), "min": float(mine[k].min()), "max": float(mine[k].max())}
                 for k in ("weak_error", "strong_error", "misfit", "gain", "cross_term", "direct_error")
             },
             "correlation_of_gain_and_misfit": _correlation(mine["misfit"], mine["gain"]),
@@ -129,6 +130,13 @@ def _verdict(estimate: Estimate, positive: str, negative: str, question: str) ->
     return f"{verdict} ({float(estimate.value):+.4g}, 95% interval {low:+.4g} to {high:+.4g})"
 
 
+def _deviation(values: pd.Series) -> float:
+    """Standard deviation of numbers that are squares already, so that they are not squared as they are."""
+    unit = power_of_two(values)
+    return float((values / unit).std() * unit)
+
+
 def _correlation(a: pd.Series, b: pd.Series) -> float | None:
+    a, b = a / power_of_two(a), b / power_of_two(b)
     enough = len(a) > 2 and a.std() > 0 and b.std() > 0
     return float(np.corrcoef(a, b)[0, 1]) if enough else None
