@@ -377,3 +377,24 @@ def test_features_larger_than_memory_are_fitted_from_their_file(
     with np.load(tmp_path / "found.npz") as found:
         assert np.mean((found["predicted"][-known:] - truth) ** 2) < 0.1
         np.testing.assert_allclose(found["predicted"][:9], found["predicted"][0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["head.npz", "model.json"])
+def test_a_pipe_in_a_model_is_refused_unopened(world: World, command, name: str) -> None:
+    folder = world.folder
+    fit = [
+        "fit",
+        "--features",
+        folder / "strong.npy",
+        "--weak-labels",
+        folder / "labels.csv",
+        "--target",
+        "y",
+    ]
+    assert command(*fit, "--out", folder / "student").code == 0
+    (folder / "student" / name).unlink()
+    os.mkfifo(folder / "student" / name)
+    ran = command("predict", "--model", folder / "student", "--features", folder / "strong.npy", "--out",
+                  folder / "p.csv")  # fmt: skip
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert f"{name}: cannot be read (it is a pipe or device, no file)" in ran.err

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from weakstrong.data.ids import Features, widened
 from weakstrong.data.tables import read_features
+from weakstrong.data.user_files import refuse_no_file
 from weakstrong.data.weak_labels import WeakLabels, read_weak_labels
 from weakstrong.errors import InputError
 from weakstrong.estimator import HeadProjection, fold_blocks
@@ -126,6 +127,8 @@ class Student:
         """
         folder = Path(folder)
         try:
+            for name in (_HEAD, _CARD):
+                refuse_no_file(folder / name)
             if fault := changed(folder, _HEAD, _CARD):
                 raise InputError(f"{folder}: {fault}; fit the student again")
             card = json.loads((folder / _CARD).read_text(encoding="utf-8"))

@@ -236,10 +236,9 @@ def fault_of(folder: Path, *, optional: tuple[str, ...] = ()) -> str:
     optional : tuple of str
         Files that may be missing.
     """
-    try:
-        text = (folder / DONE).read_bytes()
-    except OSError:
+    if not (folder / DONE).is_file():
         return f"{DONE} is missing"
+    text = (folder / DONE).read_bytes()
     first, _, body = text.partition(b"\n")
     if first.decode(errors="replace") != f"{_LIST}{_sha256(body).hex()}":
         return f"{DONE} is damaged, or of an earlier version"

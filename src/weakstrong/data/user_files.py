@@ -38,10 +38,7 @@ def reading(path: Path, kind: str, remedy: str = "") -> Iterator[None]:
     """
     remedy = remedy and f"; {remedy}"
     try:
-        mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):
-            what = "a folder" if stat.S_ISDIR(mode) else "a pipe or device"
-            raise InputError(f"{path}: cannot be read (it is {what}, no file){remedy}")
+        refuse_no_file(path, remedy)
         yield
     except InputError:
         raise
@@ -57,6 +54,21 @@ def reading(path: Path, kind: str, remedy: str = "") -> Iterator[None]:
         raise InputError(f"{path}: not text in UTF-8 but perhaps {found}") from error
     except Exception as error:  # a damaged file can fail in any way
         raise InputError(f"{path}: not {kind} ({_in_brief(error)}){remedy}") from error
+
+
+def refuse_no_file(path: Path, remedy: str = "") -> None:
+    """Refuse what is there but no regular file, before it is opened.
+
+    Raises
+    ------
+    InputError
+    OSError
+        If it is not there.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        what = "a folder" if stat.S_ISDIR(mode) else "a pipe or device"
+        raise InputError(f"{path}: cannot be read (it is {what}, no file){remedy}")
 
 
 def data_folder(named: Path | None) -> Path | None:

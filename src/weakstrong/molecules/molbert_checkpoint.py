@@ -17,6 +17,7 @@ from typing import Any
 import torch
 import yaml
 
+from weakstrong.data.user_files import refuse_no_file
 from weakstrong.errors import InputError, quoted
 from weakstrong.identity import file_hash
 from weakstrong.molecules.smiles_bert import (
@@ -97,6 +98,7 @@ def _convert(checkpoint: Path, out: Path, heads: int | None, overwrite: bool) ->
 def _read(path: Path) -> dict[str, Any]:
     """Read the dict of a checkpoint by an unpickler of tensors, plain values and Namespaces only."""
     try:
+        refuse_no_file(path, f"; {_REMEDY}")
         with path.open("rb") as file:
             if not file.read(2).startswith(_STARTS):
                 raise InputError(f"{path}: not a file that torch.save wrote; {_REMEDY}")

@@ -22,6 +22,7 @@ from torch import nn
 from transformers import BertConfig, BertModel
 from transformers.models.bert.modeling_bert import BertLMPredictionHead
 
+from weakstrong.data.user_files import refuse_no_file
 from weakstrong.errors import InputError, quoted
 from weakstrong.molecules.descriptors import NAMES
 from weakstrong.molecules.tokens import PAD, VOCABULARY
@@ -240,6 +241,7 @@ def load_model(folder: Path) -> PretrainingModel:
 def _read_weights(path: Path, config: EncoderConfig) -> dict[str, torch.Tensor]:
     """Read weights as float32, after a check of the file's header against the shapes of the configuration."""
     try:
+        refuse_no_file(path)
         with safe_open(path, "pt") as file:
             headers = {name: file.get_slice(name) for name in file.keys() if name != _QUANTILES}  # noqa: SIM118
             check_shapes({name: h.get_shape() for name, h in headers.items()}, shapes(config), path, _REMEDY)
@@ -293,6 +295,7 @@ def read_entries(folder: Path) -> dict[str, Any]:
     """
     path = Path(folder) / CONFIG
     try:
+        refuse_no_file(path)
         if fault := changed(Path(folder), CONFIG):
             raise InputError(f"{folder}: {fault}; {_REMEDY}")
         if path.stat().st_size > _MOST_BYTES:
