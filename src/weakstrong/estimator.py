@@ -49,8 +49,8 @@ class _Seen:
 
 
 def fold_blocks(n: int, width: int, n_folds: int) -> Iterator[slice]:
-    """Cut rows into blocks to deal to folds: about 32 MiB, or more where folds would get too few rows."""
-    return row_blocks(n, width, times=2, least=2 * width * max(n_folds, 1))
+    """Cut rows into blocks to deal to folds: up to 32 MiB, or more where folds would get too few rows."""
+    return row_blocks(n, max(width, 64), times=2, least=2 * width * max(n_folds, 1))
 
 
 class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):

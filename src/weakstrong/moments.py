@@ -27,6 +27,7 @@ Array = NDArray[np.float64]
 
 _BLOCK_BYTES = 1 << 24  # a block this size keeps QR at full speed and memory constant in n
 _ARRAYS = ("weight", "feature_mean", "target_mean", "factor", "projected", "residual")
+_TALL = 32  # blocks that many times as tall as wide are factorized first: to stack them would cost more
 _EXTREME = 64  # weights of 2^±64 and beyond are counted in a unit of their own size
 _BLOCKING = 64  # LAPACK panel width; larger than its own, so workspaces always suffice
 
@@ -232,7 +233,9 @@ def extended(total: Moments | None, phi: NDArray, y: NDArray, omega: Array | Non
                 x, t, w = x[w > 0], t[w > 0], w[w > 0]
             if len(x):
                 part = _centred(x, t, w, resolution)
-                total = _reduced(part) if total is None else _merge(total, part)
+                if total is None or len(x) > _TALL * d:
+                    part = _reduced(part)
+                total = part if total is None else _merge(total, part)
     assert total is not None
     return replace(total, n_rows=before + n)
 
