@@ -132,7 +132,9 @@ def tasks_once(contender: str) -> dict[str, float]:
 
 def measure(work: Callable[[], tuple[float, float]]) -> dict[str, float]:
     """Measure seconds and loss of a function, and its peak memory beyond that before the call (Linux)."""
-    Path("/proc/self/clear_refs").write_text("5")  # forget the peak that making the data left
+    Path("/proc/self/clear_refs").write_text(
+        "5", encoding="ascii"
+    )  # forget the peak that making the data left
     before = resident_mib("VmRSS")
     seconds, loss = work()
     extra = max(resident_mib("VmHWM") - before, 0.0)

@@ -33,7 +33,9 @@ def _names_no_encoding(call: ast.Call) -> bool:
         return False
     owner = getattr(getattr(call.func, "value", None), "id", "")
     modes = [a.value for a in call.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
-    return owner not in ("gzip", "os") and not (name == "open" and any("b" in mode for mode in modes))
+    return owner not in ("gzip", "os", "archive") and not (
+        name == "open" and any("b" in mode for mode in modes)
+    )
 
 
 def test_text_is_never_in_the_encoding_of_the_locale() -> None:

@@ -178,7 +178,10 @@ def write_rows(
     experiment: Experiment, seed: int, sources: Mapping[str, Path], file: Path, advance: Advance
 ) -> None:
     """Compute the rows of a seed and write them to a file."""
-    rows = experiment.rows(seed, sources)
+    try:
+        rows = experiment.rows(seed, sources)
+    except InputError as error:
+        raise InputError(f"{experiment.name}, seed {seed}: {error}", *error.settings) from error
     file.parent.mkdir(parents=True, exist_ok=True)
     keep(file, rows.to_parquet(index=False))
     advance(1)
