@@ -31,7 +31,7 @@ from weakstrong.molecules.smiles_encoder import SmilesEncoder
 from weakstrong.molecules.smiles_transformer import ECFPCounts, RDKitDescriptors
 from weakstrong.progress import meter
 from weakstrong.serialization import to_json
-from weakstrong.storage import DONE
+from weakstrong.whole_files import DONE
 
 MODELS = ROOT / "models"
 CORPUS = "chembl.smi.gz"  # as cards name it

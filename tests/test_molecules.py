@@ -37,7 +37,7 @@ from weakstrong.paper.molecule_tables import molecule_page, paper_table
 from weakstrong.paper.pages import agreement, findings
 from weakstrong.predictions import Predictions
 from weakstrong.record import Record, Result
-from weakstrong.storage import write_list
+from weakstrong.whole_files import write_list
 
 WEAK = ("a", "b", "c")
 

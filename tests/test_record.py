@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from weakstrong import Estimate, InputError, Predictions, Record, Result, record
-from weakstrong.storage import write_list
+from weakstrong.whole_files import write_list
 
 ROOT = Path(__file__).parents[1]
 

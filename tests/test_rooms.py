@@ -9,7 +9,7 @@ from weakstrong import identity
 CORE = {
     "arrays", "bootstrap", "cross_validation", "divergence", "errors", "estimate", "estimator", "gain",
     "heads", "identity", "lazy", "least_squares", "moments", "parallel", "predictions", "progress",
-    "projection", "record", "serialization", "storage",
+    "projection", "record", "serialization", "storage", "whole_files",
 }  # fmt: skip
 # Each room with the rooms that it may import.
 ROOMS = {

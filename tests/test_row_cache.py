@@ -16,7 +16,7 @@ from weakstrong.data import row_cache
 from weakstrong.data.row_cache import CHUNK, cached_rows
 from weakstrong.errors import InputError
 from weakstrong.identity import fingerprint
-from weakstrong.storage import keep
+from weakstrong.whole_files import keep
 
 CALLS: list[int] = []
 

@@ -16,20 +16,8 @@ import pytest
 
 from weakstrong.data.tables import read_table, write_table
 from weakstrong.errors import InputError, printable
-from weakstrong.storage import (
-    DONE,
-    changed,
-    check_output,
-    check_output_file,
-    fault_of,
-    keep,
-    kept,
-    locked,
-    output_files,
-    output_folder,
-    write_atomically,
-    write_list,
-)
+from weakstrong.storage import check_output, check_output_file, locked, output_files, output_folder
+from weakstrong.whole_files import DONE, changed, fault_of, keep, kept, write_atomically, write_list
 
 
 def made(out: Path, text: str = "x", **options: object) -> None:

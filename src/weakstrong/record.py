@@ -17,7 +17,7 @@ from weakstrong.errors import InputError, printable
 from weakstrong.estimate import revived
 from weakstrong.predictions import Parts, Predictions
 from weakstrong.serialization import to_json, to_toml
-from weakstrong.storage import fault_of, write_atomically
+from weakstrong.whole_files import fault_of, write_atomically
 
 SCHEMA = 1
 _SETTINGS, _SUMMARY = "config.toml", "summary.json"

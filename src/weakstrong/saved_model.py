@@ -21,7 +21,7 @@ from weakstrong.estimator import HeadProjection, fold_blocks
 from weakstrong.heads import Head
 from weakstrong.identity import code_hash, file_hash, fingerprint, provenance
 from weakstrong.serialization import to_json
-from weakstrong.storage import changed, write_atomically
+from weakstrong.whole_files import changed, write_atomically
 
 Array = NDArray[np.float64]
 

@@ -1,30 +1,26 @@
-"""Files and folders that are whole or absent: locked while they are made, checked when they are read.
-
-A finished folder has a file ``DONE``, written last, with the SHA-256 of every other file in it, in the format
-of ``sha256sum``. What is kept on the way to a result carries a checksum of its own.
-"""
+"""Where results are put: folders and files that are whole or absent, locked while they are made."""
 
 from __future__ import annotations
 
-import hashlib
-import io
 import os
-import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from secrets import token_hex
 
 from filelock import FileLock, Timeout
 
 from weakstrong.errors import InputError
-from weakstrong.identity import file_hash
+from weakstrong.whole_files import (
+    DONE,
+    listed_files,
+    partial_files,
+    private_path,
+    unlisted_files,
+    write_list,
+)
 
-DONE = "DONE"
-_LIST = "# sha256 of the lines below: "  # begins DONE; sha256sum -c takes it for a comment
 _MARK = ".weakstrong-stage"  # tells a staging folder from a user's
-_CHECKSUM = hashlib.sha256().digest_size
 
 
 def check_output(path: Path, overwrite: bool) -> None:
@@ -90,7 +86,7 @@ def _check_replaceable(folder: Path, overwrite: bool) -> None:
         raise InputError(
             f"{folder}: holds a finished run; choose another or overwrite it", "out", "overwrite"
         )
-    strange = _unlisted(folder)
+    strange = unlisted_files(folder)
     if strange:
         raise InputError(
             f"{folder}: {strange[0]} is not of the run that is to be replaced ({DONE} does not name it); "
@@ -184,9 +180,9 @@ def staging_folder(path: Path, key: str) -> Path:
 
 def _finish(stage: Path) -> None:
     """List what is whole, then remove hidden files: what a resumed run would need, and half-written files."""
-    hidden = [p for p in stage.iterdir() if p.name.startswith(".") and p.name != _MARK]
+    hidden = [p for p in stage.iterdir() if p.name.startswith(".")]
     write_list(stage, but=[p.name for p in hidden])
-    for path in hidden:
+    for path in (p for p in hidden if p.name != _MARK):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
@@ -211,67 +207,10 @@ def _remove_stages(path: Path, but: Path | None = None) -> None:
     for folder in [p for p in path.parent.iterdir() if p.name.startswith(prefix) and p != but]:
         if (folder / _MARK).is_file():
             shutil.rmtree(folder, ignore_errors=True)
-        elif (folder / DONE).is_file() and not _unlisted(folder):
-            for name in [*_listed(folder), DONE]:  # the list last, so that a kill leaves it readable
+        elif (folder / DONE).is_file() and not unlisted_files(folder):
+            for name in [*listed_files(folder), DONE]:  # the list last, so that a kill leaves it readable
                 (folder / name).unlink(missing_ok=True)
             folder.rmdir()
-
-
-def write_list(folder: Path, *, but: Iterable[str] = ()) -> None:
-    """Write `DONE`: the SHA-256 of every file of a folder but some, in the format of ``sha256sum``."""
-    left_out = {DONE, _MARK, *but}
-    files = [p.relative_to(folder) for p in folder.rglob("*") if p.is_file()]
-    names = sorted(p.as_posix() for p in files if p.parts[0] not in left_out)
-    lines = [f"{file_hash(folder / name)}  {name}\n" for name in names]
-    body = "".join(lines)
-    write_atomically(folder / DONE, f"{_LIST}{_sha256(body.encode()).hex()}\n{body}".encode())
-
-
-def fault_of(folder: Path, *, optional: tuple[str, ...] = ()) -> str:
-    """Return what is wrong with a finished folder, in words; nothing if it is as it was written.
-
-    Parameters
-    ----------
-    folder : Path
-    optional : tuple of str
-        Files that may be missing.
-    """
-    if not (folder / DONE).is_file():
-        return f"{DONE} is missing"
-    text = (folder / DONE).read_bytes()
-    first, _, body = text.partition(b"\n")
-    if first.decode(errors="replace") != f"{_LIST}{_sha256(body).hex()}":
-        return f"{DONE} is damaged, or of an earlier version"
-    listed = _listed(folder)
-    for name in listed:
-        if not (folder / name).is_file():
-            if name not in optional:
-                return f"{name} is missing"
-        elif file_hash(folder / name) != listed[name]:
-            return f"{name} is not as it was written"
-    return ""
-
-
-def changed(folder: Path, *names: str) -> str:
-    """Return which file is not as `DONE` says, in words; a copy without the list is taken as it is."""
-    listed = _listed(folder) if (folder / DONE).is_file() else {}
-    there = [name for name in names if listed.get(name) and (folder / name).is_file()]
-    at_fault = [name for name in there if file_hash(folder / name) != listed[name]]
-    return f"{at_fault[0]} is not as it was written" if at_fault else ""
-
-
-def _listed(folder: Path) -> dict[str, str]:
-    """Return the checksum of each file that `DONE` names; lists of earlier versions have names alone."""
-    lines = (folder / DONE).read_text(encoding="utf-8", errors="replace").splitlines()
-    parts = [line.rpartition("  ") for line in lines if not line.startswith(_LIST)]
-    return {name: checksum for checksum, _, name in parts}
-
-
-def _unlisted(folder: Path) -> list[str]:
-    """Return the files and empty folders of a finished folder that `DONE` does not name."""
-    known = {DONE, *_listed(folder)}
-    paths = [p for p in folder.rglob("*") if p.is_symlink() or not p.is_dir() or not any(p.iterdir())]
-    return sorted({p.relative_to(folder).as_posix() for p in paths} - known)
 
 
 @contextmanager
@@ -292,7 +231,7 @@ def output_files(path: Path, *beside: Path, overwrite: bool = False) -> Iterator
         dead = partial_files(places[0].parent, places[0].name)
         for place in places[1:]:  # what a killed run put there is of that run
             check_output_file(place, overwrite or bool(dead))
-        private = [_private(place) for place in places]
+        private = [private_path(place) for place in places]
         try:
             yield private
             check_output_file(places[0], overwrite)
@@ -310,70 +249,3 @@ def output_files(path: Path, *beside: Path, overwrite: bool = False) -> Iterator
         finally:
             for place in (p for q in places for p in partial_files(q.parent, q.name)):
                 place.unlink(missing_ok=True)
-
-
-def write_atomically(path: Path, content: bytes | Callable[[Path], None]) -> None:
-    """Write a file whole or not at all, from bytes or by a function that is given a path to write to."""
-    private = _private(path)
-    try:
-        if callable(content):
-            content(private)
-        else:
-            private.write_bytes(content)
-        private.replace(path)
-    finally:
-        private.unlink(missing_ok=True)
-
-
-def keep(path: Path, content: bytes) -> None:
-    """Keep what a later run can go on from, under a checksum of its content."""
-    write_atomically(path, _sha256(content) + content)
-
-
-def kept(path: Path) -> bytes | None:
-    """Return what `keep` wrote; None if it is not there or not as it was written.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read.
-    """
-    try:
-        sealed = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read ({error.strerror}); remove it or make it readable"
-        ) from error
-    content = sealed[_CHECKSUM:]
-    return content if _sha256(content) == sealed[:_CHECKSUM] else None
-
-
-def opened(path: Path) -> io.BytesIO:
-    """Open what `keep` wrote.
-
-    Raises
-    ------
-    InputError
-        If it is not there or not as it was written.
-    """
-    content = kept(path)
-    if content is None:
-        raise InputError(f"{path}: was changed or removed since this run looked; run it again to go on")
-    return io.BytesIO(content)
-
-
-def _sha256(content: bytes) -> bytes:
-    return hashlib.sha256(content).digest()
-
-
-def _private(path: Path) -> Path:
-    """Return a name beside `path` that no other process has, with the same ending: it may say the format."""
-    return path.with_name(f".partial-{token_hex(4)}-{path.name}")
-
-
-def partial_files(folder: Path, name: str | None = None) -> list[Path]:
-    """Return the files under private names in a folder, for one name or for all."""
-    pattern = re.compile(r"\.partial-[0-9a-f]{8}-" + (".+" if name is None else re.escape(name)))
-    return [p for p in folder.iterdir() if pattern.fullmatch(p.name)]

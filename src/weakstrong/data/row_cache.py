@@ -22,7 +22,7 @@ from weakstrong.errors import InputError
 from weakstrong.identity import code_hash, fingerprint
 from weakstrong.parallel import Workers, cores
 from weakstrong.progress import Advance
-from weakstrong.storage import keep, kept, partial_files
+from weakstrong.whole_files import keep, kept, partial_files
 
 CHUNK = 1000
 _SMALL = 2 * CHUNK  # for fewer rows it is not worth starting processes

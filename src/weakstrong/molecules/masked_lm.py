@@ -18,7 +18,7 @@ from weakstrong.errors import InputError
 from weakstrong.molecules.pretraining_corpus import PretrainingCorpus, epoch_batches, mask_symbols
 from weakstrong.molecules.smiles_bert import EncoderConfig, PretrainingModel, random_model
 from weakstrong.molecules.torchrun import from_torchrun
-from weakstrong.storage import fault_of, write_list
+from weakstrong.whole_files import fault_of, write_list
 
 _LOSSES = ("masked_lm", "descriptors")
 _LOGS, _CHECKPOINTS, _BETWEEN_CHECKPOINTS = 200, 20, 200  # steps

@@ -27,14 +27,8 @@ from weakstrong.molecules.model_card import LAST, model_card
 from weakstrong.molecules.pretraining_corpus import PretrainingCorpus
 from weakstrong.molecules.smiles_bert import CONFIG, MAX_LENGTH, EncoderConfig, save_model
 from weakstrong.molecules.torchrun import from_torchrun
-from weakstrong.storage import (
-    check_output,
-    fault_of,
-    locked,
-    output_folder,
-    staging_folder,
-    write_atomically,
-)
+from weakstrong.storage import check_output, locked, output_folder, staging_folder
+from weakstrong.whole_files import fault_of, write_atomically
 
 LOSSES = "losses.csv"
 _CHECKPOINTS = ".checkpoints"

@@ -27,7 +27,7 @@ from weakstrong.errors import InputError, quoted
 from weakstrong.molecules.descriptors import NAMES
 from weakstrong.molecules.tokens import PAD, VOCABULARY
 from weakstrong.serialization import to_json
-from weakstrong.storage import changed, write_atomically
+from weakstrong.whole_files import changed, write_atomically
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 _REMEDY = "copy the folder again, or make the model anew"

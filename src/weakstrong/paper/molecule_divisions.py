@@ -15,10 +15,10 @@ from weakstrong.errors import InputError
 from weakstrong.paper.molecule_settings import MoleculeSettings
 from weakstrong.paper.worlds import stream
 from weakstrong.predictions import Pair, Predictions
-from weakstrong.storage import keep, opened
 from weakstrong.studies.divisions import Division
 from weakstrong.studies.inputs import StudyInputs
 from weakstrong.studies.settings import StudyOptions
+from weakstrong.whole_files import keep, opened
 
 Array = NDArray[np.float64]
 

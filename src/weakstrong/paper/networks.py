@@ -19,7 +19,7 @@ from weakstrong.paper.sources import Meter, Source
 from weakstrong.paper.task_settings import TaskSettings, WorldSettings
 from weakstrong.paper.worlds import inputs, random_tasks, stream, truth
 from weakstrong.progress import Advance
-from weakstrong.storage import keep, opened
+from weakstrong.whole_files import keep, opened
 
 if TYPE_CHECKING:
     from weakstrong.neural.multitask import MultitaskSample

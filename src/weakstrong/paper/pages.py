@@ -9,7 +9,7 @@ from typing import Any
 from weakstrong.errors import InputError
 from weakstrong.paper.catalogue import catalogue
 from weakstrong.record import Record, Result
-from weakstrong.storage import write_atomically
+from weakstrong.whole_files import write_atomically
 
 _FIRST_LINE = "# Reproduced with weakstrong"
 _RECORD_FOLDERS = ("results/synthetic", "results/molecules/records")  # in the repository

@@ -24,16 +24,8 @@ from weakstrong.parallel import Workers
 from weakstrong.progress import Advance
 from weakstrong.record import Record
 from weakstrong.report.figures import plain_drawing, png
-from weakstrong.storage import (
-    check_output,
-    keep,
-    kept,
-    locked,
-    opened,
-    output_folder,
-    partial_files,
-    remove_dead_lock,
-)
+from weakstrong.storage import check_output, locked, output_folder, remove_dead_lock
+from weakstrong.whole_files import keep, kept, opened, partial_files
 
 CACHE = ".weakstrong-cache"
 _LIBRARIES = ("numpy", "scipy", "torch")

@@ -17,12 +17,13 @@ from weakstrong.errors import InputError, quoted
 from weakstrong.identity import code_hash, fingerprint, provenance
 from weakstrong.predictions import Parts, Predictions
 from weakstrong.record import Record
-from weakstrong.storage import fault_of, keep, kept, opened, output_folder
+from weakstrong.storage import output_folder
 from weakstrong.studies.divisions import Division, divisions
 from weakstrong.studies.findings import by_division, summarize
 from weakstrong.studies.fitting import fit_division
 from weakstrong.studies.inputs import Split, StudyInputs, check_inputs
 from weakstrong.studies.settings import StudyOptions, validated
+from weakstrong.whole_files import fault_of, keep, kept, opened
 
 _FITTING = "weakstrong.studies.fitting"  # what is kept of a run follows from its code
 _CONDITIONAL = "every ball's radius is chosen on the labels it is fitted to: Theorem 1 holds given the radius"
