@@ -21,12 +21,13 @@ import numpy as np
 from shared import ROOT, add_data, parser, write_pages
 from weakstrong.molecules.chembench import SETS, MoleculeSet, load_chembench
 from weakstrong.molecules.corpora import read_corpus
+from weakstrong.molecules.encoder_folder import read_config
 from weakstrong.molecules.leakage import identities
 from weakstrong.molecules.masked_lm import MaskedLM
 from weakstrong.molecules.model_card import model_card
 from weakstrong.molecules.pretraining import pretrain
 from weakstrong.molecules.probe import Probe, difference, probe
-from weakstrong.molecules.smiles_bert import EncoderConfig, read_config
+from weakstrong.molecules.smiles_bert import EncoderConfig
 from weakstrong.molecules.smiles_encoder import SmilesEncoder
 from weakstrong.molecules.smiles_transformer import ECFPCounts, RDKitDescriptors
 from weakstrong.progress import meter

@@ -18,8 +18,8 @@ from scipy.stats import norm
 
 from weakstrong.errors import InputError
 from weakstrong.molecules import molbert_checkpoint
+from weakstrong.molecules.encoder_folder import load_model
 from weakstrong.molecules.molbert_checkpoint import convert
-from weakstrong.molecules.smiles_bert import load_model
 from weakstrong.molecules.smiles_encoder import SmilesEncoder
 from weakstrong.molecules.tokens import CLS, SEP, VOCABULARY
 

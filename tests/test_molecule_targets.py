@@ -20,8 +20,9 @@ from tests.test_models import MODELS
 from tests.test_molbert_checkpoint import released_state, write
 from weakstrong import Record
 from weakstrong.errors import InputError
+from weakstrong.molecules.encoder_folder import save_model
 from weakstrong.molecules.molbert_checkpoint import convert
-from weakstrong.molecules.smiles_bert import EncoderConfig, random_model, save_model
+from weakstrong.molecules.smiles_bert import EncoderConfig, random_model
 from weakstrong.paper import reproduction as module
 from weakstrong.paper.molecule_divisions import run_division
 from weakstrong.paper.molecule_inputs import clusters, prepare, representation

@@ -14,15 +14,8 @@ from scipy.special import erf
 
 from weakstrong.errors import InputError
 from weakstrong.molecules import smiles_bert
-from weakstrong.molecules.smiles_bert import (
-    EncoderConfig,
-    PretrainingModel,
-    load_model,
-    random_model,
-    read_config,
-    save_model,
-    shapes,
-)
+from weakstrong.molecules.encoder_folder import load_model, read_config, save_model
+from weakstrong.molecules.smiles_bert import EncoderConfig, PretrainingModel, random_model, shapes
 from weakstrong.molecules.tokens import VOCABULARY
 
 SHAPE = EncoderConfig(12, 2, 2, 20)

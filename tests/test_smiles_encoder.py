@@ -17,8 +17,9 @@ from sklearn.pipeline import make_pipeline
 from weakstrong.errors import InputError
 from weakstrong.molecules import smiles_encoder
 from weakstrong.molecules.descriptors import descriptors
+from weakstrong.molecules.encoder_folder import save_model
 from weakstrong.molecules.smiles import standard
-from weakstrong.molecules.smiles_bert import EncoderConfig, random_model, save_model
+from weakstrong.molecules.smiles_bert import EncoderConfig, random_model
 from weakstrong.molecules.smiles_encoder import (
     SmilesEncoder,
     encode,

@@ -203,7 +203,8 @@ def embed(
 
     from weakstrong.data.tables import write_table
     from weakstrong.molecules.corpora import read_smiles, usable_rows
-    from weakstrong.molecules.smiles_bert import MAX_LENGTH, read_config
+    from weakstrong.molecules.encoder_folder import read_config
+    from weakstrong.molecules.smiles_bert import MAX_LENGTH
     from weakstrong.molecules.smiles_encoder import SmilesEncoder, longer_than_trained
     from weakstrong.progress import meter
     from weakstrong.storage import check_output_file, output_files

@@ -20,14 +20,12 @@ import yaml
 from weakstrong.data.user_files import refuse_no_file
 from weakstrong.errors import InputError, quoted
 from weakstrong.identity import file_hash
+from weakstrong.molecules.encoder_folder import check_finite, check_shapes, save_model
 from weakstrong.molecules.smiles_bert import (
     EncoderConfig,
     SinusoidalPositions,
-    check_finite,
-    check_shapes,
     enough_memory,
     random_model,
-    save_model,
     shapes,
 )
 from weakstrong.storage import output_folder

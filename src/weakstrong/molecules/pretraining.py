@@ -22,10 +22,11 @@ from weakstrong.data.row_cache import Meter
 from weakstrong.errors import InputError
 from weakstrong.identity import code_hash, fingerprint, provenance
 from weakstrong.molecules.corpora import Corpus
+from weakstrong.molecules.encoder_folder import CONFIG, save_model
 from weakstrong.molecules.masked_lm import Diverged, MaskedLM, Trained, last_checkpoint, train
 from weakstrong.molecules.model_card import LAST, model_card
 from weakstrong.molecules.pretraining_corpus import PretrainingCorpus
-from weakstrong.molecules.smiles_bert import CONFIG, MAX_LENGTH, EncoderConfig, save_model
+from weakstrong.molecules.smiles_bert import MAX_LENGTH, EncoderConfig
 from weakstrong.molecules.torchrun import from_torchrun
 from weakstrong.storage import check_output, locked, output_folder, staging_folder
 from weakstrong.whole_files import fault_of, write_atomically

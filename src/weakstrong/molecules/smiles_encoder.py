@@ -88,14 +88,9 @@ class SmilesEncoder(SmilesTransformer):
         import torch
 
         from weakstrong.identity import file_hash
+        from weakstrong.molecules.encoder_folder import WEIGHTS, load_model, read_config
         from weakstrong.molecules.smiles import RDKIT, standard
-        from weakstrong.molecules.smiles_bert import (
-            WEIGHTS,
-            enough_memory,
-            load_model,
-            random_model,
-            read_config,
-        )
+        from weakstrong.molecules.smiles_bert import enough_memory, random_model
 
         self._check()
         folder = Path(self.model)
@@ -128,7 +123,7 @@ class SmilesEncoder(SmilesTransformer):
 
     def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
         """Return the names of the features: ``mean0``, … and ``cls0``, …, as the pooling has them."""
-        from weakstrong.molecules.smiles_bert import read_config
+        from weakstrong.molecules.encoder_folder import read_config
 
         self._check()
         hidden = read_config(Path(self.model)).hidden
@@ -173,7 +168,7 @@ def longer_than_trained(folder: Path, smiles: list[str]) -> tuple[int, int]:
 
 def _number(folder: Path, *names: str) -> int:
     """Read a whole number from the configuration of a model; 0 if it is not there."""
-    from weakstrong.molecules.smiles_bert import read_entries
+    from weakstrong.molecules.encoder_folder import read_entries
 
     value: Any = read_entries(folder)
     for name in names:

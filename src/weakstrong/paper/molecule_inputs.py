@@ -61,7 +61,7 @@ class Representation:
         """
         if self.is_file:
             return {"kind": "features", "sha256": file_hash(self.path)}
-        from weakstrong.molecules.smiles_bert import WEIGHTS, read_config, read_entries
+        from weakstrong.molecules.encoder_folder import WEIGHTS, read_config, read_entries
 
         shape = read_config(self.path)
         weights = self.path / WEIGHTS
