@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import sem
 
-from weakstrong import measure
+from weakstrong import InputError, measure
 
 DRAWS = 4000
 
@@ -224,3 +225,10 @@ def test_labels_whose_squares_float64_cannot_hold_are_refused(scale: float, said
         measure(y, w, s)
     assert measure([0.0, 0.0], [0.0, 0.0], [0.0, 0.0]).gain.value == 0
     assert measure([0.0, 1.0], [1e-170, 1.0], [0.0, 1.0]).gain.value == 0  # nothing beside the others
+
+
+def test_tables_whose_columns_are_in_another_order_are_refused() -> None:
+    y = pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": [6.0, 7.0, 9.0]})
+    with pytest.raises(InputError, match="y_weak has the columns of y_true in another order"):
+        measure(y, y[["b", "a"]], y)
+    assert measure(y, y.set_axis(["c", "d"], axis=1), y).weak_error.value.max() == 0

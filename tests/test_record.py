@@ -130,3 +130,9 @@ def test_every_committed_record_can_be_read() -> None:
         assert found.results
         assert found.figures
         assert found.tables
+
+
+def test_settings_of_any_characters_come_back(made: Record, tmp_path: Path) -> None:
+    odd = "a\x7fb\x00\x1b\u2028é\\\"'\r\n\t"
+    back = Record.read(_written(replace(made, settings={"target": odd}), tmp_path))
+    assert back.settings == {"target": odd}

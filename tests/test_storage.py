@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import os
 import shutil
@@ -291,7 +292,7 @@ def test_two_processes_do_not_write_one_place(tmp_path: Path) -> None:
         assert ready.wait(60)
         with pytest.raises(InputError, match=f"{name}: another run is writing it"):
             write(tmp_path / name)
-        assert names(tmp_path) == [f".{name}.lock"]
+        assert names(tmp_path) == [f".{name}.weakstrong-lock"]
         done.set()
         other.join()
     made(tmp_path / "out")
@@ -306,7 +307,7 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     assert ready.wait(60)
     other.kill()
     other.join()
-    assert names(tmp_path) == [".out.lock"]
+    assert names(tmp_path) == [".out.weakstrong-lock"]
     made(tmp_path / "out")
     assert names(tmp_path) == ["out", "out/DONE", "out/part"]
 
@@ -381,3 +382,34 @@ def test_numbers_are_not_changed_by_storage(tmp_path: Path) -> None:
         write_table(frame, tmp_path / name)
         back = read_table(tmp_path / name)["x"].astype(float)
         np.testing.assert_array_equal(back, frame["x"])
+
+
+@pytest.mark.parametrize("name", ["../victim", "a/../../victim", "{folder}/victim"])
+def test_a_list_that_names_what_is_outside_its_folder_deletes_nothing_there(
+    tmp_path: Path, name: str
+) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("years of work")
+    made(tmp_path / "out")
+    body = (tmp_path / "out" / DONE).read_text().split("\n", 1)[1]
+    body += f"{'0' * 64}  {name.format(folder=tmp_path)}\n"
+    first = f"# sha256 of the lines below: {hashlib.sha256(body.encode()).hexdigest()}\n"
+    (tmp_path / "out" / DONE).write_text(first + body)
+    made(tmp_path / "out", "y", overwrite=True)
+    assert victim.read_text() == "years of work"
+
+
+def test_a_user_s_lock_and_the_stages_of_other_outputs_stay(tmp_path: Path) -> None:
+    (tmp_path / ".out.lock").write_text("mine")
+    with pytest.raises(KeyboardInterrupt), output_folder(tmp_path / "out.partial-x", "a" * 64) as stage:
+        (stage / "unit").touch()
+        raise KeyboardInterrupt
+    made(tmp_path / "out")
+    assert (tmp_path / ".out.lock").read_text() == "mine"
+    assert (stage / "unit").exists()
+
+
+def test_links_that_go_round_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(InputError, match="loop: "):
+        made(tmp_path / "loop")

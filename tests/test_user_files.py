@@ -8,6 +8,7 @@ import os
 import warnings
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -25,7 +26,7 @@ from weakstrong.data import tables, user_files
 from weakstrong.data.columns import numeric_column, real_valued
 from weakstrong.data.ids import texts_of
 from weakstrong.data.index_files import published_content
-from weakstrong.data.tables import read_features, read_table, text_column
+from weakstrong.data.tables import read_features, read_table, text_column, write_table
 from weakstrong.molecules.corpora import read_smiles
 from weakstrong.studies.files import read_inputs
 from weakstrong.studies.settings import StudyConfig, load_config, read_toml
@@ -143,11 +144,13 @@ def test_a_saved_row_index_is_no_feature(tmp_path: Path, name: str) -> None:
         frame.to_csv(tmp_path / "f.csv", index=False)
         frame.astype(float).to_parquet(tmp_path / "f.parquet")
         for ending in ("csv", "parquet"):
-            assert f"column {name!r} counts the rows" in refused(read_features, tmp_path / f"f.{ending}")
+            said = refused(read_features, tmp_path / f"f.{ending}")
+            assert f"column {name!r} is a saved row index" in said
     assert read_features(tmp_path / "f.csv", name).names == ("a",)
-    frame[name] = np.arange(10)[::-1]
-    frame.to_csv(tmp_path / "f.csv", index=False)
-    assert read_features(tmp_path / "f.csv").names == (name, "a")
+    if not name.startswith("Unnamed"):  # nobody else gives such a name
+        frame[name] = np.arange(10)[::-1]
+        frame.to_csv(tmp_path / "f.csv", index=False)
+        assert read_features(tmp_path / "f.csv").names == (name, "a")
 
 
 def test_a_feature_may_count_the_rows(tmp_path: Path) -> None:
@@ -311,9 +314,12 @@ def test_named_levels_of_an_index_are_columns(tmp_path: Path) -> None:
     path, frame = tmp_path / "f.parquet", pd.DataFrame(VALUES, columns=["a", "b"])
     index = pd.MultiIndex.from_arrays([NAMES, range(10), VALUES[:, 0]], names=["id", None, "c"])
     frame.set_axis(index).to_parquet(path)
+    assert sorted(read_table(path)) == ["a", "b", "c", "id"]
+    assert "'c' is an index, so it is no feature" in refused(read_features, path, "id")
+    frame.set_axis(index.droplevel("c")).to_parquet(path)
     found = read_features(path, "id")
     assert list(found.ids) == NAMES
-    assert sorted(found.names) == ["a", "b", "c"]
+    assert found.names == ("a", "b")
     frame.set_axis(pd.RangeIndex(10, name="id")).to_parquet(path)
     assert list(read_features(path, "id").ids) == list("0123456789")
     frame.assign(id=NAMES).set_index("id", drop=False).to_parquet(path)
@@ -473,3 +479,106 @@ def test_text_and_truth_values_are_refused_whatever_the_task(world: World) -> No
         )
     with pytest.raises(InputError, match="true and false"):
         study({"w": world.weak}, world.strong, world.labels["y"] > 3, task="regression")
+
+
+@pytest.mark.parametrize("first", [range(60), ["a"] * 60, np.linspace(0, 1, 60)])
+@pytest.mark.parametrize("end", ["", ",", ",7", ",,"])
+def test_rows_longer_than_the_first_line_are_never_shifted(tmp_path: Path, first: Any, end: str) -> None:
+    rows = [f"{n},0.{i + 10},9.5{end}" for i, n in enumerate(first)]
+    path = written(tmp_path, "\n".join(["n,y,z", *rows]))
+    if end in (",7", ",,"):
+        assert "its rows have more cells than its first line has names" in refused(read_table, path)
+        return
+    for keys in ((), ("n",)):  # an empty cell at the end of every row is none, or refused
+        with suppress(InputError):
+            values = read_table(path, keys)["y"]
+            np.testing.assert_array_equal(values, [float(f"0.{i + 10}") for i in range(60)])
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("Unnamed: 0", [2, 0, 1, 5]), ("Unnamed: 0", [0.5, 1.5, 2.0, 9.0]), ("row_id", [100, 101, 102, 103]),
+        ("X", [1, 2, 3, 4]), ("index", [7, 8, 9, 10]),
+    ],
+)  # fmt: skip
+def test_saved_row_indexes_of_other_starts_and_orders_are_no_features(
+    tmp_path: Path, name: str, values: list
+) -> None:
+    frame = pd.DataFrame({name: values, "a": [0.1, 0.2, 0.4, 0.3]})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(InputError, match=f"column '{name}' is a saved row index"):
+        read_features(tmp_path / "t.csv")
+    assert len(read_features(tmp_path / "t.csv", name).values) == 4
+    frame.rename(columns={name: "x"}).to_csv(tmp_path / "t.csv", index=False)
+    assert read_features(tmp_path / "t.csv").values.shape == (4, 2)
+
+
+def test_an_index_of_parquet_is_the_id_or_refused_as_a_feature(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": [0.1, 0.2, 0.4]}, index=pd.Index([700, 90, 81], name="mol"))
+    frame.to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(InputError, match="'mol' is an index, so it is no feature"):
+        read_features(tmp_path / "t.parquet")
+    found = read_features(tmp_path / "t.parquet", "mol")
+    assert (found.names, found.ids.tolist()) == (("a",), ["700", "90", "81"])
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.parquet"])
+def test_names_with_breaks_and_quotes_come_back_row_by_row(tmp_path: Path, name: str) -> None:
+    names = ["a\rb", "c\nd", 'q"x', "e,f", "g\r\nh", "007"]
+    write_table(pd.DataFrame({"id": names, "y": [0.5] * 6}), tmp_path / name)
+    assert read_table(tmp_path / name, ("id",))["id"].to_list() == names
+
+
+def test_smiles_of_any_line_ends_are_read(tmp_path: Path) -> None:
+    for ends in ("\n", "\r\n", "\r"):
+        (tmp_path / "m.smi").write_bytes(f"CCO name{ends}{ends}CC{ends}".encode())
+        assert read_smiles(tmp_path / "m.smi").smiles == ["CCO", "", "CC"]
+
+
+@pytest.mark.parametrize("cells", ["TRUE FALSE", "true false", "True False", "1 0", "1.0 0.0"])
+def test_held_out_rows_are_marked_as_programs_write_them(command: Any, world: World, cells: str) -> None:
+    held, kept = cells.split()
+    column = [held if i % 5 == 0 else kept for i in range(120)]
+    pd.DataFrame({"s": column}).to_csv(world.folder / "s.csv", index=False)
+    folder = world.folder
+    ran = command(
+        "study", "--weak", folder / "weak.npy", "--strong", folder / "strong.npy", "--target", "y",
+        "--labels", folder / "labels.csv", "--splits", folder / "s.csv", "--seeds", 1,
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert "24 held-out rows" in ran.out
+
+
+def test_an_output_is_never_an_input(command: Any, world: World) -> None:
+    folder = world.folder
+    fit = (
+        "fit",
+        "--features",
+        folder / "strong.npy",
+        "--target",
+        "y",
+        "--out",
+        folder / "m",
+        "--weak-labels",
+    )
+    assert command(*fit, folder / "labels.csv").code == 0
+    world.labels[["id", "y"]].to_csv(folder / "m.csv", index=False)
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    predict = ("predict", "--model", folder / "m", "--features", folder / "m.csv", "--out", folder / "m.csv")
+    for given in (predict, (*fit, folder / "m" / "predictions.csv")):
+        ran = command(*given, "--overwrite")
+        assert (ran.code, "is, or holds, the input" in ran.err) == (2, True), ran.err
+    assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+
+
+def test_predictions_beyond_float64_are_refused(command: Any, world: World) -> None:
+    folder = world.folder
+    np.save(folder / "tiny.npy", world.strong * 1e-300)
+    np.save(folder / "large.npy", world.strong * 1e99)
+    fit = ("fit", "--features", folder / "tiny.npy", "--weak-labels", folder / "labels.csv", "--target", "y")
+    assert command(*fit, "--out", folder / "m").code == 0
+    ran = command("predict", "--model", folder / "m", "--features", folder / "large.npy", "--out",
+                  folder / "p.csv")  # fmt: skip
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "large.npy: row 0 (counted from 0): its prediction is beyond float64" in ran.err

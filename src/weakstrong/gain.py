@@ -166,6 +166,11 @@ def _gap_recovered(
 def _columns(named: dict[str, ArrayLike]) -> list[Array]:
     """Finite float arrays of one shape, (n,) or (n, k), that can be squared; errors name the argument."""
     arrays = {name: label_array(value, name, column=True) for name, value in named.items()}
+    tables = {name: list(value.columns) for name, value in named.items() if hasattr(value, "columns")}
+    for name, columns in tables.items():
+        first, expected = next(iter(tables.items()))
+        if columns != expected and sorted(map(str, columns)) == sorted(map(str, expected)):
+            raise InputError(f"{name} has the columns of {first} in another order; put them in one order")
     shape = next(iter(arrays.values())).shape
     if len(shape) not in (1, 2) or 0 in shape:
         raise InputError(f"y_true has shape {shape}; expected (n,) or (n, k) with at least one row")

@@ -16,7 +16,7 @@ import pandas as pd
 from weakstrong.errors import InputError, printable
 from weakstrong.estimate import revived
 from weakstrong.predictions import Parts, Predictions
-from weakstrong.serialization import to_json, to_toml
+from weakstrong.serialization import to_json, to_toml, write_csv
 from weakstrong.whole_files import fault_of, write_atomically
 
 SCHEMA = 1
@@ -140,7 +140,7 @@ class Record:
         """
         write_atomically(folder / _SETTINGS, to_toml(dict(self.settings)).encode())
         for name, table in self.tables.items():
-            write = partial(table.to_csv, index=False, float_format=float_format)
+            write = partial(write_csv, table, float_format=float_format)
             write_atomically(folder / f"{name}.csv", write)
         mine = self.predictions
         _write_predictions(folder, parts if mine is None else [lambda: mine])
@@ -200,7 +200,7 @@ def _write_predictions(folder: Path, parts: Parts) -> None:
 def _csv(parts: Parts, path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         for place, load in enumerate(parts):
-            load().table.to_csv(file, index=False, header=not place)
+            write_csv(load().table, file, header=not place)
 
 
 def _parquet(parts: Parts, path: Path) -> None:

@@ -94,7 +94,15 @@ class Student:
         features = widened(features, self.feature_names, self.head.n_features, "the model")
         names = np.arange(len(features.values)) if features.ids is None else features.ids
         first = "row" if features.ids is None else "id"
-        predicted = pd.DataFrame(self.head(features.values), columns=self.targets)
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = self.head(features.values)
+        bad = ~np.isfinite(values).all(axis=1)
+        if bad.any():
+            raise InputError(
+                f"{features.source}: row {bad.argmax()} (counted from 0): its prediction is beyond float64; "
+                "give features of the size that the model was fitted on"
+            )
+        predicted = pd.DataFrame(values, columns=self.targets)
         while first in predicted.columns:
             first += "_"
         predicted.insert(0, first, names)
@@ -144,8 +152,9 @@ class Student:
             raise InputError(
                 f"{folder}: no saved student here ({error.strerror}: {error.filename})"
             ) from error
-        except InputError:
-            raise
+        except InputError as error:
+            message = str(error)
+            raise InputError(message if str(folder) in message else f"{folder}: {message}") from error
         except Exception as error:  # a damaged file can fail in any way
             raise InputError(f"{folder}: the saved student is damaged; fit it again") from error
         return student

@@ -1,13 +1,15 @@
-"""The texts that records are written in: JSON and TOML of plain values."""
+"""The texts that records are written in: JSON and TOML of plain values, and CSV."""
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from weakstrong.estimate import Estimate
 
@@ -34,10 +36,18 @@ def _lines(value: Any, indent: str) -> str:
     return f"{opening}\n" + ",\n".join(inner + part for part in parts) + f"\n{indent}{closing}"
 
 
+def write_csv(table: pd.DataFrame, file: Any, **options: Any) -> None:
+    """Write a table as CSV; where a text has a carriage return, which would not be quoted, all text is."""
+    texts = (table[name].unique() for name in table if table[name].dtype.kind not in "fiub")
+    has_return = any("\r" in str(text) for values in (table.columns, *texts) for text in values)
+    quoting = csv.QUOTE_NONNUMERIC if has_return else csv.QUOTE_MINIMAL
+    table.to_csv(file, index=False, quoting=quoting, **options)
+
+
 def to_toml(values: dict[str, Any]) -> str:
     """TOML of flat settings; those that are None are left out."""
     lines = [f"{k} = {json.dumps(_plain(v), ensure_ascii=False)}" for k, v in values.items() if v is not None]
-    return "\n".join(lines) + "\n"
+    return "".join(f"{line}\n" for line in lines).replace("\x7f", "\\u007f")  # which TOML wants escaped
 
 
 def _plain(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -71,7 +72,7 @@ def _check_movable(folder: Path) -> None:
     if os.path.ismount(folder):
         raise InputError(f"{folder}: is a mount point, which cannot be replaced as a whole{inside}", "out")
     with suppress(OSError):  # the working folder may be gone
-        if Path.cwd().is_relative_to(folder.resolve()):
+        if Path.cwd().is_relative_to(_target(folder)):
             raise InputError(f"{folder}: is the working folder, or holds it{inside}", "out")
 
 
@@ -103,7 +104,7 @@ def locked(path: Path) -> Iterator[None]:
     InputError
         If another run has it, or nothing can be written beside it.
     """
-    path = Path(path).resolve()
+    path = _target(path)
     made = [parent for parent in path.parents if not parent.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -144,7 +145,7 @@ def output_folder(
     InputError
         If the folder cannot be written (see `check_output`), or another run is writing it.
     """
-    path = Path(path).resolve()  # a link stays, and what it points to is made
+    path = _target(path)  # a link stays, and what it points to is made
     check_output(path, overwrite)
     with nullcontext() if held else locked(path):
         stage = staging_folder(path, key)
@@ -163,14 +164,19 @@ def output_folder(
 
 def remove_dead_lock(path: Path) -> None:
     """Remove the lock of a run that was killed when its work was in place."""
-    path = path.resolve()
+    path = _target(path)
     if path.exists() and path.name and _lock_file(path).exists():
         with suppress(InputError), locked(path):
             pass
 
 
 def _lock_file(path: Path) -> Path:
-    return path.with_name(f".{path.name}.lock")
+    return path.with_name(f".{path.name}.weakstrong-lock")
+
+
+def _target(path: Path) -> Path:
+    """Return the absolute path that links lead to; links that go round are refused where it is used."""
+    return Path(os.path.realpath(path))
 
 
 def staging_folder(path: Path, key: str) -> Path:
@@ -203,8 +209,8 @@ def _move(stage: Path, path: Path) -> None:
 
 def _remove_stages(path: Path, but: Path | None = None) -> None:
     """Remove what earlier runs staged beside `path`; as its lock is held, none of them is at work."""
-    prefix = f".{path.name}.partial-"
-    for folder in [p for p in path.parent.iterdir() if p.name.startswith(prefix) and p != but]:
+    stages = re.compile(re.escape(f".{path.name}.partial-") + r"([0-9a-f]{16}|\d+|replaced)")
+    for folder in [p for p in path.parent.iterdir() if stages.fullmatch(p.name) and p != but]:
         if (folder / _MARK).is_file():
             shutil.rmtree(folder, ignore_errors=True)
         elif (folder / DONE).is_file() and not unlisted_files(folder):
@@ -225,7 +231,7 @@ def output_files(path: Path, *beside: Path, overwrite: bool = False) -> Iterator
     InputError
         If a file cannot be written (see `check_output_file`), or another run is writing the first.
     """
-    places = [Path(p).resolve() for p in (path, *beside)]
+    places = [_target(p) for p in (path, *beside)]
     check_output_file(places[0], overwrite)
     with locked(places[0]):
         dead = partial_files(places[0].parent, places[0].name)

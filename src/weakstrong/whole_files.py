@@ -92,7 +92,8 @@ def listed_files(folder: Path) -> dict[str, str]:
     """Return the checksum of each file that `DONE` names; lists of earlier versions have names alone."""
     lines = (folder / DONE).read_text(encoding="utf-8", errors="replace").splitlines()
     parts = [line.rpartition("  ") for line in lines if not line.startswith(_LIST)]
-    return {name: checksum for checksum, _, name in parts}
+    inside = [part for part in parts if ".." not in Path(part[2]).parts and not Path(part[2]).is_absolute()]
+    return {name: checksum for checksum, _, name in inside}
 
 
 def unlisted_files(folder: Path) -> list[str]:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-from weakstrong.commands.options import Count, Switch, require, say
+from weakstrong.commands.options import Count, Switch, refuse_inputs, require, say
 from weakstrong.errors import InputError
 
 
@@ -211,6 +211,8 @@ def embed(
 
     check_output_file(out, overwrite, ".npy")
     table = out.with_suffix(".rows.csv")
+    for output in (out, table):
+        refuse_inputs(output, smiles)
     if seed is not None and not random_init:
         raise InputError(f"--seed {seed}: is of the random weights, so it needs --random-init")
     with output_files(out, table, overwrite=overwrite) as [features_file, table_file]:
@@ -276,6 +278,7 @@ def leakage(
     from weakstrong.storage import check_output_file, output_files
 
     check_output_file(out, overwrite, *TABLES)
+    refuse_inputs(out, smiles, Path(reference))
     with output_files(out, overwrite=overwrite) as [file]:
         molecules, corpus = (
             read_corpus(source, column=column_of, max_tokens=0, drop_invalid=drop_invalid, meter=meter)

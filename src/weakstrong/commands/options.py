@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -28,6 +29,13 @@ def under_present_name(name: str, value: Value | None, former: str, given: Value
         raise InputError(f"{former} is the former name of {name}, which is given too; leave it out", former)
     warn(f"{former} is now called {name}", RenamedWarning, stacklevel=2)
     return given
+
+
+def refuse_inputs(out: Path, *inputs: Path | None) -> None:
+    """Refuse an output that is also an input, or a folder that holds one: it would be lost."""
+    for path in (p for p in inputs if p is not None):
+        if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(out)):
+            raise InputError(f"{out}: is, or holds, the input {path}; choose another place", "out")
 
 
 def say(line: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from weakstrong.commands.options import FORMER, Columns, Count, Switch, say, under_present_name
+from weakstrong.commands.options import FORMER, Columns, Count, Switch, refuse_inputs, say, under_present_name
 from weakstrong.errors import InputError, counted
 
 
@@ -70,6 +70,7 @@ def fit(
     folds = 5 if folds is None else folds
     if folds < 2:
         raise InputError(f"{folds} folds: at least 2 are needed", "n_folds")
+    refuse_inputs(out, features, weak_labels)
     with output_folder(out, overwrite=overwrite) as stage:
         student, predictions, labels = fit_files(
             features, weak_labels, targets=target, id_column=id, weights=weights, groups=groups,
@@ -107,6 +108,7 @@ def predict(
     from weakstrong.storage import check_output_file, output_files
 
     check_output_file(out, overwrite, *TABLES)
+    refuse_inputs(out, features)
     with output_files(out, overwrite=overwrite) as [file]:
         matrix = read_features(features, id)
         if id is not None and matrix.ids is None:

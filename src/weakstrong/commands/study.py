@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from weakstrong.commands.options import FORMER, Columns, Count, Paths, Switch, say
+from weakstrong.commands.options import FORMER, Columns, Count, Paths, Switch, refuse_inputs, say
 
 _SEVERAL = Parameter(negative="", show_default=False, consume_multiple=True)
 
@@ -125,6 +125,8 @@ def study(
     settled = load_config(config, given)
     if settled.out is not None:
         check_output(settled.out, overwrite)
+        if not isinstance(settled, ExampleConfig):
+            refuse_inputs(settled.out, settled.labels, *settled.weak, *settled.strong, *settled.splits)
     inputs = load_example(settled.example) if isinstance(settled, ExampleConfig) else read_inputs(settled)
     record = run(
         inputs, settled.options(), out=settled.out, overwrite=overwrite, track=track,

@@ -26,6 +26,7 @@ from weakstrong.data.columns import TOO_LARGE, fault_of, numeric_column
 from weakstrong.data.ids import Features, checked_ids, some, texts_of
 from weakstrong.data.user_files import available_memory, reading, refuse_too_large
 from weakstrong.errors import InputError
+from weakstrong.serialization import write_csv
 
 _CSV = (".csv", ".csv.gz")
 TABLES = (*_CSV, ".parquet")
@@ -39,7 +40,7 @@ _BLANK = " \t\r\n"
 _LONGEST_LINE = 1 << 22  # of column names: half a million of them
 _LOW_MEMORY = 1 << 28
 _ROW_INDEX = re.compile(
-    r"(unnamed: \d+(\.\d+)?|(__index_)?level_\d+(__)?|index|idx|id|row([ _.]?(id|index|name|number|num))?s?)",
+    r"((?-i:X)|(__index_)?level_\d+(__)?|index|idx|id|row([ _.]?(id|index|name|number|num))?s?)",
     re.IGNORECASE,
 )
 
@@ -78,6 +79,13 @@ def read_features(path: Path, id_column: str | None = None) -> Features:
             f"{path}: feature column {frame.columns.get_loc('')} (counted from 0) has no name; name it, or "
             "leave it out if it is a saved row index (pandas: to_csv(index=False))"
         )
+    levels = [name for name in frame.attrs.get("levels", ()) if name != id_column]
+    if levels:
+        raise InputError(
+            f"{path}: {levels[0]!r} is an index, so it is no feature; name it as the id if it is one, or "
+            "leave it out (pandas: reset_index(drop=True))",
+            "id",
+        )
     columns = [numeric_column(frame[c], path) for c in frame.columns]
     for name, values in zip(frame.columns, columns, strict=True):
         _refuse_row_index(name, values, path)
@@ -85,13 +93,13 @@ def read_features(path: Path, id_column: str | None = None) -> Features:
 
 
 def _refuse_row_index(name: str, values: NDArray[np.float64], path: Path) -> None:
-    """Refuse a column with the name of a row index that counts the rows; two rows are too few to tell."""
-    if len(values) < 3 or values[0] not in (0, 1) or not _ROW_INDEX.fullmatch(name):
-        return
-    if np.array_equal(values, values[0] + np.arange(len(values))):
+    """Refuse a saved row index: by the name that pandas gives, or by a like one if it counts the rows."""
+    is_unnamed = name.lower().startswith("unnamed: ")  # by pandas, whatever it holds
+    counts = len(values) > 2 and _ROW_INDEX.fullmatch(name) is not None
+    if is_unnamed or (counts and np.array_equal(values, values[0] + np.arange(len(values)))):
         raise InputError(
-            f"{path}: column {name!r} counts the rows, so it is no feature; name it as the id if it is one, "
-            "or leave it out (pandas: to_csv(index=False))",
+            f"{path}: column {name!r} is a saved row index, so it is no feature; name it as the id if it is "
+            "one, or leave it out (pandas: to_csv(index=False))",
             "id",
         )
 
@@ -130,22 +138,31 @@ def read_table(
     return frame
 
 
+@contextmanager
+def _no_cell_lost() -> Iterator[None]:
+    """Refuse rows of more cells than names, which pandas would cut (or shift) with a warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        # Pieces of a column may have different types, which is seen to where it is read.
+        warnings.simplefilter("ignore", pd.errors.DtypeWarning)
+        try:
+            yield
+        except pd.errors.ParserWarning as error:
+            raise ValueError("its rows have more cells than its first line has names") from error
+
+
 def _read_csv(path: Path, keys: Collection[str | None] | None, only: str | None = None) -> pd.DataFrame:
     """Read a CSV with the names of its first line as they are; pandas would silently rename repeated ones."""
     names = _first_line(path)
     places = [i for i, name in enumerate(names) if only in (None, name)]
     text = [i for i in places if keys is None or names[i] in keys]
     missing = _MISSING if not text else {i: _MISSING for i in places if i not in set(text)}
-    with _csv_text(path) as lines, warnings.catch_warnings():
-        # Pieces of a column may have different types, which is seen to where it is read.
-        warnings.simplefilter("ignore", pd.errors.DtypeWarning)
+    with _csv_text(path) as lines, _no_cell_lost():
         frame = pd.read_csv(
-            lines, header=0, names=list(range(len(names))), usecols=None if only is None else places,
-            dtype=dict.fromkeys(text, str), na_values=missing, keep_default_na=False, skipinitialspace=True,
-            skip_blank_lines=False,
+            lines, header=0, index_col=False, names=list(range(len(names))),
+            usecols=None if only is None else places, dtype=dict.fromkeys(text, str), na_values=missing,
+            keep_default_na=False, skipinitialspace=True, skip_blank_lines=False,
         )  # fmt: skip
-    if not frame.index.equals(pd.RangeIndex(len(frame))):
-        raise ValueError("its rows have more cells than its first line has names")
     return frame.set_axis([names[i] for i in places], axis=1)
 
 
@@ -235,8 +252,11 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         frame = table.replace_schema_metadata().to_pandas(integer_object_nulls=True)
     frame.columns = [str(name) for name in frame.columns]
     levels = [i for i, name in enumerate(frame.index.names) if name is not None and str(name) not in frame]
+    named = [str(frame.index.names[i]) for i in levels]
     frame = frame.reset_index(level=levels).reset_index(drop=True)
-    return frame.set_axis([str(name) for name in frame.columns], axis=1)
+    frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
+    frame.attrs["levels"] = named
+    return frame
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
@@ -245,9 +265,9 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
         frame.to_parquet(path, index=False)
     elif path.name.endswith(".gz"):  # without the name and time that gzip would add
         with path.open("wb") as file, gzip.GzipFile("", "wb", fileobj=file, mtime=0) as zipped:
-            frame.to_csv(zipped, index=False, mode="wb")
+            write_csv(frame, zipped, mode="wb")
     else:
-        frame.to_csv(path, index=False)
+        write_csv(frame, path)
 
 
 def _read_array(path: Path) -> tuple[NDArray[Any], NDArray[np.str_] | None]:

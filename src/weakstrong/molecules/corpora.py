@@ -213,7 +213,7 @@ def _read_lines(path: Path, limit: int | None) -> list[str]:
         reading(path, "a readable file of SMILES"),
         gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as lines,
     ):
-        for line in lines:
+        for line in (part for whole in lines for part in whole.rstrip(b"\r\n").split(b"\r")):
             if len(smiles) == limit:
                 break
             try:

@@ -81,7 +81,7 @@ def pretrain(
     """
     versions = {**provenance(), **_versions()}  # first, as the files of the code may change while it runs
     first = from_torchrun("RANK", 0) == 0
-    out = Path(out).resolve()
+    out = Path(os.path.realpath(out))
     if not 1 <= max_tokens <= MAX_LENGTH - 2:
         raise InputError(f"max_tokens = {max_tokens}: must be from 1 to {MAX_LENGTH - 2}")
     processes = from_torchrun("WORLD_SIZE", 1)

@@ -88,5 +88,7 @@ def _parse_pair(text: str) -> tuple[str, Any]:
         raise InputError(f"setting {text}: expected key=value")
     try:
         return key.strip(), tomllib.loads(f"value = {value}")["value"]
+    except RecursionError as error:
+        raise InputError(f"setting {key.strip()}: nested too deeply; give a plain value") from error
     except tomllib.TOMLDecodeError:
         return key.strip(), value.strip()

@@ -116,8 +116,8 @@ def _split(column: pd.Series, name: str, path: Path, config: StudyConfig) -> Spl
     With ``supervised`` and ``student`` in place of ``train``, a division is given whole.
     """
     roles = texts_of(column, path)
-    if set(roles) <= {"0", "1", "0.0", "1.0", "True", "False"}:
-        held = roles.isin(["1", "1.0", "True"])
+    if set(roles.str.lower()) <= {"0", "1", "0.0", "1.0", "true", "false"}:
+        held = roles.str.lower().isin(["1", "1.0", "true"])
         if "evaluate_on" in config.model_fields_set:
             raise InputError(
                 f"{path}: split {name!r} has 0 and 1, not roles; leave the roles to evaluate on out",

@@ -219,6 +219,8 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def _beside(folder: Path, name: str | Path) -> Path:
     """A path that is relative to a folder; ~ is the home folder."""
+    if "\0" in str(name):
+        raise InputError(f"{name}: no path has a NUL character; correct it")
     return folder / os.path.expanduser(name)
 
 
