@@ -262,9 +262,9 @@ def test_ids_that_do_not_match(world: World, command) -> None:
     assert "row 7 (counted from 0): id 'stranger' does not occur" in command(*fit, "--id", "id").err
     _spoil(world.labels, "id", 7, "r003").to_csv(folder / "labels.csv", index=False)
     assert "id 'r003' occurs in rows 3 and 7" in command(*fit, "--id", "id").err
-    numbered = features.assign(id=np.arange(7, 127))
+    numbered = features.assign(id=np.arange(127, 7, -1))
     numbered.to_csv(folder / "strong.csv", index=False)
-    world.labels.assign(id=np.arange(7, 127)).to_csv(folder / "labels.csv", index=False)
+    world.labels.assign(id=np.arange(127, 7, -1)).to_csv(folder / "labels.csv", index=False)
     assert "name it as the id if rows are joined by it" in command(*fit).err
     assert command(*fit, "--id", "id").code == 0
 
