@@ -314,10 +314,10 @@ def test_predictions_replace_no_file_unasked(world: World, command) -> None:
     assert len(pd.read_csv(mine)) == 120
 
 
-def test_an_output_that_cannot_be_written(world: World, command) -> None:
-    folder: Path = world.folder
-    (folder / "file").write_text("")
-    fit = (
+def fit_of(world: World) -> list[object]:
+    """A fit of the world's files, but for its output."""
+    folder = world.folder
+    return [
         "fit",
         "--features",
         folder / "strong.npy",
@@ -325,7 +325,13 @@ def test_an_output_that_cannot_be_written(world: World, command) -> None:
         folder / "labels.csv",
         "--target",
         "y",
-    )
+    ]
+
+
+def test_an_output_that_cannot_be_written(world: World, command) -> None:
+    folder: Path = world.folder
+    (folder / "file").write_text("")
+    fit = fit_of(world)
     for out in (folder / "file", folder / "file" / "student"):
         ran = command(*fit, "--out", out)
         assert (ran.code, ran.err.count("\n")) == (2, 1)
@@ -382,15 +388,7 @@ def test_features_larger_than_memory_are_fitted_from_their_file(
 @pytest.mark.parametrize("name", ["head.npz", "model.json"])
 def test_a_pipe_in_a_model_is_refused_unopened(world: World, command, name: str) -> None:
     folder = world.folder
-    fit = [
-        "fit",
-        "--features",
-        folder / "strong.npy",
-        "--weak-labels",
-        folder / "labels.csv",
-        "--target",
-        "y",
-    ]
+    fit = fit_of(world)
     assert command(*fit, "--out", folder / "student").code == 0
     (folder / "student" / name).unlink()
     os.mkfifo(folder / "student" / name)

@@ -413,3 +413,11 @@ def test_links_that_go_round_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(InputError, match="loop: "):
         made(tmp_path / "loop")
+
+
+def test_a_file_of_the_caller_s_own_that_is_missing_is_not_called_the_output(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="elsewhere"), output_files(tmp_path / "t.csv"):
+        (tmp_path / "elsewhere").read_bytes()
+    with pytest.raises(InputError, match=r"t\.csv: cannot be written"), output_files(tmp_path / "t.csv"):
+        raise OSError(28, "No space left on device")
+    assert names(tmp_path) == []

@@ -249,6 +249,8 @@ def output_files(path: Path, *beside: Path, overwrite: bool = False) -> Iterator
                 else:
                     place.unlink(missing_ok=True)
         except OSError as error:
+            if error.filename and Path(error.filename) not in private:  # a file of the caller's own
+                raise
             raise InputError(
                 f"{path}: cannot be written ({error.strerror or error}); choose another file", "out"
             ) from error

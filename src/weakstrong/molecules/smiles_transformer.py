@@ -136,7 +136,7 @@ class RDKitDescriptors(SmilesTransformer):
 
 
 def is_whole(value: object) -> bool:
-    """Whether a parameter is a whole number, NumPy's included and truth values not."""
+    """Whether a parameter is a whole number; true and false are none."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
