@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -45,8 +47,15 @@ class Sample:
     def folds(self) -> list[Moments]:
         return [self.moments(self.fold_of == f) for f in range(K)]
 
+    def spread(self, intercept: bool) -> np.ndarray:
+        """Standard deviations, or root mean squares, of the columns over all rows."""
+        centre = np.average(self.phi, axis=0, weights=self.weights) if intercept else 0.0
+        return np.sqrt(np.average((self.phi - centre) ** 2, axis=0, weights=self.weights))
+
     def refitted(self, heads: HeadClass) -> np.ndarray:
         """Held-out error by refitting on the other folds' rows and predicting the rows held out."""
+        if isinstance(heads, L2Ball) and heads.scale is None:  # one class in every fold
+            heads = replace(heads, scale=self.spread(heads.fit_intercept))
         held_out = np.empty_like(self.y)
         for f in range(K):
             rows = self.fold_of == f

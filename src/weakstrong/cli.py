@@ -15,7 +15,7 @@ from weakstrong.commands.molecules import convert, embed, leakage, pretrain
 from weakstrong.commands.reproduce import reproduce
 from weakstrong.commands.student import fit, predict
 from weakstrong.commands.study import study
-from weakstrong.errors import InputError, RenamedWarning, printable
+from weakstrong.errors import InputError, RenamedWarning, UnlikeRowsWarning, printable
 
 _TRACEBACK = "--traceback"
 _SIGPIPE = 128 + 13  # the exit code of a program that a closed pipe ends
@@ -42,7 +42,8 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != _TRACEBACK]
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("always", RenamedWarning)
+            for category in (RenamedWarning, UnlikeRowsWarning):
+                warnings.simplefilter("always", category)
             warnings.showwarning = _in_one_line
             app([_path_of_home(a) for a in arguments], exit_on_error=False, print_error=False)
             sys.stdout.flush()
@@ -87,7 +88,7 @@ def _say(line: str) -> None:
 
 def _in_one_line(message: Warning | str, category: type[Warning], *where: object, **more: object) -> None:
     """Show a warning of this package as a note of one line, and any other as Python does."""
-    if issubclass(category, RenamedWarning):
+    if issubclass(category, RenamedWarning | UnlikeRowsWarning):
         _say(f"note: {message}")
     else:
         text = warnings.formatwarning(message, category, *where[:2])  # type: ignore[arg-type]

@@ -51,7 +51,8 @@ def cross_validate(folds: Sequence[Moments], heads: HeadClass) -> CrossValidatio
     """Cross-validate a head class from the moments of K folds, and choose a radius that is open.
 
     ``CV(F) = Σ_k n_k E_k (f_{-k}(Φ) − y)² / Σ_k n_k``, ``f_{-k}`` the projection on the other
-    folds. Complements are merged from prefixes and suffixes, never subtracted. An open radius is chosen
+    folds. Complements are merged from prefixes and suffixes, never subtracted. A ball is the same in every
+    fold: its scale is that of all rows, which depends on features only. An open radius is chosen
     for each target: the smallest of those with least such error. A radius chosen on the labels
     that are fitted can shut the truth out of the ball: the theory then holds given the radius.
 
@@ -77,16 +78,20 @@ def cross_validate(folds: Sequence[Moments], heads: HeadClass) -> CrossValidatio
     whole = complements[0] + folds[0]
     weights = [fold.weight[..., None] / whole.unit[..., None] for fold in folds]
     total = sum(weights)
-    if not isinstance(heads, L2Ball) or heads.radius is not None:
+    tried = heads
+    if isinstance(heads, L2Ball):
+        form = ScaledProblem.of(whole, heads.fit_intercept, heads.scale)
+        tried = replace(heads, scale=form.scale)  # of all rows: one class in every fold
+    if not isinstance(tried, L2Ball) or tried.radius is not None:
         parts = [
-            w * fold.mse(project(rest, heads).head)
+            w * fold.mse(project(rest, tried).head)
             for w, fold, rest in zip(weights, folds, complements, strict=True)
         ]
         return CrossValidation(heads, whole, np.asarray(sum(parts) / total))
-    radii = _radii(whole, heads)
+    radii = _radii(form)
     errors = np.zeros(radii.shape)
     for w, fold, rest in zip(weights, folds, complements, strict=True):
-        form = ScaledProblem.of(rest, heads.fit_intercept, heads.scale)
+        form = ScaledProblem.of(rest, tried.fit_intercept, tried.scale)
         errors += w * fold.mse(form.head(form.in_ball(radii))) / total
     best = errors.argmin(0)[None]
     radius = np.take_along_axis(radii, best, 0)[0]
@@ -94,9 +99,8 @@ def cross_validate(folds: Sequence[Moments], heads: HeadClass) -> CrossValidatio
     return CrossValidation(replace(heads, radius=radius), whole, error, radii, errors)
 
 
-def _radii(moments: Moments, heads: L2Ball) -> Array:
+def _radii(form: ScaledProblem) -> Array:
     """Return the radii to try: norms of ridge solutions on the whole sample, smallest first, (g, ..., k)."""
-    form = ScaledProblem.of(moments, heads.fit_intercept, heads.scale)
     s = form.singular[..., None]
     largest = np.square(s).max(-2, keepdims=True, initial=0.0)
     strengths = _STRENGTHS.reshape((-1,) + (1,) * s.ndim) * largest

@@ -1,4 +1,4 @@
-"""The exception for faulty input, with one line that a user can act on as its message, and a warning."""
+"""The exception for faulty input, with one line that a user can act on as its message, and warnings."""
 
 from __future__ import annotations
 
@@ -31,6 +31,10 @@ class InputError(ValueError):
 
 class RenamedWarning(FutureWarning):
     """Issued for a former name that still works; the message gives the present one."""
+
+
+class UnlikeRowsWarning(UserWarning):
+    """Issued where rows to predict are unlike those that a model was fitted to; the message says how many."""
 
 
 def printable(text: str, *, keep: str = "") -> str:

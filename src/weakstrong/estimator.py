@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Self
+from warnings import warn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,7 +24,8 @@ from weakstrong.arrays import (
     whole_number,
 )
 from weakstrong.cross_validation import FoldAssigner, cross_validate
-from weakstrong.errors import InputError, quoted
+from weakstrong.errors import InputError, UnlikeRowsWarning, quoted
+from weakstrong.feature_range import FeatureRange, predicted
 from weakstrong.heads import HeadClass, L2Ball, head_class
 from weakstrong.moments import Moments, extended, refuse_overflow
 from weakstrong.projection import project
@@ -42,6 +44,7 @@ class _Seen:
     n_rows: int = 0
     folds: dict[int, Moments] = field(default_factory=dict)
     groups: dict[Hashable, int] = field(default_factory=dict)  # number of each, in order of appearance
+    features: FeatureRange | None = None
 
     @property
     def fills_folds(self) -> bool:
@@ -50,7 +53,7 @@ class _Seen:
 
 def fold_blocks(n: int, width: int, n_folds: int) -> Iterator[slice]:
     """Cut rows into blocks to deal to folds: up to 32 MiB, or more where folds would get too few rows."""
-    return row_blocks(n, max(width, 64), times=2, least=2 * width * max(n_folds, 1))
+    return row_blocks(n, max(width, 64), times=2, least=4 * width * max(n_folds, 1))
 
 
 class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -72,6 +75,10 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Seed of the folds, any whole number, by the name that it has in scikit-learn; elsewhere it is
         ``seed``. Given it, a row's fold depends on its position (or group) alone, so any sequence of
         `partial_fit` gives the same result as one `fit`.
+    clip : bool
+        Whether features to predict are clipped to their range on the fitted rows, widened by half of it on
+        either side. It is decided without labels and changes nothing on the fitted rows: a feature that
+        hardly varied there, but wakes on a new row, cannot carry its prediction away.
 
     Attributes
     ----------
@@ -85,6 +92,10 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Mean squared error on the labels fitted, and held out (None without folds).
     rank_ : int
         Numerical rank of the features.
+    n_ignored_features_ : int
+        Number of features that get no coefficient, as they do not vary beyond rounding.
+    feature_range_ : FeatureRange or None
+        Range of the features on the fitted rows; None without `clip`.
     moments_ : Moments
         Moments of all rows seen; merge them with those of another shard to continue elsewhere.
 
@@ -100,11 +111,17 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
     _seen: _Seen
 
     def __init__(
-        self, heads: str | HeadClass = "l2", *, n_folds: int | None = None, random_state: int = 0
+        self,
+        heads: str | HeadClass = "l2",
+        *,
+        n_folds: int | None = None,
+        random_state: int = 0,
+        clip: bool = True,
     ) -> None:
         self.heads = heads
         self.n_folds = n_folds
         self.random_state = random_state
+        self.clip = clip
 
     def fit(
         self,
@@ -185,14 +202,24 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return self._project(heads) if self._seen.fills_folds else self
 
     def predict(self, X: ArrayLike) -> Array:
-        """Return the predictions of the fitted head, of shape (n,) or (n, k) as the labels were."""
+        """Return the predictions of the fitted head, of shape (n,) or (n, k) as the labels were.
+
+        Features are clipped to their range on the fitted rows, unless `clip` is off.
+
+        Warns
+        -----
+        UnlikeRowsWarning
+            If many values are clipped: more than 1%, or more than half of those of one feature.
+        """
         check_is_fitted(self, "head_")
         features = self._features(X, None, first=False)
-        with np.errstate(over="ignore", invalid="ignore"):
-            out = self.head_(features)
-        if not np.isfinite(out).all():  # looked for only then, so that X is read once
-            refuse_infinite(features, "X")
-            raise InputError("X: predictions of such large features overflow; rescale them")
+        out, clipped = predicted(self.head_, features, self.feature_range_, "X")
+        if clipped is not None and clipped.is_large:
+            warn(
+                f"X: {clipped}: predict them with care (clip=False extrapolates)",
+                UnlikeRowsWarning,
+                stacklevel=2,
+            )
         return out if self._seen.label_shape else out[:, 0]
 
     def _resolved_folds(self, heads: HeadClass) -> int:
@@ -239,9 +266,15 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
         if seen.n_rows:
             self._refuse_change(seen, labels.shape, n_folds, grouped=names is not None)
         folds, numbers, columns = dict(seen.folds), dict(seen.groups), labels.reshape(n, -1)
+        seen_range = seen.features
         for rows in fold_blocks(n, d, n_folds):
             block = _working(features[rows])
-            refuse_infinite(block, "X", rows.start)
+            found = FeatureRange.of(block)
+            if not found.is_finite:
+                refuse_infinite(block, "X", rows.start)
+            if weight is not None and not weight[rows].all():
+                found = FeatureRange.of(block[weight[rows] > 0])
+            seen_range = found if seen_range is None else seen_range | found
             positions = np.arange(seen.n_rows + rows.start, seen.n_rows + rows.stop)
             if names is not None:
                 positions = np.array([numbers.setdefault(g, len(numbers)) for g in names[rows].tolist()])
@@ -249,7 +282,7 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
             _add(folds, block, columns[rows], None if weight is None else weight[rows], fold_of)
         for moments in folds.values():
             refuse_overflow(moments)
-        return _Seen(n_folds, labels.shape[1:], seen.n_rows + n, folds, numbers)
+        return _Seen(n_folds, labels.shape[1:], seen.n_rows + n, folds, numbers, seen_range)
 
     def _refuse_change(self, seen: _Seen, shape: tuple[int, ...], n_folds: int, *, grouped: bool) -> None:
         """Refuse a batch that is not as those before."""
@@ -274,7 +307,8 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
         solution = project(self.moments_, heads)
         self.head_, self.heads_ = solution.head, solution.heads
         self.optimality_gap_, self.fit_error_ = solution.optimality_gap, solution.error
-        self.rank_ = int(solution.rank)
+        self.rank_, self.n_ignored_features_ = int(solution.rank), int(solution.n_ignored)
+        self.feature_range_ = self._seen.features if self.clip else None
         return self
 
 

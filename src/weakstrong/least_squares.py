@@ -22,6 +22,7 @@ _RANK_TOLERANCE = 10.0
 _ARITHMETIC_NOISE = 1024 * np.finfo(np.float64).eps
 _CONSTANT_TOLERANCE = 4.0  # a column that varies by fewer roundings of its size is constant
 _NEWTON_STEPS = 200
+_ROUNDINGS = 8.0  # by which factorizing, merging and evaluating can be off, of a column's size
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,9 @@ class ScaledProblem:
     scale : array of shape (..., d)
         σ.
     usable : bool array of shape (..., d)
-        Columns that vary beyond rounding; the others get no coefficient.
+        Columns that vary beyond rounding, of their own size and of the typical column's; the others get no
+        coefficient. A column of a network that varies by 1e-8 where others vary by 1 is what its arithmetic
+        left: scaled up it would be noise of full size.
     left : array of shape (..., r, q)
         U.
     singular : array of shape (..., q)
@@ -69,7 +72,8 @@ class ScaledProblem:
         constant = _CONSTANT_TOLERANCE * moments.resolution * size
         usable = spread > (constant if fit_intercept else 0.0)
         if scale is None:
-            scale = spread
+            usable = usable & (spread > _RANK_TOLERANCE * moments.resolution * _typical(spread, usable))
+            scale = np.where(usable, spread, 0.0)
         else:
             scale = broadcast(np.asarray(scale, dtype=np.float64), spread.shape, "scale")
             usable = usable & (scale > 0)
@@ -85,6 +89,11 @@ class ScaledProblem:
         """Number of singular values kept, shape (...)."""
         return np.asarray((self.singular > 0).sum(-1))
 
+    @property
+    def n_ignored(self) -> NDArray[np.intp]:
+        """Number of columns that get no coefficient, shape (...)."""
+        return np.asarray((~self.usable).sum(-1))
+
     def directions(self, coordinates: Array) -> Array:
         """Return scaled coefficients z (..., d, k) from coordinates (..., q, k) along the right vectors."""
         return np.swapaxes(self.right, -1, -2) @ coordinates
@@ -97,10 +106,14 @@ class ScaledProblem:
         and increasing, so Newton's method, started below the root, rises to it. Radii may carry further
         leading dimensions: many radii share the decomposition.
         """
-        s = self.singular[..., None]
-        weighted = s * self.along
+        # In units of powers of two, so that no scale of labels or features under- or overflows when squared.
+        largest = power_of_two(self.singular, -1)[..., None]
+        unit = power_of_two(self.along, -2)
+        s = self.singular[..., None] / largest[..., None]
+        weighted = s * (self.along / unit[..., None, :])
+        radius = radius * largest / unit
         safe = positive(radius)
-        start = np.linalg.norm(weighted, axis=-2) / safe - self.singular.max(-1, initial=0.0)[..., None] ** 2
+        start = np.linalg.norm(weighted, axis=-2) / safe - s.max(-2, initial=0.0) ** 2
         shift = np.maximum(start, 0.0)
         for _ in range(_NEWTON_STEPS):
             denominator = positive(s**2 + shift[..., None, :])
@@ -114,7 +127,7 @@ class ScaledProblem:
         z = weighted / positive(s**2 + shift[..., None, :])
         norm = np.linalg.norm(z, axis=-2)
         onto = np.where((shift > 0) | (norm > radius), radius / positive(norm), 1.0)
-        return self.directions(z * onto[..., None, :])
+        return self.directions(z * (onto * (unit / largest))[..., None, :])
 
     def head(self, z: Array) -> Head:
         """Return the head with scaled coefficients z, with the best intercept or none."""
@@ -132,44 +145,75 @@ class ScaledProblem:
         return np.where(self.singular[..., None] > 0, missed, 0.0)
 
     def _intercept_excess(self, head: Head) -> Array:
-        """Compute the part of the objective that is due to the rounding of the intercept."""
+        """Bound the part of the objective that is due to the rounding of the intercept and of the means."""
         if not self.fit_intercept:
             return np.zeros(head.intercept.shape)
-        mean = head.intercept + (self.moments.feature_mean[..., None, :] @ head.coef)[..., 0, :]
-        return np.asarray((mean - self.moments.target_mean) ** 2)
+        parts = self.moments.feature_mean[..., :, None] * head.coef
+        off = np.abs(head.intercept + parts.sum(-2) - self.moments.target_mean)
+        hidden = np.abs(parts).sum(-2) + np.abs(head.intercept) + np.abs(self.moments.target_mean)
+        return np.asarray((off + _ROUNDINGS * np.finfo(float).eps * hidden) ** 2)
 
     def excess(self, head: Head) -> Array:
-        """Compute ``objective − minimum`` of a head among all linear heads, shape (..., k).
+        """Bound ``objective − minimum`` of a head among all linear heads, shape (..., k).
 
-        It is ``‖P_A (A z − c)‖² / n``, plus what the rounding of the intercept costs.
+        It is ``‖P_A (A z − c)‖² / n``, plus what the rounding of the intercept costs and what rounding can
+        hide (`_unseen`).
         """
-        inside = (self._missed(head) ** 2).sum(-2) / self.moments.mass[..., None]
-        return np.asarray(inside + self._intercept_excess(head))
+        seen = np.linalg.norm(self._missed(head), axis=-2)
+        unseen = self._unseen(head, np.zeros(head.intercept.shape))
+        return np.asarray((seen + unseen) ** 2 / self.moments.mass[..., None] + self._intercept_excess(head))
 
     def ball_gap(self, head: Head, radius: Array) -> Array:
-        """Compute the duality gap of a head in the ball ``‖z‖ <= radius``, shape (..., k).
+        """Bound ``objective − minimum`` of a head in the ball ``‖z‖ <= radius``, shape (..., k).
 
-        It is the objective less the dual's value at λ:
+        It is the duality gap, the objective less the dual's value at λ:
         ``Σ_i (s_i m_i + λ ζ_i)² / (s_i² + λ) + λ (radius² − ‖z‖²)`` over n, with m = Uᵀ(A z − c)
-        and ζ = Vᵀz. Any λ >= 0 bounds the excess; the multiplier that z itself implies is used.
-        Rounding enters squared, unlike in a Frank-Wolfe gap.
+        and ζ = Vᵀz, plus what rounding can hide (`_unseen`). Any λ >= 0 bounds the excess; the multiplier
+        that z itself implies is used. Rounding enters squared, unlike in a Frank-Wolfe gap.
         """
         missed = self._missed(head)
         s, along = self.singular[..., None], self.right @ (head.coef * self.scale[..., :, None])
         unit = along / positive(radius)[..., None, :]  # ζ / radius, so that no radius overflows when squared
         multiplier = np.maximum(-(s * missed * unit).sum(-2), 0.0) / positive(radius)
         shift = multiplier[..., None, :]
-        gap = ((s * missed + shift * along) ** 2 / positive(s**2 + shift)).sum(-2)
+        seen = np.linalg.norm((s * missed + shift * along) / np.sqrt(positive(s**2 + shift)), axis=-2)
         bound = np.where(multiplier > 0, radius, 0.0)
-        gap = gap + multiplier * bound * (bound * (1 - (unit**2).sum(-2)))
-        gap = np.where(radius > 0, np.maximum(gap, 0.0), 0.0) / self.moments.mass[..., None]
+        slack = np.abs(1 - (unit**2).sum(-2)) + _ROUNDINGS * np.finfo(float).eps
+        gap = (seen + self._unseen(head, multiplier)) ** 2 + multiplier * bound * (bound * slack)
+        gap = np.where(radius > 0, gap, 0.0) / self.moments.mass[..., None]
         return np.asarray(gap + self._intercept_excess(head))
+
+    def _unseen(self, head: Head, multiplier: Array) -> Array:
+        """Bound what the rounding of the factorization hides of ``‖A z − c‖`` along A, shape (..., k).
+
+        The factor is that of features that differ from those given by E, some roundings of each column. That
+        moves predictions by ‖E‖‖z‖, and turns the span, by which up to ``‖E‖‖A z − c‖/√(s² + λ)`` of the
+        residuals lies along it, s being the least singular value kept.
+        """
+        factor, targets = _rows(self.moments, self.fit_intercept)
+        z = np.linalg.norm(head.coef * self.scale[..., :, None], axis=-2)
+        size = np.linalg.norm(self.singular, axis=-1)[..., None]
+        left = np.sqrt(((factor @ head.coef - targets) ** 2).sum(-2) + self.moments.residual)
+        least = np.where(self.singular > 0, self.singular, np.inf).min(-1, initial=np.inf)[..., None]
+        turned = size * left / np.sqrt(least**2 + multiplier)
+        whole = np.sqrt((targets**2).sum(-2) + self.moments.residual)
+        return np.asarray(_ROUNDINGS * np.finfo(float).eps * (size * z + whole + turned))
 
 
 def _norms(columns: Array, root: Array) -> Array:
     """Compute root mean squares of columns (..., n, d), of any scale: each is squared near 1."""
     unit = power_of_two(columns, -2)
     return np.asarray(np.linalg.norm(columns / unit[..., None, :], axis=-2) / root * unit)
+
+
+def _typical(spread: Array, varies: NDArray[np.bool_]) -> Array:
+    """Return the median spread of the columns that vary (the lower one of two), shape (..., 1)."""
+    ordered = np.sort(np.where(varies, spread, np.inf), axis=-1)
+    middle = np.maximum((varies.sum(-1) - 1) // 2, 0)[..., None]
+    median = (
+        np.take_along_axis(ordered, middle, -1) if ordered.shape[-1] else np.zeros_like(middle, dtype=float)
+    )
+    return np.where(np.isfinite(median), median, 0.0)
 
 
 def _refuse_scales(size: Array, moments: Moments, root: Array) -> None:

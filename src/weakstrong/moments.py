@@ -22,10 +22,14 @@ from weakstrong.arrays import (
 )
 from weakstrong.errors import InputError
 from weakstrong.heads import Head
+from weakstrong.whitening import grown, stacked
 
 Array = NDArray[np.float64]
 
 _BLOCK_BYTES = 1 << 24  # a block this size keeps QR at full speed and memory constant in n
+_FIRST_BYTES = 1 << 20  # of the rows that are factorized first, to whiten others
+_STACK_BYTES = 1 << 21  # of small samples that are treated at once
+_PIECE = 64  # rows added at once, in multiples of the first ones
 _ARRAYS = ("weight", "feature_mean", "target_mean", "factor", "projected", "residual")
 _TALL = 32  # blocks that many times as tall as wide are factorized first: to stack them would cost more
 _EXTREME = 64  # weights of 2^±64 and beyond are counted in a unit of their own size
@@ -65,7 +69,8 @@ class Moments:
     residual : array of shape (..., k)
         Squared norm of the part of each centred, weighted target outside the span of Q.
     resolution : float
-        Relative rounding of the features: eps of their dtype.
+        Relative rounding of the features: eps of float64, or of float32 for features in single or half
+        precision.
     """
 
     weight: Array
@@ -116,9 +121,7 @@ class Moments:
             for i in np.ndindex(*phi.shape[:-2]):
                 omega[i] = row_weights(given[i], phi.shape[-2])
                 refuse_no_weight(omega[i])
-        lead = phi.shape[:-2]
-        tasks = [extended(None, phi[i], y[i], None if omega is None else omega[i]) for i in np.ndindex(*lead)]
-        moments = _stack(tasks, lead) if lead else tasks[0]
+        moments = extended(None, phi, y, omega) if phi.ndim == 2 else _of_many(phi, y, omega)
         refuse_overflow(moments)
         return moments
 
@@ -220,24 +223,46 @@ def refuse_overflow(moments: Moments) -> None:
 
 
 def extended(total: Moments | None, phi: NDArray, y: NDArray, omega: Array | None) -> Moments:
-    """Add rows to moments, in blocks: each is centred on its own mean, then merged into the rest."""
+    """Add rows to moments: the first of them by QR, the others by `whitening.grown` where it applies."""
     n, d = phi.shape
-    rows = max(_BLOCK_BYTES // (8 * max(d, 1)), 4 * d, 1024)
-    resolution = float(np.finfo(phi.dtype if phi.dtype.kind == "f" else np.float64).eps)
     before = 0 if total is None else total.n_rows
+    first = max(_FIRST_BYTES // (8 * max(d, 1)), 4 * d, 1024)
+    start = 0
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused by those who call
-        for start in range(0, n, rows):
-            block = slice(start, start + rows)
-            x, t, w = phi[block], y[block], None if omega is None else omega[block]
+        while start < n:
+            rows = slice(start, start + (first if total is None else _PIECE * first))
+            x, t, w = phi[rows], y[rows], None if omega is None else omega[rows]
             if w is not None and not w.all():  # rows of weight zero are left out, even as the origin
                 x, t, w = x[w > 0], t[w > 0], w[w > 0]
             if len(x):
-                part = _centred(x, t, w, resolution)
-                if total is None or len(x) > _TALL * d:
-                    part = _reduced(part)
-                total = part if total is None else _merge(total, part)
+                total = _grown(total, x, t, w)
+            start = rows.stop
     assert total is not None
     return replace(total, n_rows=before + n)
+
+
+def _grown(total: Moments | None, phi: NDArray, y: NDArray, omega: Array | None) -> Moments:
+    """Add rows to moments, by a matrix product or, where that would lose digits, by QR in blocks."""
+    resolution = _resolution(phi.dtype)
+    if total is not None and len(phi) >= phi.shape[1]:
+        added = grown(total, phi, y, omega)
+        if added is not None:
+            return replace(added, resolution=max(total.resolution, resolution))
+    rows = max(_BLOCK_BYTES // (8 * max(phi.shape[1], 1)), 4 * phi.shape[1], 1024)
+    for start in range(0, len(phi), rows):
+        block = slice(start, start + rows)
+        part = _centred(phi[block], y[block], None if omega is None else omega[block], resolution)
+        if total is None or len(phi[block]) > _TALL * phi.shape[1]:
+            part = _reduced(part)
+        total = part if total is None else _merge(total, part)
+    assert total is not None
+    return total
+
+
+def _resolution(dtype: np.dtype[Any]) -> float:
+    """Relative rounding of features: that of float32 for float16 too, which is read as it is."""
+    single = dtype.kind == "f" and dtype.itemsize <= 4
+    return float(np.finfo(np.float32 if single else np.float64).eps)
 
 
 def _centred(phi: NDArray, y: NDArray, omega: Array | None, resolution: float) -> Moments:
@@ -328,16 +353,48 @@ def _triangularize(phi: Array, y: Array) -> tuple[Array, Array, Array]:
     return np.triu(packed[:r]), rotated[:r].copy(), (rotated[r:] ** 2).sum(0)
 
 
-def _stack(tasks: list[Moments], lead: tuple[int, ...]) -> Moments:
-    """Stack the moments of samples of one shape along leading dimensions."""
-    height = max(len(t.factor) for t in tasks)
+def _of_many(phi: NDArray, y: NDArray, omega: Array | None) -> Moments:
+    """Compute the moments of the samples along leading dimensions, small ones several at once."""
+    lead, (n, d) = phi.shape[:-2], phi.shape[-2:]
+    phi, y = phi.reshape(-1, n, d), y.reshape(-1, n, y.shape[-1])
+    weights = None if omega is None else omega.reshape(-1, n)
+    at_once = max(_STACK_BYTES // (8 * n * max(d, 1)), 1)
+    parts = []
+    for start in range(0, len(phi), at_once):
+        some = slice(start, start + at_once)
+        parts.append(_of_some(phi[some], y[some], None if weights is None else weights[some]))
+    return _stack(parts, lead)
+
+
+def _of_some(phi: NDArray, y: NDArray, omega: Array | None) -> Moments:
+    """Compute the moments of samples (t, n, d) by stacked products, and by QR of those that these do not suit."""
+    found = None
+    if len(phi) > 1 and (omega is None or (omega.all() and (weight_unit(omega.sum(1)) == 1).all())):
+        with np.errstate(all="ignore"):  # what is not finite is not sound
+            found = stacked(phi, y, omega)
+    left = np.arange(len(phi)) if found is None else np.flatnonzero(~found.sound)
+    parts = [extended(None, phi[i], y[i], None if omega is None else omega[i]) for i in left]
+    if found is None:
+        return _stack(parts, (len(parts),))
+    arrays = {name: getattr(found, name) for name in _ARRAYS}
+    moments = Moments(n_rows=phi.shape[1], resolution=_resolution(phi.dtype), **arrays)
+    if not parts:
+        return moments
+    several = _stack([moments, *parts], (-1,))
+    place = np.arange(len(phi))
+    place[left] = len(phi) + np.arange(len(left))
+    return replace(several, **{name: getattr(several, name)[place] for name in _ARRAYS})
+
+
+def _stack(parts: list[Moments], lead: tuple[int, ...]) -> Moments:
+    """Join the moments of samples of one shape, and of stacks of such samples, along leading dimensions."""
+    height = max(part.factor.shape[-2] for part in parts)
 
     def joined(name: str) -> Array:
-        parts = [getattr(t, name) for t in tasks]
+        arrays = [getattr(part, name) if part.weight.ndim else getattr(part, name)[None] for part in parts]
         if name in ("factor", "projected"):  # rows of weight zero can leave fewer
-            parts = [np.pad(p, [(0, height - len(p)), (0, 0)]) for p in parts]
-        stacked = np.stack(parts)
-        return stacked.reshape(lead + stacked.shape[1:])
+            arrays = [np.pad(a, [(0, 0), (0, height - a.shape[1]), (0, 0)]) for a in arrays]
+        together = np.concatenate(arrays)
+        return together.reshape(lead + together.shape[1:])
 
-    arrays: dict[str, Any] = {name: joined(name) for name in _ARRAYS}
-    return replace(tasks[0], **arrays)
+    return replace(parts[0], **{name: joined(name) for name in _ARRAYS})

@@ -39,6 +39,8 @@ class Projection:
         The objective: the mean squared error on the labels. On weak labels it is the misfit.
     rank : array of shape (...)
         Numerical rank of the centred (if there is an intercept), column-scaled features.
+    n_ignored : array of shape (...)
+        Number of features that vary by rounding alone, and so get no coefficient.
     status : array of str of shape (..., k)
         ``"unique"`` or ``"minimum-norm"`` for linear heads, ``"inside"`` or ``"boundary"`` for
         a ball, ``"vertex"`` or ``"face"`` for a hull.
@@ -50,6 +52,7 @@ class Projection:
     error: Array
     rank: NDArray[np.intp]
     status: NDArray[np.str_]
+    n_ignored: NDArray[np.intp]
 
     @classmethod
     def of(
@@ -61,7 +64,7 @@ class Projection:
         floor = np.finfo(float).eps ** 2 * square
         unit = np.where(variance > floor, variance, square)
         gap = excess / np.where(unit > 0, unit, 1.0)
-        return cls(head, heads, gap, form.moments.mse(head), form.rank, status)
+        return cls(head, heads, gap, form.moments.mse(head), form.rank, status, form.n_ignored)
 
 
 def project(moments: Moments, heads: HeadClass) -> Projection:

@@ -1,0 +1,149 @@
+"""The range of features on the rows that a head is fitted to; new rows are clipped to about that range."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from weakstrong.arrays import refuse_infinite
+from weakstrong.errors import InputError, counted
+from weakstrong.heads import Head
+
+Array = NDArray[np.float64]
+
+_WIDENED = 0.5  # of the range, on either side
+# Rows like the fitted ones have at most 0.3% of their values clipped (16 sets of features, 50 rows fitted to).
+_MANY, _MANY_OF_ONE, _FEWEST_ROWS = 0.01, 0.5, 10
+_CACHED_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class Clipped:
+    """How many values of new rows were clipped, of features that have a coefficient.
+
+    Parameters
+    ----------
+    rows, values : int
+        Rows and values looked at.
+    clipped_rows : int
+        Rows with a clipped value.
+    by_feature : array of int of shape (d,)
+        Clipped values of each feature.
+    """
+
+    rows: int
+    values: int
+    clipped_rows: int
+    by_feature: NDArray[np.int64]
+
+    @property
+    def share(self) -> float:
+        """Share of the values that were clipped."""
+        return float(self.by_feature.sum()) / self.values if self.values else 0.0
+
+    @property
+    def is_large(self) -> bool:
+        """Whether so many are clipped, of all values or of one feature's, that the rows are unlike the fitted."""
+        worst = self.by_feature.max(initial=0)
+        return self.share > _MANY or (worst >= _FEWEST_ROWS and worst > _MANY_OF_ONE * self.rows)
+
+    def __str__(self) -> str:
+        """What was clipped, in a sentence."""
+        features = int((self.by_feature > 0).sum())
+        return (
+            f"{self.clipped_rows} of {counted(self.rows, 'row')} are far outside the range of the fitted rows in "
+            f"{counted(features, 'feature')} ({100 * self.share:.2g}% of all values) and were clipped to it"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureRange:
+    """The least and the greatest value of each feature on the rows that a head is fitted to.
+
+    New rows are clipped to that range, widened by half of it on either side: with r = high − low,
+    ``x ↦ min(max(h(x), low − r/2), high + r/2)``. That is a representation of its own, made without labels.
+    It changes nothing on the fitted rows and knows no units; and a feature that hardly varied there, but
+    wakes on a new row, cannot carry its prediction away.
+
+    Parameters
+    ----------
+    low, high : array of shape (d,)
+    """
+
+    low: Array
+    high: Array
+
+    @classmethod
+    def of(cls, features: NDArray[Any]) -> Self:
+        """Return the range of rows (n, d): not finite where a value is not, from ∞ to −∞ if there is no row."""
+        if len(features) == 0:
+            return cls(np.full(features.shape[1], np.inf), np.full(features.shape[1], -np.inf))
+        lows, highs = zip(*((x.min(0), x.max(0)) for x in _in_cache(features)), strict=True)
+        return cls(np.min(lows, 0).astype(np.float64), np.max(highs, 0).astype(np.float64))
+
+    def __or__(self, other: FeatureRange) -> FeatureRange:
+        """Return the range of the rows of both."""
+        return FeatureRange(np.minimum(self.low, other.low), np.maximum(self.high, other.high))
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether all values are."""
+        return bool(np.isfinite(self.low).all() and np.isfinite(self.high).all())
+
+    @property
+    def bounds(self) -> tuple[Array, Array]:
+        """What features are clipped to."""
+        margin = 2 * _WIDENED * (self.high / 2 - self.low / 2)
+        with np.errstate(over="ignore"):
+            return self.low - margin, self.high + margin
+
+
+def predicted(
+    head: Head, features: NDArray[Any], limits: FeatureRange | None, name: str
+) -> tuple[Array, Clipped | None]:
+    """Return the predictions (n, k) of a head for rows (n, d), and what was clipped, if there are limits.
+
+    Raises
+    ------
+    InputError
+        If a value is NaN or infinite, or a prediction overflows; `name` is what the features are called.
+    """
+    clipped = None
+    with np.errstate(over="ignore", invalid="ignore"):
+        if limits is None:
+            out = head(features)
+        else:
+            out, clipped = _clipped(head, features, limits, name)
+    if not np.isfinite(out).all():  # looked for only then, so that features are read once
+        refuse_infinite(features, name)
+        raise InputError(f"{name}: predictions of such large features overflow; rescale them")
+    return out, clipped
+
+
+def _clipped(head: Head, features: NDArray[Any], limits: FeatureRange, name: str) -> tuple[Array, Clipped]:
+    low, high = limits.bounds
+    used = (head.coef != 0).any(-1)
+    out = np.empty((len(features), head.n_targets))
+    rows, by_feature, start = 0, np.zeros(head.n_features, dtype=np.int64), 0
+    for x in _in_cache(features):
+        found = FeatureRange.of(x)
+        if not found.is_finite:
+            refuse_infinite(x, name, start)
+        if (found.low < low).any() or (found.high > high).any():
+            outside = ((x < low) | (x > high)) & used
+            rows += int(outside.any(1).sum())
+            by_feature += outside.sum(0)
+            x = np.clip(x.astype(np.float64), low, high)
+        out[start : start + len(x)] = head(x)
+        start += len(x)
+    return out, Clipped(len(features), len(features) * int(used.sum()), rows, by_feature)
+
+
+def _in_cache(features: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Rows a few at a time, so that looking at them more than once costs little."""
+    rows = max(_CACHED_BYTES // (8 * max(features.shape[1], 1)), 1)
+    return (features[start : start + rows] for start in range(0, len(features), rows))
