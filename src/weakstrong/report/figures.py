@@ -47,7 +47,10 @@ def gain_against_misfit(rows: pd.DataFrame, target: str) -> Figure:
     axes.axhline(0, color="0.75", linewidth=1, zorder=0)
     colours = colormaps["tab10" if rows["supervisor"].nunique() <= 10 else "tab20"]
     for place, (name, part) in enumerate(rows.groupby("supervisor", sort=False)):
-        axes.scatter(part["misfit"], part["gain"], s=24, color=colours(place % colours.N), label=_short(name))
+        colour = colours(place % colours.N)
+        axes.scatter(
+            part["misfit"], part["gain"], s=24, color=colour, label=_short(name), clip_on=False, zorder=3
+        )  # whole, on the axes too
     axes.set_xlim(0, top)
     if none:
         axes.set_ylim(-scale, scale)

@@ -212,7 +212,7 @@ def with_explosions(rows: pd.DataFrame) -> pd.DataFrame:
     there = [fit for fit in FITS if f"{fit}_error" in rows]
     far = np.column_stack([rows[f"{fit}_error"] > limit for fit in there])
     names = [" ".join(np.array(there)[row]) for row in far]
-    return rows.assign(exploded=pd.Series(names, index=rows.index, dtype=object))
+    return rows.assign(exploded=pd.Series(names, index=rows.index, dtype=str))
 
 
 def exploded_divisions(rows: pd.DataFrame) -> dict[str, int]:
