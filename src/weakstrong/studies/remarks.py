@@ -36,12 +36,16 @@ def remarks(found: Mapping[str, Mapping[str, Influence]], rows: pd.DataFrame) ->
     deciding = {quantity: _smallest(units) for quantity, units in found.items()}
     known = {quantity: one for quantity, one in deciding.items() if one is not None}
     gains = {quantity: one for quantity, one in known.items() if quantity in GAINS}
-    exploded = exploded_divisions(rows)
+    exploded = {fit: count for fit, count in exploded_divisions(rows).items() if count}
     errors = {
         quantity.removesuffix("_error"): one
         for quantity, one in known.items()
-        if quantity not in GAINS and not (one.unit == "division" and exploded[quantity[: -len("_error")]])
+        if quantity not in GAINS
+        and not (one.unit == "division" and quantity.removesuffix("_error") in exploded)
     }
+    for told in (exploded, errors):
+        if "ceiling" in told:
+            told.pop("class", None)  # its twin, which for linear heads is the same fit
     return [*_of_gains(gains), *_of_explosions(rows, exploded), *_of_errors(errors)]
 
 
@@ -70,14 +74,13 @@ def _of_explosions(rows: pd.DataFrame, exploded: Mapping[str, int]) -> list[str]
     """One line on all fits that exploded."""
     said: list[str] = []
     for fit, count in exploded.items():
-        if count:
-            worst = rows.loc[rows[f"{fit}_error"].idxmax()]
-            divisions = f"{count} of {len(rows)} divisions" if len(rows) > 1 else "the one division"
-            where = divisions if not said else f"{count}"
-            errs = f"up to {worst[f'{fit}_error']:.4g}" if count > 1 else f"{worst[f'{fit}_error']:.4g}"
-            said.append(
-                f"{_WHO[fit]} in {where} (errs by {errs} where the mean errs by {worst['mean_error']:.4g})"
-            )
+        worst = rows.loc[rows[f"{fit}_error"].idxmax()]
+        divisions = f"{count} of {len(rows)} divisions" if len(rows) > 1 else "the one division"
+        where = divisions if not said else f"{count}"
+        errs = f"up to {worst[f'{fit}_error']:.4g}" if count > 1 else f"{worst[f'{fit}_error']:.4g}"
+        said.append(
+            f"{_WHO[fit]} in {where} (errs by {errs} where the mean errs by {worst['mean_error']:.4g})"
+        )
     return [f"exploded: {'; '.join(said)}"] if said else []
 
 
