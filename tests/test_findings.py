@@ -118,9 +118,52 @@ def test_the_figure_has_misfit_across_gain_up_and_the_diagonal(found: Record) ->
 
 def test_many_supervisors_have_their_legend_outside() -> None:
     rows = pd.DataFrame({"supervisor": list("abcdefghij"), "misfit": range(10), "gain": range(10)})
+    rows["mean_error"] = 10.0
     legend = gain_against_misfit(rows, "y").axes[0].get_legend()
     assert len(legend.get_texts()) == 11
     assert legend.get_bbox_to_anchor().x0 >= gain_against_misfit(rows, "y").axes[0].bbox.x1
+
+
+def _points(rows: pd.DataFrame) -> tuple:
+    axes = gain_against_misfit(rows, "y").axes[0]
+    return np.concatenate([points.get_offsets() for points in axes.collections]), axes
+
+
+def test_no_misfit_is_drawn_as_none_on_axes_of_the_labels_size() -> None:
+    rng = np.random.default_rng(5)
+    strong = rng.normal(size=(90, 3))
+    y = 20 * (strong.sum(1) + rng.normal(size=90))
+    weak = {"part": strong[:, :2], "other": np.abs(strong)}
+    rows = study(weak, strong, y, heads="linear", seeds=3).tables["divisions"]
+    alone = rows[rows["supervisor"] == "part"]
+    assert 0 < alone["misfit"].max() < 1e-20
+    points, axes = _points(alone)
+    np.testing.assert_array_equal(points, np.zeros((3, 2)))
+    for limit in (axes.get_xlim()[1], axes.get_ylim()[1], -axes.get_ylim()[0]):
+        assert limit == pytest.approx(alone["mean_error"].max())
+    assert axes.get_xlabel().endswith("\nno misfit but rounding: the student reproduces its supervisor")
+    points, axes = _points(rows)
+    assert np.sum((points == 0).all(axis=1)) == 3
+    np.testing.assert_array_equal(points[3:], rows.loc[rows["supervisor"] == "other", ["misfit", "gain"]])
+    assert axes.get_xlim()[1] == pytest.approx(rows["misfit"].max() * 1.05)
+    assert "no misfit at 3 of 6 points" in axes.get_xlabel()
+
+
+def test_points_without_a_number_and_points_that_set_the_scale_are_noted() -> None:
+    rows = pd.DataFrame({"supervisor": "w", "misfit": [1.0, 2, 90], "gain": [1, np.nan, -90]})
+    rows = rows.assign(mean_error=4.0, exploded=["ceiling", "", "strong class"])
+    points, axes = _points(rows)
+    np.testing.assert_array_equal(points, [[1, 1], [90, -90]])
+    _, *notes = axes.get_xlabel().split("\n")
+    assert notes == [
+        "1 of 3 points have no number, and are not drawn",
+        "at 1 of 2 points student or supervisor exploded: they set the scale",
+    ]
+    for nothing in (rows.assign(gain=np.nan), rows.assign(misfit=0.0, gain=0.0, mean_error=0.0)):
+        _, axes = (
+            _points(nothing) if len(nothing.dropna()) else (None, gain_against_misfit(nothing, "y").axes[0])
+        )
+        assert axes.get_xlim() == (0, 1)
 
 
 def test_features_that_contain_the_target_are_pointed_at() -> None:

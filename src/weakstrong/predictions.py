@@ -14,6 +14,7 @@ from weakstrong.errors import InputError
 # Parts of a table that need not be in memory at once: each is called to have it.
 Parts = Sequence[Callable[[], "Predictions"]]
 BASELINES = ("ceiling", "class", "direct", "mean", "untrained")
+NO_MISFIT = 1e-9  # of the error of predicting the mean: less is rounding
 
 
 class Pair(NamedTuple):

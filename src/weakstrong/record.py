@@ -22,7 +22,7 @@ from weakstrong.whole_files import fault_of, write_atomically
 SCHEMA = 1
 _SETTINGS, _SUMMARY = "config.toml", "summary.json"
 _PREDICTIONS = ("predictions.csv", "predictions.parquet")
-_NAMES = {"split", "heads", "student", "supervisor", "id", "cluster", "role"}  # columns of text
+_NAMES = {"split", "heads", "student", "supervisor", "id", "cluster", "role", "exploded"}  # of text
 _MANY_ROWS = 300_000  # of predictions: CSV would be large and slow to read
 
 

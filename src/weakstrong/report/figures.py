@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from weakstrong.errors import printable
 from weakstrong.parallel import environment
+from weakstrong.predictions import NO_MISFIT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +29,9 @@ def gain_against_misfit(rows: pd.DataFrame, target: str) -> Figure:
     Parameters
     ----------
     rows : DataFrame
-        With columns supervisor, misfit and gain, in squared units of the target.
+        With columns supervisor, misfit, gain and mean_error, in squared units of the target. A misfit that
+        is rounding beside the latter is drawn as none. Where there is a column ``exploded``, fits of students
+        and supervisors that it names are noted, for they set the scale.
     target : str
         Its name, for the title.
     """
@@ -36,14 +39,22 @@ def gain_against_misfit(rows: pd.DataFrame, target: str) -> Figure:
 
     figure = blank_figure((6.4, 4.8))
     axes = figure.add_subplot()
-    top = rows["misfit"].max() * 1.05 or 1.0
+    notes, rows = _drawn(rows)
+    scale = float(np.max(rows["mean_error"].to_numpy(), initial=0.0)) or 1.0
+    none = not (rows["misfit"] > 0).any()
+    top = scale if none else float(rows["misfit"].max()) * 1.05
     axes.plot([0, top], [0, top], color="0.4", linestyle="--", linewidth=1, label="gain = misfit", zorder=1)
     axes.axhline(0, color="0.75", linewidth=1, zorder=0)
     colours = colormaps["tab10" if rows["supervisor"].nunique() <= 10 else "tab20"]
     for place, (name, part) in enumerate(rows.groupby("supervisor", sort=False)):
-        axes.scatter(part["misfit"], part["gain"], s=24, color=colours(place % colours.N), label=_short(name))
+        colour = colours(place % colours.N)
+        axes.scatter(
+            part["misfit"], part["gain"], s=24, color=colour, label=_short(name), clip_on=False, zorder=3
+        )  # whole, on the axes too
     axes.set_xlim(0, top)
-    axes.set_xlabel("misfit on held-out rows: mean squared (student − weak label)")
+    if none:
+        axes.set_ylim(-scale, scale)
+    axes.set_xlabel("\n".join(["misfit on held-out rows: mean squared (student − weak label)", *notes]))
     axes.set_ylabel("gain on held-out rows: weak error − student's error")
     axes.set_title(f"{_short(target)}: a point is a division of the rows", fontsize=11)
     if rows["supervisor"].nunique() > _LEGEND_INSIDE:
@@ -51,6 +62,25 @@ def gain_against_misfit(rows: pd.DataFrame, target: str) -> Figure:
     else:
         axes.legend(frameon=False, fontsize=9)
     return figure
+
+
+def _drawn(rows: pd.DataFrame) -> tuple[list[str], pd.DataFrame]:
+    """The divisions that can be drawn, those without misfit at zero, and what a reader must know of them."""
+    known = rows[np.isfinite(rows[["misfit", "gain", "mean_error"]]).all(axis=1)]
+    none = known["misfit"] <= NO_MISFIT * known["mean_error"]
+    notes = []
+    if len(known) < len(rows):
+        notes.append(f"{len(rows) - len(known)} of {len(rows)} points have no number, and are not drawn")
+    if none.any():
+        which = "" if none.all() else f" at {none.sum()} of {len(known)} points"
+        notes.append(f"no misfit{which} but rounding: the student reproduces its supervisor")
+    if "exploded" in known:
+        count = known["exploded"].str.split().map(lambda fits: bool({"weak", "strong"} & set(fits))).sum()
+        if count:
+            notes.append(
+                f"at {count} of {len(known)} points student or supervisor exploded: they set the scale"
+            )
+    return notes, known.assign(**{name: known[name].mask(none, 0.0) for name in ("misfit", "gain")})
 
 
 @contextmanager

@@ -10,11 +10,12 @@ import pandas as pd
 from weakstrong.arrays import power_of_two
 from weakstrong.estimate import Estimate
 from weakstrong.gain import measure
-from weakstrong.predictions import Pair, Parts, Predictions
+from weakstrong.predictions import NO_MISFIT, Pair, Parts, Predictions
 from weakstrong.record import Result
+from weakstrong.studies.influence import exploded_divisions, influences
+from weakstrong.studies.remarks import remarks
 
-_NO_MISFIT = 1e-9  # of the error of predicting the mean
-_TOO_GOOD = 1e-6  # of the same: less error than features have that were not made from the target
+_TOO_GOOD = 1e-6  # of the error of the mean: less error than features have that were not made from the target
 
 
 def by_division(predictions: Predictions, fits: pd.DataFrame) -> pd.DataFrame:
@@ -29,8 +30,8 @@ def by_division(predictions: Predictions, fits: pd.DataFrame) -> pd.DataFrame:
         row |= {f"{n}_se": float(estimates[n].standard_error) for n in ("gain", "cross_term")}
         measured.append(row)
     rows = pd.DataFrame(measured).merge(fits, on=keys, validate="one_to_one")
-    gaps = [rows.pop(f"{role}_optimality_gap") for role in ("weak", "strong")]
-    return rows.assign(optimality_gap=np.maximum(*gaps))
+    gaps = [rows.pop(name) for name in list(rows) if name.endswith("_optimality_gap")]
+    return rows.assign(optimality_gap=pd.concat(gaps, axis=1).max(axis=1))
 
 
 def measure_pair(predictions: Predictions) -> tuple[dict[str, Estimate], str]:
@@ -58,7 +59,7 @@ def summarize(parts: Parts, rows: pd.DataFrame) -> tuple[Result, ...]:
     parts : sequence of callable
         Each returns the predictions of a division; those of one pair are in memory at a time.
     rows : DataFrame
-        Their measures by division, as `by_division` returns them.
+        Their measures by division, as `by_division` returns them, with what exploded (`with_explosions`).
     """
     results = []
     pairs = rows[list(Pair._fields)].drop_duplicates().itertuples(index=False, name=None)
@@ -66,6 +67,7 @@ def summarize(parts: Parts, rows: pd.DataFrame) -> tuple[Result, ...]:
         part = Predictions.concatenated(load().of(pair) for load in parts)
         mine = rows[(rows[list(Pair._fields)] == list(pair)).all(axis=1)]
         estimates, reason = measure_pair(part)
+        deciding = influences(part)
         facts = {
             "divisions": len(mine),
             "held_out_rows": int(part.table["row"].nunique()),
@@ -75,8 +77,14 @@ def summarize(parts: Parts, rows: pd.DataFrame) -> tuple[Result, ...]:
                 for k in ("weak_error", "strong_error", "misfit", "gain", "cross_term", "direct_error")
             },
             "correlation_of_gain_and_misfit": _correlation(mine["misfit"], mine["gain"]),
+            "exploded_divisions": exploded_divisions(mine),
+            "influence": {
+                quantity: {unit: one.facts() for unit, one in units.items()}
+                for quantity, units in deciding.items()
+            },
         }
-        results.append(Result(pair._asdict(), estimates, facts, tuple(conclusions(estimates))))
+        said = (*conclusions(estimates), *remarks(deciding, mine))
+        results.append(Result(pair._asdict(), estimates, facts, said))
     return tuple(results)
 
 
@@ -90,7 +98,7 @@ def conclusions(estimates: Mapping[str, Estimate]) -> list[str]:
     )
     last = [over_direct, *_leakage(estimates)]
     misfit, label_spread = (float(estimates[k].value) for k in ("misfit", "mean_error"))
-    if misfit <= _NO_MISFIT * label_spread:
+    if misfit <= NO_MISFIT * label_spread:
         return ["the student reproduces its supervisor (no misfit): nothing gained or lost", *last]
     gain = _verdict(
         estimates["gain"],

@@ -17,6 +17,7 @@ from weakstrong.studies.inputs import StudyInputs
 from weakstrong.studies.settings import HeadName, StudyOptions
 
 Array = NDArray[np.float64]
+_Fits = dict[str, tuple[HeadProjection | None, int]]  # with the place of the target
 
 
 def fit_division(
@@ -51,18 +52,24 @@ def fit_division(
         for student, features in inputs.students.items():
             students = fit(features, own, labels)
             predicted = {"weak": weak[judged], **_with_ceilings(students, features[judged])}
-            predicted["direct"] = fit(features, supervised, y[supervised]).predict(features[judged])
+            direct = fit(features, supervised, y[supervised])
+            predicted["direct"] = direct.predict(features[judged])
             predicted["mean"] = np.full(len(judged), y[supervised].mean())
+            fitted: _Fits = {"direct": (direct, 0), "ceiling": (students, 0)}
             if inputs.untrained:
                 control = _untrained(inputs, student, division)
                 predicted["untrained"] = np.full_like(predicted["strong"], np.nan)
-                if control is not None:
-                    predicted["untrained"] = fit(control, own, labels).predict(control[judged])[:, 1:]
+                untrained = None if control is None else fit(control, own, labels)
+                if control is not None and untrained is not None:
+                    predicted["untrained"] = untrained.predict(control[judged])[:, 1:]
             for place, (supervisor, model) in enumerate(supervisors.items()):
                 pair = {"heads": heads, "student": student, "supervisor": supervisor}
                 columns = {f"y_{k}": v[:, place] if v.ndim == 2 else v for k, v in predicted.items()}
                 frames.append(_judged(division, inputs).assign(**pair, y_true=y[judged], **columns))
-                fits.append({**pair, **_quality(division, model, students, place + 1)})
+                mine: _Fits = {"weak": (model, 0), "strong": (students, place + 1), **fitted}
+                if inputs.untrained:
+                    mine["untrained"] = (untrained, place + 1)
+                fits.append({**pair, **_quality(division, mine)})
     whole = pd.concat(frames, ignore_index=True)
     for name, values in inputs.display.items():
         whole[name] = values[whole["row"]]
@@ -115,19 +122,28 @@ def _judged(division: Division, inputs: StudyInputs) -> pd.DataFrame:
     return known
 
 
-def _quality(
-    division: Division, supervisor: HeadProjection, students: HeadProjection, place: int
-) -> dict[str, Any]:
-    """Sizes, misfit, ranks, radii and optimality gaps of the fits of one supervisor and its student."""
-    weak_radius, strong_radius = (getattr(m.heads_, "radius", None) for m in (supervisor, students))
-    return {
+def _quality(division: Division, made: _Fits) -> dict[str, Any]:
+    """Sizes, misfit, ranks, radii and optimality gaps of the fits of one pair.
+
+    Each fit is a target of a model; a control that a student lacks is none. The ceiling is fitted to the
+    student's features, whose rank it shares.
+    """
+    students, place = made["strong"]
+    assert students is not None
+    quality: dict[str, Any] = {
         "supervised_rows": len(division.supervised),
         "student_rows": len(division.student),
         "fitting_misfit": float(students.fit_error_[place]),
-        "weak_rank": supervisor.rank_,
-        "strong_rank": students.rank_,
-        "weak_radius": np.nan if weak_radius is None else float(weak_radius[0]),
-        "strong_radius": np.nan if strong_radius is None else float(strong_radius[place]),
-        "weak_optimality_gap": float(supervisor.optimality_gap_[0]),
-        "strong_optimality_gap": float(students.optimality_gap_[place]),
     }
+    ranks = {fit: np.nan if model is None else model.rank_ for fit, (model, _) in made.items()}
+    quality |= {f"{fit}_rank": rank for fit, rank in ranks.items() if fit != "ceiling"}
+    quality |= {f"{fit}_radius": _radius(*known) for fit, known in made.items()}
+    for fit, (model, target) in made.items():
+        quality[f"{fit}_optimality_gap"] = np.nan if model is None else float(model.optimality_gap_[target])
+    return quality
+
+
+def _radius(model: HeadProjection | None, target: int) -> float:
+    """The radius of the ball of one target; NaN where heads have none."""
+    radii = None if model is None else getattr(model.heads_, "radius", None)
+    return np.nan if radii is None else float(radii[target])

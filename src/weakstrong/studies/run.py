@@ -21,6 +21,7 @@ from weakstrong.storage import output_folder
 from weakstrong.studies.divisions import Division, divisions
 from weakstrong.studies.findings import by_division, summarize
 from weakstrong.studies.fitting import fit_division
+from weakstrong.studies.influence import with_explosions
 from weakstrong.studies.inputs import Split, StudyInputs, check_inputs
 from weakstrong.studies.settings import StudyOptions, validated
 from weakstrong.whole_files import fault_of, keep, kept, opened
@@ -200,7 +201,7 @@ def run(
         numbered = enumerate(track(divided, doing))
         judged = [_judged(stage, place, division, inputs, options) for place, division in numbered]
         parts = [load for load, _ in judged]
-        rows = pd.concat([measured for _, measured in judged], ignore_index=True)
+        rows = with_explosions(pd.concat([measured for _, measured in judged], ignore_index=True))
         record = Record(
             kind="study",
             title=inputs.target,

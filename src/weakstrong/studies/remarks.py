@@ -1,0 +1,132 @@
+"""What decides an estimate, and what exploded, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from weakstrong.errors import quoted
+from weakstrong.studies.influence import GAINS, Influence, exploded_divisions
+
+_WHO = {
+    "weak": "the supervisor",
+    "strong": "the student",
+    "ceiling": "the ceiling",
+    "class": "the ceiling at the student's radius",
+    "direct": "the direct baseline",
+    "untrained": "the untrained control",
+}
+_WHAT = {"gain": "the gain", "gain_over_direct": "the gain over training directly"}
+_MOST_LINES = 2  # of errors that rest on one unit; all are in the facts
+
+
+def remarks(found: Mapping[str, Mapping[str, Influence]], rows: pd.DataFrame) -> list[str]:
+    """Say which gains one row, cluster or division decides, which fits exploded, and on what errors rest.
+
+    Parameters
+    ----------
+    found : mapping
+        From `weakstrong.studies.influence.influences`.
+    rows : DataFrame
+        The divisions of the same pair, with their column ``exploded``.
+    """
+    deciding = {quantity: _smallest(units) for quantity, units in found.items()}
+    known = {quantity: one for quantity, one in deciding.items() if one is not None}
+    gains = {quantity: one for quantity, one in known.items() if quantity in GAINS}
+    exploded = {fit: count for fit, count in exploded_divisions(rows).items() if count}
+    errors = {
+        quantity.removesuffix("_error"): one
+        for quantity, one in known.items()
+        if quantity not in GAINS
+        and not (one.unit == "division" and quantity.removesuffix("_error") in exploded)
+    }
+    for told in (exploded, errors):
+        if "ceiling" in told:
+            told.pop("class", None)  # its twin, which for linear heads is the same fit
+    return [*_of_gains(gains), *_of_explosions(rows, exploded), *_of_errors(errors)]
+
+
+def _smallest(units: Mapping[str, Influence]) -> Influence | None:
+    """The row that decides, else the cluster, else the division: the larger ones hold the smaller."""
+    return next((one for one in units.values() if one.decides), None)
+
+
+def _of_gains(gains: Mapping[str, Influence]) -> list[str]:
+    """A line for each gain that one unit decides."""
+    lines: list[str] = []
+    told: list[tuple[str, Mapping[str, Any]]] = []
+    for quantity, one in gains.items():
+        what, named = _WHAT[quantity], _called(one)
+        without = f"{one.without:+.4g}{_interval(one)}"
+        if (one.unit, one.name) in told:
+            lines.append(f"the same {one.unit} decides {what} ({one.value:+.4g}): without it {without}")
+            continue
+        told.append((one.unit, one.name))
+        part = f"is {one.share:.0%} of it" if 0 < one.share <= 1 else f"makes it {one.value:+.4g}"
+        lines.append(f"one {one.unit} decides {what}: {named} {part}; without it {without}{_prediction(one)}")
+    return lines
+
+
+def _of_explosions(rows: pd.DataFrame, exploded: Mapping[str, int]) -> list[str]:
+    """One line on all fits that exploded."""
+    said: list[str] = []
+    for fit, count in exploded.items():
+        worst = rows.loc[rows[f"{fit}_error"].idxmax()]
+        divisions = f"{count} of {len(rows)} divisions" if len(rows) > 1 else "the one division"
+        where = divisions if not said else f"{count}"
+        errs = f"up to {worst[f'{fit}_error']:.4g}" if count > 1 else f"{worst[f'{fit}_error']:.4g}"
+        said.append(
+            f"{_WHO[fit]} in {where} (errs by {errs} where the mean errs by {worst['mean_error']:.4g})"
+        )
+    return [f"exploded: {'; '.join(said)}"] if said else []
+
+
+def _of_errors(errors: Mapping[str, Influence]) -> list[str]:
+    """A line for each unit that makes up most of some errors, those of the largest share first."""
+    units: list[tuple[str, Mapping[str, Any]]] = []
+    ordered = sorted(errors, key=lambda fit: -errors[fit].share)
+    for one in (errors[fit] for fit in ordered):
+        if (one.unit, one.name) not in units:
+            units.append((one.unit, one.name))
+    lines = []
+    for unit in units[:_MOST_LINES]:
+        mine = [fit for fit in ordered if (errors[fit].unit, errors[fit].name) == unit]
+        one = errors[mine[0]]
+        shares = _listed([f"{errors[fit].share:.0%} of {_error_of(fit)}" for fit in mine])
+        lines.append(f"one {one.unit} makes up {shares}: {_called(one)}{_prediction(one)}")
+    return lines
+
+
+def _error_of(fit: str) -> str:
+    return f"the error of {_WHO[fit]}"
+
+
+def _called(one: Influence) -> str:
+    """The name of a unit for a message; what came from a file is quoted."""
+    name = one.name
+    if one.unit == "row":
+        return f"row {name['row']}" + (f" (id {quoted(name['id'])})" if "id" in name else "")
+    if one.unit == "cluster":
+        return f"cluster {quoted(name['cluster'])}"
+    return f"division {name['division']} of split {quoted(name['split'])}"
+
+
+def _interval(one: Influence) -> str:
+    if one.interval is None or not np.isfinite(one.interval).all():
+        return ""
+    return f" (95% interval {one.interval[0]:+.4g} to {one.interval[1]:+.4g})"
+
+
+def _prediction(one: Influence) -> str:
+    """What was predicted there, and the truth."""
+    if not one.seen:
+        return ""
+    seen = one.seen
+    return f"; {_WHO[seen['fit']]} predicted {seen['predicted']:.4g} there for {seen['truth']:.4g}"
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return " and ".join([", ".join(parts[:-1])] * (len(parts) > 1) + [parts[-1]])
