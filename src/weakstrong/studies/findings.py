@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 
 from weakstrong.arrays import power_of_two
-from weakstrong.estimate import Estimate
+from weakstrong.estimate import HOLDS_ZERO, Estimate
 from weakstrong.gain import measure
 from weakstrong.predictions import Pair, Parts, Predictions
 from weakstrong.record import Result
@@ -33,18 +33,18 @@ def by_division(predictions: Predictions, fits: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(optimality_gap=np.maximum(*gaps))
 
 
-def measure_pair(predictions: Predictions) -> tuple[dict[str, Estimate], str]:
+def measure_pair(predictions: Predictions, *, tested: bool = False) -> tuple[dict[str, Estimate], str]:
     """Estimates on the held-out rows of one pair, and why the gap recovered is not among them.
 
-    A row that several divisions judge is one cluster, as is a group.
+    A row that several divisions judge is one cluster, as is a group. What verdicts are on is `tested`.
     """
     table, clusters = predictions.table, predictions.clusters.to_numpy()
     y, s = table["y_true"], table["y_strong"]
-    gain = measure(y, table["y_weak"], s, y_ceiling=table["y_ceiling"], groups=clusters)
+    gain = measure(y, table["y_weak"], s, y_ceiling=table["y_ceiling"], groups=clusters, tested=tested)
     estimates = gain.estimates()
     for baseline in predictions.baselines:
         if baseline != "ceiling" and table[f"y_{baseline}"].notna().all():
-            against = measure(y, table[f"y_{baseline}"], s, groups=clusters)
+            against = measure(y, table[f"y_{baseline}"], s, groups=clusters, tested=tested)
             estimates[f"{baseline}_error"] = against.weak_error
             estimates[f"gain_over_{baseline}"] = against.gain
     return estimates, gain.not_recovered_because
@@ -65,7 +65,7 @@ def summarize(parts: Parts, rows: pd.DataFrame) -> tuple[Result, ...]:
     for pair in map(Pair._make, pairs):
         part = Predictions.concatenated(load().of(pair) for load in parts)
         mine = rows[(rows[list(Pair._fields)] == list(pair)).all(axis=1)]
-        estimates, reason = measure_pair(part)
+        estimates, reason = measure_pair(part, tested=True)
         facts = {
             "divisions": len(mine),
             "held_out_rows": int(part.table["row"].nunique()),
@@ -81,14 +81,14 @@ def summarize(parts: Parts, rows: pd.DataFrame) -> tuple[Result, ...]:
 
 
 def conclusions(estimates: Mapping[str, Estimate]) -> list[str]:
-    """Conclusions from the estimates, in words; undecided where an interval holds zero."""
+    """Conclusions from the estimates, in words, by the rules of `Estimate.verdict`."""
     over_direct = _verdict(
         estimates["gain_over_direct"],
         "the student beats training directly on the true labels its supervisor had",
         "training directly on the true labels its supervisor had beats the student",
         "whether the student beats training directly on the true labels its supervisor had",
     )
-    last = [over_direct, *_leakage(estimates)]
+    last = [over_direct, *_leakage(estimates), *_skewed(estimates)]
     misfit, label_spread = (float(estimates[k].value) for k in ("misfit", "mean_error"))
     if misfit <= _NO_MISFIT * label_spread:
         return ["the student reproduces its supervisor (no misfit): nothing gained or lost", *last]
@@ -105,7 +105,33 @@ def conclusions(estimates: Mapping[str, Estimate]) -> list[str]:
         "whether gain exceeds misfit",
     )
     ratio = float(estimates["cross_term"].value) / misfit
-    return [gain, f"{cross}: a cross term {ratio:+.2f} times the misfit", *last]
+    return [gain, f"{cross}; a cross term {ratio:+.2f} times the misfit", *last]
+
+
+def cluster_notes(results: Iterable[Result]) -> tuple[str, ...]:
+    """What a reader must know of intervals from few clusters, once for all pairs that they are those of."""
+    notes: dict[str, None] = {}
+    for estimate in (result.estimates["gain"] for result in results):
+        if few := estimate.too_few():
+            notes[f"{few}: no verdict is given, and the intervals are not to be relied on"] = None
+        elif estimate.skew_is_unseen():
+            notes[
+                f"{estimate.effective_clusters:.3g} effective clusters do not show whether their means are "
+                "skewed; where they are, intervals of 95% cover less (80 to 93% in simulations)"
+            ] = None
+    return tuple(notes)
+
+
+def _skewed(estimates: Mapping[str, Estimate]) -> list[str]:
+    """Of which estimates that verdicts are on the clusters are too skewed for their intervals."""
+    found = {name: estimates[name].skew() for name in ("gain", "cross_term", "gain_over_direct")}
+    said = [f"{name.replace('_', ' ')}: {skew}" for name, skew in found.items() if skew]
+    if not said:
+        return []
+    return [
+        f"clusters of held-out rows are skewed ({'; '.join(said)}): intervals of 95% cover less (85 to 94% "
+        "in simulations), and miss on the side of the long tail"
+    ]
 
 
 def _leakage(estimates: Mapping[str, Estimate]) -> list[str]:
@@ -124,10 +150,14 @@ def _leakage(estimates: Mapping[str, Estimate]) -> list[str]:
 
 
 def _verdict(estimate: Estimate, positive: str, negative: str, question: str) -> str:
-    """The claim that the interval supports; an open question where it holds zero."""
+    """The claim that the estimate supports; an open question, and why, where it supports none."""
     low, high = (float(v) for v in estimate.interval())
-    verdict = positive if low > 0 else negative if high < 0 else f"undecided {question}"
-    return f"{verdict} ({float(estimate.value):+.4g}, 95% interval {low:+.4g} to {high:+.4g})"
+    shown = f"({float(estimate.value):+.4g}, 95% interval {low:+.4g} to {high:+.4g})"
+    sign, reason = estimate.verdict()
+    if sign:
+        return f"{positive if sign > 0 else negative}, for these fitted models {shown}"
+    said = "no verdict" if estimate.too_few() else "undecided"
+    return f"{said} {question} {shown}" + (f": {reason}" if reason != HOLDS_ZERO else "")
 
 
 def _deviation(values: pd.Series) -> float:
