@@ -152,7 +152,7 @@ def test_tables_are_those_of_the_records() -> None:
     found = [script(f"examples/{name}.py").page_tables() for name in EXAMPLES]
     found.append(script("examples/pretrain_models.py").page_tables(_record("models", "probes.json")))
     benchmarks = {"benchmark": script("benchmarks/heads.py").table(BENCHMARK)}
-    for name in ("synthetic", "molecules", "supervision"):
+    for name in ("clusters", "synthetic", "molecules", "supervision"):
         record = _record("benchmarks", "results", f"{name}.json")
         benchmarks[f"benchmark {name}"] = script(f"benchmarks/{name}.py").table(record)
     found.append({"docs/benchmarks.md": benchmarks})

@@ -87,11 +87,12 @@ class ClusterMeans:
 
     def skewness(self) -> Array:
         """``m₃ / m₂^{3/2}`` of the cluster means, each counted once; NaN where they do not vary."""
-        held = self.shares > 0
+        held = slice(None) if self.shares.all() else self.shares > 0
         means = self.deviations[held] / self._column(self.shares[held])
-        means = means - means.mean(0)
+        means -= means.mean(0)
+        squares = means * means  # a cube by ** would take ten times as long
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray((means**3).mean(0) / (means**2).mean(0) ** 1.5)
+            return np.asarray((squares * means).mean(0) / squares.mean(0) ** 1.5)
 
     @property
     def _are_equal(self) -> bool:

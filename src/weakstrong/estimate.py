@@ -250,7 +250,7 @@ class Estimate:
         }
         said = [f"{number:.4g} {name}" for name, number in known.items() if number is not None]
         if self.largest_share is not None:
-            said.insert(2, f"the largest with {self.largest_share:.2%} of the rows")
+            said.insert(2, f"the largest with {100 * self.largest_share:.2g}% of the rows")
         return ", ".join(said)
 
     def __str__(self) -> str:

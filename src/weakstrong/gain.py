@@ -74,9 +74,9 @@ class Gain:
     def __str__(self) -> str:
         """One line for each estimate, and one for the clusters of rows that the intervals are from."""
         rows = [f"{name:<26}{value}" for name, value in self.estimates().items()]
-        rows.append(f"{'intervals from':<26}{self.gain.evidence()}")
         if self.not_recovered_because:
             rows.append(f"{'performance_gap_recovered':<26}none: {self.not_recovered_because}")
+        rows.append(f"{'intervals from':<26}{self.gain.evidence()}")
         return "\n".join(rows)
 
 

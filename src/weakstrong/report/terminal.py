@@ -86,8 +86,8 @@ def study_table(record: Record) -> RenderableType:
         Text(
             "\nstudent: trained on the labels its supervisor made, alone; ceiling: its class on the truth of "
             "the same rows;\ndirect: its class on the true labels its supervisor had; mean: predicting their "
-            "mean. Intervals are from\nclusters of held-out rows, and hold for these fitted models, not for the "
-            "procedure."
+            "mean. Intervals are from\nclusters of held-out rows and hold for these fitted models, not for a "
+            "procedure that fits others."
         )
     )
     return Group(table, *lines)

@@ -14,6 +14,7 @@ from weakstrong.predictions import Pair, Parts, Predictions
 from weakstrong.record import Result
 
 _NO_MISFIT = 1e-9  # of the error of predicting the mean
+_JUDGED = ("gain", "cross_term", "gain_over_direct")  # what verdicts are on
 _TOO_GOOD = 1e-6  # of the same: less error than features have that were not made from the target
 
 
@@ -88,10 +89,14 @@ def conclusions(estimates: Mapping[str, Estimate]) -> list[str]:
         "training directly on the true labels its supervisor had beats the student",
         "whether the student beats training directly on the true labels its supervisor had",
     )
-    last = [over_direct, *_leakage(estimates), *_skewed(estimates)]
+    last = [over_direct, *_leakage(estimates)]
     misfit, label_spread = (float(estimates[k].value) for k in ("misfit", "mean_error"))
     if misfit <= _NO_MISFIT * label_spread:
-        return ["the student reproduces its supervisor (no misfit): nothing gained or lost", *last]
+        return [
+            "the student reproduces its supervisor (no misfit): nothing gained or lost",
+            *last,
+            *_skewed(estimates, "gain_over_direct"),
+        ]
     gain = _verdict(
         estimates["gain"],
         "the student is better than its supervisor",
@@ -105,32 +110,37 @@ def conclusions(estimates: Mapping[str, Estimate]) -> list[str]:
         "whether gain exceeds misfit",
     )
     ratio = float(estimates["cross_term"].value) / misfit
-    return [gain, f"{cross}; a cross term {ratio:+.2f} times the misfit", *last]
+    return [
+        gain,
+        f"{cross}; a cross term {ratio:+.2f} times the misfit",
+        *last,
+        *_skewed(estimates, *_JUDGED),
+    ]
 
 
 def cluster_notes(results: Iterable[Result]) -> tuple[str, ...]:
-    """What a reader must know of intervals from few clusters, once for all pairs that they are those of."""
+    """What a reader must know of intervals from few clusters, once for all pairs that have them."""
     notes: dict[str, None] = {}
     for estimate in (result.estimates["gain"] for result in results):
         if few := estimate.too_few():
-            notes[f"{few}: no verdict is given, and the intervals are not to be relied on"] = None
+            notes[f"{few}: too few for a verdict, and for intervals to hold if their means are skewed"] = None
         elif estimate.skew_is_unseen():
             notes[
-                f"{estimate.effective_clusters:.3g} effective clusters do not show whether their means are "
-                "skewed; where they are, intervals of 95% cover less (80 to 93% in simulations)"
+                f"only {estimate.effective_clusters:.3g} effective clusters: too few to show whether their "
+                "means are skewed; where they are, intervals of 95% cover less, 83% in simulations"
             ] = None
     return tuple(notes)
 
 
-def _skewed(estimates: Mapping[str, Estimate]) -> list[str]:
-    """Of which estimates that verdicts are on the clusters are too skewed for their intervals."""
-    found = {name: estimates[name].skew() for name in ("gain", "cross_term", "gain_over_direct")}
+def _skewed(estimates: Mapping[str, Estimate], *names: str) -> list[str]:
+    """Of which estimates the clusters are too skewed for their intervals."""
+    found = {name: estimates[name].skew() for name in names}
     said = [f"{name.replace('_', ' ')}: {skew}" for name, skew in found.items() if skew]
     if not said:
         return []
     return [
-        f"clusters of held-out rows are skewed ({'; '.join(said)}): intervals of 95% cover less (85 to 94% "
-        "in simulations), and miss on the side of the long tail"
+        f"the clusters of held-out rows are skewed ({'; '.join(said)}): such intervals of 95% cover less, 87 "
+        "to 94% in simulations, and miss on the side of the long tail"
     ]
 
 
