@@ -36,7 +36,7 @@ def test_effective_clusters_are_as_many_equal_ones() -> None:
 
 
 def _by_matrices(y: np.ndarray, clusters: np.ndarray, omega: np.ndarray) -> tuple[float, float]:
-    """CR2 of the intercept and its degrees of freedom, from the hat matrix as Bell and McCaffrey have them."""
+    """CR2 of the intercept and its degrees of freedom, from the hat matrix, as Bell and McCaffrey do."""
     x, z = np.sqrt(omega)[:, None], np.sqrt(omega) * y  # weights say how exact a row is
     bread = inv(x.T @ x)
     left_out = np.eye(len(y)) - x @ bread @ x.T

@@ -1,4 +1,4 @@
-"""The wild cluster bootstrap: against every pattern of signs, one by one, and what it can and cannot reject."""
+"""The wild cluster bootstrap: against every pattern of signs, one by one, and what it can reject."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _by_enumeration(means: np.ndarray, shares: np.ndarray) -> float:
 @pytest.mark.parametrize("even", [True, False])
 def test_all_patterns_of_signs_are_counted_for_few_clusters(count: int, even: bool) -> None:
     rng = np.random.default_rng(count)
-    means = rng.normal(size=(count, 3)) + [0.0, 0.5, 2.0]
+    means = rng.normal([0.0, 0.5, 2.0], size=(count, 3))
     shares = np.full(count, 1 / count) if even else rng.dirichlet(np.ones(count))
     found = p_value(shares[:, None] * means, shares, 1 - shares)
     for t in range(3):
