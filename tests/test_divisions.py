@@ -107,3 +107,11 @@ def test_true_and_weak_labels_are_counted_in_rows_too(true: float, weak: float |
                 assert wanted - 1 <= len(part) <= wanted  # whole groups that fit
             elif wanted is not None:
                 assert abs(len(part) - round(wanted * train)) <= 1
+
+
+def test_more_labels_than_there_are_rows_leave_none_over() -> None:
+    cluster = np.arange(60) // 3
+    first, second = _shares(
+        np.arange(60), cluster, 10**15, np.random.default_rng(0), at_most=True, least=(5, 5)
+    )
+    assert (len(first), len(second)) == (60, 0)

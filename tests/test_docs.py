@@ -168,7 +168,7 @@ def test_tables_are_those_of_the_records() -> None:
 
 
 def test_intervals_over_clusters_cover_as_the_pages_say() -> None:
-    """Gaussian effects: 93% or no verdict; where skew covers less, readers are warned, and the pages say it."""
+    """Gaussian effects: 93% or no verdict; where skew covers less, readers are warned, and pages say it."""
     record = _record("benchmarks", "results", "clusters.json")
     chance = 1.96 * (0.95 * 0.05 / record["settings"]["draws"]) ** 0.5
     shown = [c for c in record["cells"] if c["verdicts_given"]]

@@ -107,7 +107,8 @@ ALL_CLEAR = ((2, 0.5), (1, 0.2), (1, 0.3))
         (
             {"p_value": 0.07},
             "undecided whether the student is better than its supervisor "
-            "(+2, 95% interval +1.008 to +2.992): flipping the signs of clusters does not reject 0 (p = 0.07)",
+            "(+2, 95% interval +1.008 to +2.992): "
+            "flipping the signs of clusters does not reject 0 (p = 0.07)",
         ),
     ],
 )

@@ -136,7 +136,7 @@ def _shares(
     """
     present, sizes = np.unique(cluster[rows], return_counts=True)
     order = rng.permutation(len(present))
-    wanted = size if isinstance(size, int) else round(size * len(rows))
+    wanted = min(size, len(rows)) if isinstance(size, int) else round(size * len(rows))
     taken = np.zeros(len(present), dtype=bool)
     taken[order] = _taken(sizes[order].tolist(), wanted, at_most, least)
     first = np.isin(cluster[rows], present[taken])
@@ -146,6 +146,7 @@ def _shares(
 def _taken(sizes: list[int], wanted: int, at_most: bool, least: tuple[int, int]) -> list[bool]:
     """Which clusters of these sizes to take, the first where there is a choice, to have the rows wanted."""
     every, spare = range(len(sizes)), sum(sizes) - wanted
+    # Small ones go first, so that each part has several; lone rows are then drawn as if there were no groups.
     taken = set(_small(sizes, [*every], wanted, least[0]))
     left = set(_small(sizes, [i for i in reversed(every) if i not in taken], spare, least[1]))
     missing, free = wanted - sum(sizes[i] for i in taken), [i for i in every if i not in taken | left]
