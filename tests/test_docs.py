@@ -145,6 +145,7 @@ def _record(*path: str) -> Any:
 
 
 EXAMPLES = ("study_real_features", "reproduce_synthetic", "reproduce_molecules")
+PLACE = ("layout", "distribution", "correlation")
 BENCHMARK = _record("benchmarks", "results", "heads.json")
 
 
@@ -152,7 +153,7 @@ def test_tables_are_those_of_the_records() -> None:
     found = [script(f"examples/{name}.py").page_tables() for name in EXAMPLES]
     found.append(script("examples/pretrain_models.py").page_tables(_record("models", "probes.json")))
     benchmarks = {"benchmark": script("benchmarks/heads.py").table(BENCHMARK)}
-    for name in ("synthetic", "molecules", "supervision"):
+    for name in ("clusters", "synthetic", "molecules", "supervision"):
         record = _record("benchmarks", "results", f"{name}.json")
         benchmarks[f"benchmark {name}"] = script(f"benchmarks/{name}.py").table(record)
     found.append({"docs/benchmarks.md": benchmarks})
@@ -164,6 +165,29 @@ def test_tables_are_those_of_the_records() -> None:
     for (page, name), lines in shown.items():
         assert len(lines) > 5
         assert _block(page, name) == [line for line in lines if line], (page, name)
+
+
+def test_intervals_over_clusters_cover_as_the_pages_say() -> None:
+    """Gaussian effects: 93% or no verdict; where skew covers less, readers are warned, and pages say it."""
+    record = _record("benchmarks", "results", "clusters.json")
+    chance = 1.96 * (0.95 * 0.05 / record["settings"]["draws"]) ** 0.5
+    shown = [c for c in record["cells"] if c["verdicts_given"]]
+    for c in record["cells"]:
+        covered = c["coverage"]["cr2"]
+        if c["distribution"] == "Gaussian":
+            assert covered >= 0.93 - chance
+            assert c["wrong_verdict"] <= 0.05 + chance
+            assert c["warned"] < 0.15 or c["effective_clusters"] < 12
+        if c["verdicts_given"] and covered < 0.93:
+            assert c["warned"] >= 0.69
+            assert c["missed_below"] < 0.01 < c["missed_above"]
+        assert c["verdicts_given"] or c["wrong_verdict"] == c["right_verdict_away"] == 0
+    worst = {many: [c for c in shown if (c["effective_clusters"] >= 12) == many] for many in (False, True)}
+    assert f"{min(c['coverage']['cr2'] for c in worst[False]):.0%}" == "83%"  # as notes and findings say
+    assert f"{min(c['coverage']['cr2'] for c in worst[True]):.0%}" == "87%"
+    again = script("benchmarks/clusters.py").cell("9 equal", "exponential", 1.0)
+    [kept] = [c for c in shown if {k: c[k] for k in PLACE} == {k: again[k] for k in PLACE}]
+    assert again["coverage"] == pytest.approx(kept["coverage"], abs=0.002)
 
 
 @pytest.mark.parametrize("folder", ["results/synthetic", "results/molecules/records"])

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
 
-from weakstrong import Estimate, Record, measure, study
+from weakstrong import Estimate, Record, Result, measure, study
 from weakstrong.report.figures import gain_against_misfit
 from weakstrong.report.terminal import study_table
-from weakstrong.studies.findings import conclusions
+from weakstrong.studies.findings import cluster_notes, conclusions
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +56,17 @@ def test_spread_is_that_of_the_divisions(found: Record) -> None:
         assert facts["correlation_of_gain_and_misfit"] == pytest.approx(correlation)
 
 
-def _estimate(value: float, error: float) -> Estimate:
+def _estimate(value: float, error: float, **change: float) -> Estimate:
     half = 1.984 * error
-    return Estimate(value, value - half, value + half, "made up", standard_error=error)
+    plain = {"clusters": 100, "effective_clusters": 90.0, "degrees_of_freedom": 88.0, "largest_share": 0.02,
+             "skewness": 0.1, "p_value": 0.001}  # fmt: skip
+    return Estimate(value, value - half, value + half, "made up", standard_error=error, **plain | change)
+
+
+def _estimates(*judged: tuple[float, float], **change: float) -> dict[str, Estimate]:
+    names = ("gain", "cross_term", "gain_over_direct")
+    known = {name: _estimate(*numbers, **change) for name, numbers in zip(names, judged, strict=True)}
+    return known | {"misfit": _estimate(1.0, 0.1), "mean_error": _estimate(5.0, 0.1)}
 
 
 @pytest.mark.parametrize(
@@ -71,18 +80,103 @@ def _estimate(value: float, error: float) -> Estimate:
 def test_verdicts_are_what_the_intervals_allow(
     gain: tuple, cross: tuple, direct: tuple, said: list[str]
 ) -> None:
-    estimates = {
-        "gain": _estimate(*gain),
-        "cross_term": _estimate(*cross),
-        "gain_over_direct": _estimate(*direct),
-        "misfit": _estimate(1.0, 0.1),
-        "mean_error": _estimate(5.0, 0.1),
-    }
-    lines = conclusions(estimates)
+    lines = conclusions(_estimates(gain, cross, direct))
     assert len(lines) == 3
     for line, words in zip(lines, said, strict=True):
         assert words in line
+        assert ("for these fitted models" in line) == ("undecided" not in line)
     assert f"{cross[0]:+.2f} times the misfit" in lines[1]
+
+
+ALL_CLEAR = ((2, 0.5), (1, 0.2), (1, 0.3))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            {"effective_clusters": 3.1, "largest_share": 0.62},
+            "no verdict whether the student is better than its supervisor "
+            "(+2, 95% interval +1.008 to +2.992): only 3.1 effective clusters (one has 62% of the rows)",
+        ),
+        (
+            {"degrees_of_freedom": 3.5, "largest_share": 0.4},
+            "no verdict whether the student is better than its supervisor "
+            "(+2, 95% interval +1.008 to +2.992): only 3.5 degrees of freedom (one has 40% of the rows)",
+        ),
+        (
+            {"p_value": 0.07},
+            "undecided whether the student is better than its supervisor "
+            "(+2, 95% interval +1.008 to +2.992): "
+            "flipping the signs of clusters does not reject 0 (p = 0.07)",
+        ),
+    ],
+)
+def test_where_there_is_no_verdict_the_words_say_why(change: dict, said: str) -> None:
+    lines = conclusions(_estimates(*ALL_CLEAR, **change))
+    assert lines[0] == said
+    reason = said.partition("): ")[2]
+    assert all(f"): {reason}" in line for line in lines)
+
+
+def test_skewed_clusters_are_said_once_with_what_they_are_of() -> None:
+    *_, line = conclusions(_estimates(*ALL_CLEAR, skewness=2.5))
+    assert line.startswith(
+        "the clusters of held-out rows are skewed (gain: skewness 2.5 of 90 effective clust"
+    )
+    assert "cross term: " in line
+    assert "gain over direct: " in line
+    assert not any("skewed" in line for line in conclusions(_estimates(*ALL_CLEAR, skewness=1.0)))
+    reproduced = _estimates(*ALL_CLEAR, skewness=2.5) | {"misfit": _estimate(0.0, 0.0)}
+    assert "(gain over direct: " in conclusions(reproduced)[-1]  # the others are rounding
+
+
+def test_few_clusters_are_noted_once_for_a_study() -> None:
+    def notes(*effective: float) -> tuple[str, ...]:
+        found = [_estimates(*ALL_CLEAR, effective_clusters=e, largest_share=0.5) for e in effective]
+        return cluster_notes(Result({}, estimates) for estimates in found)
+
+    assert notes(90.0, 12.0) == ()
+    [note] = notes(3.1, 3.1)
+    assert note.startswith("only 3.1 effective clusters (one has 50% of the rows): too few for a verdict")
+    [note] = notes(9.0, 9.0)
+    assert note.startswith("only 9 effective clusters: too few to show whether their means are skewed")
+
+
+def test_a_study_of_a_few_uneven_groups_gives_no_verdict_and_shows_them() -> None:
+    rng = np.random.default_rng(5)
+    groups = np.repeat(np.arange(40), [60, *[3] * 39])
+    strong = rng.normal(size=(len(groups), 3))
+    y = strong @ [1.0, 2.0, 3.0] + 0.1 * rng.normal(size=len(groups))
+    test = groups <= 6
+    split = (np.flatnonzero(~test), np.flatnonzero(test))
+    found = study({"weak": strong[:, :1] > 0}, strong, y, groups=groups, splits={"only": split}, seeds=2)
+    [result] = found.results
+    assert result.estimates["gain"].effective_clusters == pytest.approx(78**2 / (60**2 + 6 * 9))
+    assert all(line.startswith("no verdict") for line in result.findings)
+    [note] = [note for note in found.notes if "clusters" in note]
+    assert "only 1.67 effective clusters (one has 77% of the rows)" in note
+    for name, estimate in result.estimates.items():
+        tested = name in ("gain", "cross_term") or name.startswith("gain_over_")
+        assert (estimate.p_value is not None) == tested, name
+    console = Console(width=300, file=io.StringIO())
+    console.print(study_table(found))
+    printed = console.file.getvalue()
+    freedom = f"{result.estimates['gain'].degrees_of_freedom:.4g} degrees of freedom"
+    evidence = f"intervals from 7 clusters, 1.665 effective, the largest with 77% of the rows, {freedom}"
+    assert printed.count(evidence) == 1
+    assert "for the procedure: from division to division" in printed
+
+
+def test_evidence_that_differs_is_shown_for_every_interval(found: Record) -> None:
+    [first, *_] = found.results
+    apart = dict(first.estimates)
+    apart["gain_over_direct"] = replace(apart["gain_over_direct"], effective_clusters=4.5)
+    console = Console(width=300, file=io.StringIO())
+    console.print(study_table(replace(found, results=(replace(first, estimates=apart),))))
+    printed = console.file.getvalue()
+    assert "interval of gain from 30 clusters, 30 effective" in printed
+    assert "interval of gain over direct from 30 clusters, 4.5 effective" in printed
 
 
 def test_the_table_has_every_number_in_its_column(found: Record) -> None:

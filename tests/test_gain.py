@@ -149,7 +149,7 @@ def test_what_cannot_be_measured_is_named(change: dict, said: str) -> None:
 
 
 def test_weighted_standard_errors_are_those_of_the_weighted_mean() -> None:
-    """SE² = G/(G−1) Σ_g (Σ_i ω_i (ψ_i − ψ̄))² / (Σ ω)², written out."""
+    """SE² = Σ_g (Σ_i ω_i (ψ_i − ψ̄))² / (1 − p_g) / (Σ ω)², written out."""
     rng = np.random.default_rng(7)
     y, w, s = rng.normal(size=(3, 40))
     omega, groups = rng.uniform(0.1, 5.0, size=40), np.arange(40) // 3
@@ -157,12 +157,14 @@ def test_weighted_standard_errors_are_those_of_the_weighted_mean() -> None:
         given_groups = groups if clusters is groups else None
         estimate = measure(y, w, s, sample_weight=omega, groups=given_groups).misfit
         mean = np.average((w - s) ** 2, weights=omega)
-        sums = [np.sum((omega * ((w - s) ** 2 - mean))[clusters == g]) for g in np.unique(clusters)]
-        count = len(sums)
-        expected = np.sqrt(count / (count - 1) * np.sum(np.square(sums))) / omega.sum()
+        square = 0.0
+        for g in np.unique(clusters):
+            mine, part = clusters == g, omega[clusters == g].sum() / omega.sum()
+            square += np.sum((omega * ((w - s) ** 2 - mean))[mine]) ** 2 / (1 - part)
+        expected = np.sqrt(square) / omega.sum()
         assert float(estimate.value) == pytest.approx(mean)
         assert float(estimate.standard_error) == pytest.approx(expected)
-        assert estimate.degrees_of_freedom == count - 1
+        assert estimate.degrees_of_freedom < len(np.unique(clusters)) - 1
 
 
 def test_rows_without_weight_are_no_evidence() -> None:
@@ -232,3 +234,15 @@ def test_tables_whose_columns_are_in_another_order_are_refused() -> None:
     with pytest.raises(InputError, match="y_weak has the columns of y_true in another order"):
         measure(y, y[["b", "a"]], y)
     assert measure(y, y.set_axis(["c", "d"], axis=1), y).weak_error.value.max() == 0
+
+
+def test_what_verdicts_are_on_is_tested_where_that_is_asked_for() -> None:
+    rng = np.random.default_rng(10)
+    y, w, s = rng.normal(size=(3, 60))
+    plain, tested = (measure(y, y + 1 + 0.1 * w, y + 0.1 * s, tested=ask) for ask in (False, True))
+    for name, estimate in tested.estimates().items():
+        assert (estimate.p_value is not None) == (name in ("gain", "cross_term"))
+        assert getattr(plain, name).p_value is None
+    assert tested.gain.verdict().sign == 1
+    assert "was not asked for" in plain.gain.verdict().reason
+    assert "60 clusters, 60 effective, the largest with 1.7% of the rows, 59 degrees of freedom" in str(plain)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from weakstrong.arrays import power_of_two
+from weakstrong.cluster_means import ClusterMeans
 from weakstrong.errors import InputError
+from weakstrong.wild_bootstrap import p_value
 
 Array = NDArray[np.float64]
 
@@ -18,6 +19,18 @@ CLUSTER_T = "Student t over clusters"
 BOOTSTRAP = "percentile bootstrap over clusters"
 ORDER_STATISTICS = "median, order statistics"
 BINOMIAL = "share, exact binomial"
+_FEWEST_CLUSTERS, _FEWEST_DEGREES = 5, 4  # effective clusters, and degrees of freedom, of a verdict
+_REJECTED = 0.05
+HOLDS_ZERO = "the interval holds 0"
+_SKEW_UNSEEN = 12  # effective clusters: the skewness of fewer is mostly chance
+_SKEWED = 0.15  # skewness / √effective: about where 95% intervals cover 93% (benchmarks/clusters.py)
+
+
+class Verdict(NamedTuple):
+    """Whether a number is above zero (1), below (−1) or neither can be said (0), and why not."""
+
+    sign: int
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,6 +57,13 @@ class Estimate:
     effective_clusters : float, optional
         ``(Σ W_g)² / Σ W_g²`` with W_g the weight of cluster g: the number of equal clusters that would say
         as much. An interval from few of them is not to be trusted.
+    largest_share : float, optional
+        The largest ``W_g / Σ W_g``.
+    skewness : float or array of shape (k,), optional
+        Of the means of the clusters, each counted once; NaN where they do not vary. Where it is large the
+        interval covers less than it says.
+    p_value : float or array of shape (k,), optional
+        Of the wild cluster bootstrap of zero, where it was asked for: `weakstrong.wild_bootstrap`.
     """
 
     value: Any
@@ -56,6 +76,9 @@ class Estimate:
     rows: int | None = None
     clusters: int | None = None
     effective_clusters: float | None = None
+    largest_share: float | None = None
+    skewness: Any = None
+    p_value: Any = None
 
     @classmethod
     def of_mean(
@@ -65,11 +88,13 @@ class Estimate:
         weights: ArrayLike | None = None,
         *,
         value: ArrayLike | None = None,
+        tested: bool = False,
     ) -> Self:
         """Estimate a weighted mean over rows by Student's t over clusters.
 
-        ``SE² = G/(G−1) Σ_g (Σ_{i in g} ω_i (ψ_i − ψ̄))² / (Σ ω)²`` with G clusters g, and G − 1 degrees of
-        freedom.
+        With ``p_g = W_g / W`` the share of cluster g in the weight, and D̄_g its weighted mean of ψ,
+        ``SE² = Σ_g p_g² (D̄_g − ψ̄)² / (1 − p_g)`` (CR2), and the degrees of freedom of Bell and McCaffrey:
+        `ClusterMeans`. For G equal clusters these are ``G/(G−1) Σ_g (p_g (D̄_g − ψ̄))²`` and G − 1.
 
         Parameters
         ----------
@@ -81,6 +106,8 @@ class Estimate:
             ω.
         value : float or array of shape (k,), optional
             The estimate, where it is not the mean of ψ but has ψ as its influence on rows.
+        tested : bool
+            Whether to compute `p_value`, which a verdict takes: 2,000 weighted sums over the clusters.
         """
         psi = np.asarray(values, dtype=np.float64)
         omega = np.ones(len(psi)) if weights is None else np.asarray(weights, dtype=np.float64)
@@ -88,25 +115,19 @@ class Estimate:
             raise InputError(
                 f"{len(psi)} values, {len(clusters)} clusters, {len(omega)} weights: one for each row"
             )
-        # Powers of two change no digit, and keep what is squared below from under- and overflow.
-        unit, omega = power_of_two(psi), omega / power_of_two(omega)
-        psi = psi / unit
-        spread = omega.reshape((-1,) + (1,) * (psi.ndim - 1))
-        mean = (spread * psi).sum(0) / omega.sum()
-        count = int(clusters.max()) + 1
-        sums = np.zeros((count, *psi.shape[1:]))
-        np.add.at(sums, clusters, spread * (psi - mean))
-        error = np.full_like(mean, np.nan)
-        if count > 1:
-            error = np.sqrt(count / (count - 1) * (sums**2).sum(0) / omega.sum() ** 2) * unit
-        mean = mean * unit
-        sizes = np.bincount(clusters, omega)
-        point = np.asarray(mean if value is None else value, dtype=np.float64)
-        half = _t_quantile(0.95, count - 1) * error
+        means = ClusterMeans.of(psi, clusters, omega)
+        shares, unit, freedom = means.shares, means.unit, means.degrees_of_freedom()
+        point = np.asarray(means.mean * unit if value is None else value, dtype=np.float64)
+        error = np.sqrt(means.variance()) * unit
+        half = _t_quantile(0.95, freedom) * error
+        found = None
+        if tested:
+            parts = means.deviations + np.multiply.outer(shares, point / unit)
+            found = p_value(parts, shares, means.others)
         return cls(
-            point, point - half, point + half, CLUSTER_T, standard_error=error,
-            degrees_of_freedom=float(count - 1), rows=len(psi), clusters=count,
-            effective_clusters=float(sizes.sum() ** 2 / (sizes**2).sum()),
+            point, point - half, point + half, CLUSTER_T, standard_error=error, degrees_of_freedom=freedom,
+            rows=len(psi), clusters=len(shares), effective_clusters=means.effective(),
+            largest_share=float(shares.max()), skewness=means.skewness(), p_value=found,
         )  # fmt: skip
 
     @classmethod
@@ -167,6 +188,70 @@ class Estimate:
             raise InputError(f"only the interval at level {self.level} is known ({self.method})")
         half = _t_quantile(level, self.degrees_of_freedom) * self.standard_error
         return self.value - half, self.value + half
+
+    def verdict(self) -> Verdict:
+        """Say whether the number is above or below zero, by Student's t and the wild cluster bootstrap.
+
+        There is no verdict with fewer than 5 effective clusters or 4 degrees of freedom, where the interval
+        holds zero, or where the bootstrap does not reject zero at 5%; the reason says which.
+
+        Raises
+        ------
+        ValueError
+            For several numbers at once.
+        """
+        if np.size(self.value) != 1:
+            raise InputError(f"a verdict is on one number, and there are {np.size(self.value)}")
+        low, high = (float(v) for v in self.interval())
+        if (short := self.too_few()) or not (low > 0 or high < 0):
+            return Verdict(0, short or HOLDS_ZERO)
+        if self.p_value is None:
+            return Verdict(0, "the wild cluster bootstrap was not asked for (tested)")
+        if not self.p_value <= _REJECTED:
+            return Verdict(0, f"flipping the signs of clusters does not reject 0 (p = {self.p_value:.2g})")
+        return Verdict(1 if low > 0 else -1)
+
+    def too_few(self) -> str:
+        """Say why its clusters are too few for a verdict; empty if they are not."""
+        if self.clusters is None or self.effective_clusters is None or self.degrees_of_freedom is None:
+            return "it is not of clusters"
+        if self.clusters == 1:
+            return "only 1 cluster"
+        share = f"one has {self.largest_share or 0:.0%} of the rows"
+        if self.effective_clusters < _FEWEST_CLUSTERS:
+            return f"only {self.effective_clusters:.3g} effective clusters ({share})"
+        if not self.degrees_of_freedom >= _FEWEST_DEGREES:
+            return f"only {self.degrees_of_freedom:.2g} degrees of freedom ({share})"
+        return ""
+
+    def skew(self) -> str:
+        """Say where the means of its clusters are so skewed that the interval covers less than it says.
+
+        Nothing is said of fewer than 12 effective clusters, whose skewness is mostly chance.
+        """
+        effective, skewness = (
+            self.effective_clusters,
+            np.abs(self.skewness if self.skewness is not None else 0),
+        )
+        if effective is None or effective < _SKEW_UNSEEN or not np.any(skewness > _SKEWED * effective**0.5):
+            return ""
+        return f"skewness {np.nanmax(skewness):.2g} of {effective:.3g} effective clusters"
+
+    def skew_is_unseen(self) -> bool:
+        """Whether its clusters are too few to show whether their means are skewed."""
+        return self.effective_clusters is not None and self.effective_clusters < _SKEW_UNSEEN
+
+    def evidence(self) -> str:
+        """What the interval is from, in words: clusters, effective ones, the largest, degrees of freedom."""
+        known = {
+            "clusters": self.clusters,
+            "effective": self.effective_clusters,
+            "degrees of freedom": self.degrees_of_freedom,
+        }
+        said = [f"{number:.4g} {name}" for name, number in known.items() if number is not None]
+        if self.largest_share is not None:
+            said.insert(2, f"the largest with {100 * self.largest_share:.2g}% of the rows")
+        return ", ".join(said)
 
     def __str__(self) -> str:
         """Value with the ends of its interval, in four significant digits."""

@@ -23,6 +23,8 @@ from weakstrong.estimate import Estimate
 
 Array = NDArray[np.float64]
 
+_TESTED = ("gain", "cross_term")
+
 
 @dataclass(frozen=True)
 class Gain:
@@ -70,10 +72,11 @@ class Gain:
         return {name: value for name, value in named.items() if isinstance(value, Estimate)}
 
     def __str__(self) -> str:
-        """One line for each estimate."""
+        """One line for each estimate, and one for the clusters of rows that the intervals are from."""
         rows = [f"{name:<26}{value}" for name, value in self.estimates().items()]
         if self.not_recovered_because:
             rows.append(f"{'performance_gap_recovered':<26}none: {self.not_recovered_because}")
+        rows.append(f"{'intervals from':<26}{self.gain.evidence()}")
         return "\n".join(rows)
 
 
@@ -85,6 +88,7 @@ def measure(
     y_ceiling: ArrayLike | None = None,
     groups: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
+    tested: bool = False,
 ) -> Gain:
     """Measure a student against its supervisor on rows with known truth.
 
@@ -102,6 +106,9 @@ def measure(
         Rows of one group are not independent; each is a cluster. Else each row is one. Names are compared
         as they are: 1 and 1.0 are one group, 1 and "1" are two.
     sample_weight : array of shape (n,), optional
+    tested : bool
+        Whether gain and cross term are tested by the wild cluster bootstrap, which their `Estimate.verdict`
+        takes: 2,000 weighted sums over the clusters for each target.
 
     Returns
     -------
@@ -133,7 +140,10 @@ def measure(
     rows = SQUARED_ERROR.of_rows(y, w, s)
     if ceiling:
         rows["ceiling_error"] = SQUARED_ERROR.error(ceiling[0][counted], y)
-    known: dict[str, Any] = {name: Estimate.of_mean(values, cluster, omega) for name, values in rows.items()}
+    known: dict[str, Any] = {
+        name: Estimate.of_mean(values, cluster, omega, tested=tested and name in _TESTED)
+        for name, values in rows.items()
+    }
     recovered, reason = _gap_recovered(rows, cluster, omega)
     return Gain(
         **{"ceiling_error": None, **known},

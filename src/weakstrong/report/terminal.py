@@ -81,11 +81,13 @@ def study_table(record: Record) -> RenderableType:
         lines += [Text(f"  {finding}") for finding in result.findings]
         lines.append(Text(f"  {_spread(facts)}"))
         lines.append(Text(f"  gap recovered: {_recovered(result)}"))
+        lines += [Text(f"  {line}") for line in _evidence(result.estimates)]
     lines.append(
         Text(
             "\nstudent: trained on the labels its supervisor made, alone; ceiling: its class on the truth of "
             "the same rows;\ndirect: its class on the true labels its supervisor had; mean: predicting their "
-            "mean. Intervals are from\nthe held-out rows."
+            "mean. Intervals are from\nclusters of held-out rows and hold for these fitted models, not for a "
+            "procedure that fits others."
         )
     )
     return Group(table, *lines)
@@ -165,8 +167,18 @@ def _spread(facts: Mapping[str, Any]) -> str:
     """What refitting on other divisions changes; not a standard error, for they share rows."""
     gain = facts["spread_over_divisions"]["gain"]
     if facts["divisions"] == 1:
-        return "a single division: what refitting changes is not seen"
-    return f"from division to division gain ranges from {gain['min']:+.4g} to {gain['max']:+.4g}"
+        return "for the procedure: a single division, so what refitting changes is not seen"
+    extremes = f"from {gain['min']:+.4g} to {gain['max']:+.4g}"
+    return f"for the procedure: from division to division gain ranges {extremes}"
+
+
+def _evidence(estimates: Mapping[str, Estimate]) -> list[str]:
+    """What the intervals shown are from: one line if all are from the same."""
+    shown = ("gain", "cross_term", "gain_over_direct", "performance_gap_recovered")
+    found = {name: estimates[name].evidence() for name in shown if name in estimates}
+    if len(set(found.values())) == 1:
+        return [f"intervals from {found['gain']}"]
+    return [f"interval of {name.replace('_', ' ')} from {evidence}" for name, evidence in found.items()]
 
 
 def _recovered(result: Result) -> str:

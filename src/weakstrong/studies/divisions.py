@@ -15,6 +15,8 @@ from weakstrong.studies.settings import StudyOptions
 Rows = NDArray[np.int64]
 
 _MIN_JUDGING_CLUSTERS = 2
+_VERDICT_CLUSTERS = 6  # the wild cluster bootstrap cannot reject at 5% with fewer
+_SEARCHED = 1000  # clusters: for each a bit for each row is kept
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,10 @@ def divisions(inputs: StudyInputs, options: StudyOptions) -> list[Division]:
         for number in range(1 if split is not None and split.is_whole else options.seeds):
             rng = np.random.default_rng([options.seed, place, number])
             if split is None:
-                judged, train = _shares(np.arange(n), cluster, options.test_size, rng)
+                least = (_VERDICT_CLUSTERS, 2 * _fewest(options))
+                judged, train = _shares(
+                    np.arange(n), cluster, options.test_size, rng, at_most=False, least=least
+                )
                 name = "random"
             else:
                 name, train, judged = split.name, split.train, split.test
@@ -82,10 +87,13 @@ def _labelled(
     train: Rows, cluster: NDArray[np.int64], options: StudyOptions, rng: np.random.Generator
 ) -> tuple[Rows, Rows]:
     """Training rows that get true labels, and those that get weak ones, at random with clusters whole."""
-    supervised, student = _shares(train, cluster, options.true_labels, rng)
+    fewest, is_count = _fewest(options), isinstance(options.true_labels, int)
+    supervised, student = _shares(
+        train, cluster, options.true_labels, rng, at_most=is_count, least=(fewest, fewest)
+    )
     if options.weak_labels is None:
         return supervised, student
-    wanted = options.weak_labels
+    wanted, is_count = options.weak_labels, isinstance(options.weak_labels, int)
     if isinstance(wanted, float):  # a share of the training rows, as that of true labels is
         wanted = round(wanted * len(train))
     if wanted > len(student):
@@ -95,29 +103,101 @@ def _labelled(
             "true_labels",
             "weak_labels",
         )
-    return supervised, _shares(student, cluster, wanted, rng)[0]
+    return supervised, _shares(student, cluster, wanted, rng, at_most=is_count, least=(fewest, 0))[0]
+
+
+def _fewest(options: StudyOptions) -> int:
+    """How many clusters heads are fitted to at least."""
+    return options.n_folds if "l2" in options.heads else 1
 
 
 def _shares(
-    rows: Rows, cluster: NDArray[np.int64], size: float | int, rng: np.random.Generator
+    rows: Rows,
+    cluster: NDArray[np.int64],
+    size: float | int,
+    rng: np.random.Generator,
+    *,
+    at_most: bool,
+    least: tuple[int, int],
 ) -> tuple[Rows, Rows]:
-    """Split rows in two at random, clusters whole.
+    """Split rows in two at random, clusters whole, the first part with a number or share of the *rows*.
 
-    The first part has that share of the clusters, or as many clusters as fit into that number of rows.
+    Clusters stand in random order, and are taken from the first on, but for those with which the number of
+    rows would not be as near to that wanted as whole clusters allow.
+
+    Parameters
+    ----------
+    size : float or int
+        Share of the rows, or how many.
+    at_most : bool
+        Whether it is not to be more, rather than as near as possible.
+    least : tuple of int
+        How many clusters each part is to have, where there are enough small ones.
     """
-    present, rows_of = np.unique(cluster[rows], return_counts=True)
+    present, sizes = np.unique(cluster[rows], return_counts=True)
     order = rng.permutation(len(present))
-    fit = round(size * len(present))
-    if isinstance(size, int):
-        fit = int(np.searchsorted(np.cumsum(rows_of[order]), size, side="right"))
-    first = np.isin(cluster[rows], present[order[:fit]])
+    wanted = min(size, len(rows)) if isinstance(size, int) else round(size * len(rows))
+    taken = np.zeros(len(present), dtype=bool)
+    taken[order] = _taken(sizes[order].tolist(), wanted, at_most, least)
+    first = np.isin(cluster[rows], present[taken])
     return rows[first], rows[~first]
+
+
+def _taken(sizes: list[int], wanted: int, at_most: bool, least: tuple[int, int]) -> list[bool]:
+    """Which clusters of these sizes to take, the first where there is a choice, to have the rows wanted."""
+    every, spare = range(len(sizes)), sum(sizes) - wanted
+    # Small ones go first, so that each part has several; lone rows are then drawn as if there were no groups.
+    taken = set(_small(sizes, [*every], wanted, least[0]))
+    left = set(_small(sizes, [i for i in reversed(every) if i not in taken], spare, least[1]))
+    missing, free = wanted - sum(sizes[i] for i in taken), [i for i in every if i not in taken | left]
+    for i in free[:-_SEARCHED]:  # the others can make up the number
+        if sizes[i] <= missing:
+            taken.add(i)
+            missing -= sizes[i]
+    rest = free[-_SEARCHED:]
+    least_sum = int(wanted > 0 and not taken)  # neither part is to be empty
+    spared = sum(sizes[i] for i in rest) - int(spare > 0 and least[1] > 0 and not left)
+    most = min(missing, spared) if at_most else spared
+    found = _nearest([sizes[i] for i in rest], missing, least_sum, most)
+    taken.update(i for i, is_in in zip(rest, found, strict=True) if is_in)
+    return [i in taken for i in range(len(sizes))]
+
+
+def _small(sizes: list[int], among: list[int], room: int, count: int) -> list[int]:
+    """The first few clusters that fit into the room of a part with as many others as large, up to a count."""
+    ordered = sorted(sizes[i] for i in among)[:count]
+    fit = max((k for k, size in enumerate(ordered, 1) if k * size <= room), default=0)
+    return [i for i in among if fit * sizes[i] <= room][:fit]
+
+
+def _nearest(sizes: list[int], wanted: int, least: int, most: int) -> list[bool]:
+    """Which sizes to take for the sum, from least to most, that is nearest to the one wanted.
+
+    None if there is no such sum, and the first ones where there is a choice. It is the subset-sum problem:
+    bit r of ``reach[i]`` is set if sizes from the i-th on can sum to r.
+    """
+    within = (1 << min(most, 2 * wanted + max(sizes, default=0)) + 1) - 1
+    reach = [1]
+    for size in reversed(sizes):
+        reach.append(reach[-1] | reach[-1] << size & within)
+    reach.reverse()
+    sums = reach[0] & ~((1 << least) - 1)
+    above = sums >> wanted
+    sums &= (1 << wanted) - 1
+    nearest = [sums.bit_length() - 1] * (sums > 0)
+    nearest += [wanted + (above & -above).bit_length() - 1] * (above > 0)
+    missing = min(nearest, key=lambda r: abs(r - wanted), default=0)
+    taken = []
+    for size, later in zip(sizes, reach[1:], strict=True):
+        taken.append(size <= missing and bool(later >> missing - size & 1))
+        missing -= size * taken[-1]
+    return taken
 
 
 def _check(division: Division, cluster: NDArray[np.int64], options: StudyOptions, noun: str) -> None:
     """Refuse a division that cannot be fitted or judged, with a line that names it."""
     name = f"split {division.split!r}, division {division.number}"
-    least = options.n_folds if "l2" in options.heads else 1
+    least = _fewest(options)
     for who, rows in {"the supervisor": division.supervised, "the student": division.student}.items():
         count = len(np.unique(cluster[rows]))
         if count < least:

@@ -19,7 +19,7 @@ from weakstrong.predictions import Parts, Predictions
 from weakstrong.record import Record
 from weakstrong.storage import output_folder
 from weakstrong.studies.divisions import Division, divisions
-from weakstrong.studies.findings import by_division, summarize
+from weakstrong.studies.findings import by_division, cluster_notes, summarize
 from weakstrong.studies.fitting import fit_division
 from weakstrong.studies.influence import with_explosions
 from weakstrong.studies.inputs import Split, StudyInputs, check_inputs
@@ -202,13 +202,15 @@ def run(
         judged = [_judged(stage, place, division, inputs, options) for place, division in numbered]
         parts = [load for load, _ in judged]
         rows = with_explosions(pd.concat([measured for _, measured in judged], ignore_index=True))
+        results = summarize(parts, rows)
+        conditional = [_CONDITIONAL] if "l2" in options.heads else []
         record = Record(
             kind="study",
             title=inputs.target,
             settings=described,
-            results=summarize(parts, rows),
+            results=results,
             facts=_facts(inputs),
-            notes=(*inputs.notes, *([_CONDITIONAL] if "l2" in options.heads else [])),
+            notes=(*inputs.notes, *conditional, *cluster_notes(results)),
             provenance=provenance(),
             key=key,
             tables={"divisions": rows},
@@ -248,8 +250,8 @@ def _facts(inputs: StudyInputs) -> dict[str, Any]:
         "rows": len(inputs.y),
         "strong_features": {name: int(values.shape[1]) for name, values in inputs.students.items()},
         "weak_features": {name: int(values.shape[1]) for name, values in inputs.supervisors.items()},
-        "intervals": "95%, Student t over clusters of held-out rows, given the fitted heads; "
-        "spread_over_divisions is what refitting changes and is no standard error",
+        "intervals": "95%, Student t over clusters of held-out rows (CR2), for these fitted models, not for "
+        "the procedure; spread_over_divisions is what refitting changes and is no standard error",
     }
 
 

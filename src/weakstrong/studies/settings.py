@@ -55,13 +55,15 @@ class StudyOptions(BaseModel):
     n_folds : int
         Number of folds of that cross-validation.
     true_labels : float or int
-        Training rows whose true labels the supervisors (and the direct baseline) see: a share of them
-        (of the groups, if there are any), or how many.
+        Training rows whose true labels the supervisors (and the direct baseline) see: a share of them, or
+        how many. With groups a share is of the rows too, as near as whole groups allow, and a number is of
+        as many as whole groups fit into.
     weak_labels : float or int, optional
         Training rows that the students are fitted to, of those without true labels: a share of all training
         rows, or how many; all of them unless given.
     test_size : float
-        Share of the rows that is held out, where no splits are given.
+        Share of the rows that is held out, where no splits are given; with groups as near as whole groups
+        allow.
     seeds : int
         How many seeds: each divides the training rows of each split, or all rows, at random.
     seed : int
