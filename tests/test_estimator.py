@@ -65,7 +65,8 @@ def test_long_batches_are_read_in_blocks(sample: tuple, monkeypatch: pytest.Monk
     whole = HeadProjection("l2").fit(phi, y, weight, groups)
     expected = whole.predict(phi)
     monkeypatch.setattr("weakstrong.arrays._BLOCK_BYTES", 1)
-    assert [rows.stop for rows in fold_blocks(150, 12, 2)] == [96, 150]
+    assert [rows.stop for rows in fold_blocks(700, 12, 2)] == [384, 700]
+    assert [rows.stop for rows in fold_blocks(700, 12, 0)] == [700]
     monkeypatch.setattr("weakstrong.estimator.fold_blocks", lambda n, *_: [slice(0, 120), slice(120, n)])
     blocks = HeadProjection("l2").fit(phi, y, weight, groups)
     np.testing.assert_allclose(blocks.head_.coef, whole.head_.coef, rtol=1e-8)

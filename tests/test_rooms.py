@@ -8,8 +8,9 @@ from weakstrong import identity
 
 CORE = {
     "arrays", "bootstrap", "cluster_means", "cross_validation", "divergence", "errors", "estimate",
-    "estimator", "gain", "heads", "identity", "lazy", "least_squares", "moments", "parallel", "predictions",
-    "progress", "projection", "record", "serialization", "storage", "whole_files", "wild_bootstrap",
+    "estimator", "feature_range", "gain", "heads", "identity", "lazy", "least_squares", "moments", "parallel",
+    "predictions", "progress", "projection", "record", "serialization", "stacking", "storage", "whitening",
+    "whole_files", "wild_bootstrap",
 }  # fmt: skip
 # Each room with the rooms that it may import.
 ROOMS = {

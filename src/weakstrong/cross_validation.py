@@ -82,7 +82,7 @@ def cross_validate(folds: Sequence[Moments], heads: HeadClass) -> CrossValidatio
     if isinstance(heads, L2Ball):
         form = ScaledProblem.of(whole, heads.fit_intercept, heads.scale)
         tried = replace(heads, scale=form.scale)  # of all rows: one class in every fold
-    if not isinstance(tried, L2Ball) or tried.radius is not None:
+    if not isinstance(tried, L2Ball) or not isinstance(heads, L2Ball) or tried.radius is not None:
         parts = [
             w * fold.mse(project(rest, tried).head)
             for w, fold, rest in zip(weights, folds, complements, strict=True)

@@ -52,8 +52,12 @@ class _Seen:
 
 
 def fold_blocks(n: int, width: int, n_folds: int) -> Iterator[slice]:
-    """Cut rows into blocks to deal to folds: up to 32 MiB, or more where folds would get too few rows."""
-    return row_blocks(n, max(width, 64), times=2, least=4 * width * max(n_folds, 1))
+    """Cut rows into blocks to deal to folds: up to 32 MiB, or more where folds would get too few rows.
+
+    Without folds no row is copied, and one block will do.
+    """
+    least = 16 * width * n_folds if n_folds else n
+    return row_blocks(n, max(width, 64), times=2, least=least)
 
 
 class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -268,7 +272,7 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
         folds, numbers, columns = dict(seen.folds), dict(seen.groups), labels.reshape(n, -1)
         seen_range = seen.features
         for rows in fold_blocks(n, d, n_folds):
-            block = _working(features[rows])
+            block = features[rows]
             found = FeatureRange.of(block)
             if not found.is_finite:
                 refuse_infinite(block, "X", rows.start)
@@ -310,13 +314,6 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.rank_, self.n_ignored_features_ = int(solution.rank), int(solution.n_ignored)
         self.feature_range_ = self._seen.features if self.clip else None
         return self
-
-
-def _working(block: NDArray[Any]) -> NDArray[Any]:
-    """Return features in the precision they are worked in: float32 as it is, as float16 is, else float64."""
-    if block.dtype.kind == "f" and block.dtype.itemsize <= 4:
-        return block.astype(np.float32, copy=False)
-    return block.astype(np.float64, copy=False)
 
 
 def _add(

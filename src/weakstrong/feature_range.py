@@ -16,8 +16,8 @@ from weakstrong.heads import Head
 Array = NDArray[np.float64]
 
 _WIDENED = 0.5  # of the range, on either side
-# Rows like the fitted ones have at most 0.3% of their values clipped (16 sets of features, 50 rows fitted to).
-_MANY, _MANY_OF_ONE, _FEWEST_ROWS = 0.01, 0.5, 10
+# Of rows like the fitted ones at most 0.3% of the values are clipped (16 sets of features, 50 rows fitted).
+MANY_CLIPPED, _MANY_OF_ONE, _FEWEST_ROWS = 0.01, 0.5, 10
 _CACHED_BYTES = 1 << 20
 
 
@@ -47,17 +47,17 @@ class Clipped:
 
     @property
     def is_large(self) -> bool:
-        """Whether so many are clipped, of all values or of one feature's, that the rows are unlike the fitted."""
+        """Whether so much is clipped, of all values or of one feature, that the rows are unlike the others."""
         worst = self.by_feature.max(initial=0)
-        return self.share > _MANY or (worst >= _FEWEST_ROWS and worst > _MANY_OF_ONE * self.rows)
+        return self.share > MANY_CLIPPED or (worst >= _FEWEST_ROWS and worst > _MANY_OF_ONE * self.rows)
 
     def __str__(self) -> str:
         """What was clipped, in a sentence."""
-        features = int((self.by_feature > 0).sum())
-        return (
-            f"{self.clipped_rows} of {counted(self.rows, 'row')} are far outside the range of the fitted rows in "
-            f"{counted(features, 'feature')} ({100 * self.share:.2g}% of all values) and were clipped to it"
-        )
+        features = counted(int((self.by_feature > 0).sum()), "feature")
+        rows = f"{self.clipped_rows} of {counted(self.rows, 'row')}"
+        share = f"{100 * self.share:.2g}% of all values"
+        where = f"{rows} are far outside the range of the fitted rows in {features} ({share})"
+        return f"{where} and were clipped to it"
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +79,7 @@ class FeatureRange:
 
     @classmethod
     def of(cls, features: NDArray[Any]) -> Self:
-        """Return the range of rows (n, d): not finite where a value is not, from ∞ to −∞ if there is no row."""
+        """Return the range of rows (n, d): not finite where a value is not, ∞ to −∞ if there is no row."""
         if len(features) == 0:
             return cls(np.full(features.shape[1], np.inf), np.full(features.shape[1], -np.inf))
         lows, highs = zip(*((x.min(0), x.max(0)) for x in _in_cache(features)), strict=True)
@@ -93,6 +93,15 @@ class FeatureRange:
     def is_finite(self) -> bool:
         """Whether all values are."""
         return bool(np.isfinite(self.low).all() and np.isfinite(self.high).all())
+
+    def suits(self, head: Head) -> bool:
+        """Whether it has a finite least and greatest value, in order, for each feature of a head."""
+        shape = (head.n_features,)
+        return (
+            self.low.shape == self.high.shape == shape
+            and self.is_finite
+            and bool((self.low <= self.high).all())
+        )
 
     @property
     def bounds(self) -> tuple[Array, Array]:
@@ -137,8 +146,9 @@ def _clipped(head: Head, features: NDArray[Any], limits: FeatureRange, name: str
             outside = ((x < low) | (x > high)) & used
             rows += int(outside.any(1).sum())
             by_feature += outside.sum(0)
-            x = np.clip(x.astype(np.float64), low, high)
-        out[start : start + len(x)] = head(x)
+            out[start : start + len(x)] = head(np.clip(x.astype(np.float64), low, high))
+        else:
+            out[start : start + len(x)] = head(x)
         start += len(x)
     return out, Clipped(len(features), len(features) * int(used.sum()), rows, by_feature)
 

@@ -22,13 +22,14 @@ from weakstrong.arrays import (
 )
 from weakstrong.errors import InputError
 from weakstrong.heads import Head
-from weakstrong.whitening import grown, stacked
+from weakstrong.stacking import stacked
+from weakstrong.whitening import Rows, grown
 
 Array = NDArray[np.float64]
 
 _BLOCK_BYTES = 1 << 24  # a block this size keeps QR at full speed and memory constant in n
 _FIRST_BYTES = 1 << 20  # of the rows that are factorized first, to whiten others
-_STACK_BYTES = 1 << 21  # of small samples that are treated at once
+_STACK_BYTES = 1 << 22  # of small samples that are treated at once
 _PIECE = 64  # rows added at once, in multiples of the first ones
 _ARRAYS = ("weight", "feature_mean", "target_mean", "factor", "projected", "residual")
 _TALL = 32  # blocks that many times as tall as wide are factorized first: to stack them would cost more
@@ -245,7 +246,7 @@ def _grown(total: Moments | None, phi: NDArray, y: NDArray, omega: Array | None)
     """Add rows to moments, by a matrix product or, where that would lose digits, by QR in blocks."""
     resolution = _resolution(phi.dtype)
     if total is not None and len(phi) >= phi.shape[1]:
-        added = grown(total, phi, y, omega)
+        added = grown(total, Rows(phi, y, omega))
         if added is not None:
             return replace(added, resolution=max(total.resolution, resolution))
     rows = max(_BLOCK_BYTES // (8 * max(phi.shape[1], 1)), 4 * phi.shape[1], 1024)
@@ -359,31 +360,33 @@ def _of_many(phi: NDArray, y: NDArray, omega: Array | None) -> Moments:
     phi, y = phi.reshape(-1, n, d), y.reshape(-1, n, y.shape[-1])
     weights = None if omega is None else omega.reshape(-1, n)
     at_once = max(_STACK_BYTES // (8 * n * max(d, 1)), 1)
+    space = np.empty((3, min(at_once, len(phi)), n, d) if at_once > 1 else 0)
     parts = []
     for start in range(0, len(phi), at_once):
         some = slice(start, start + at_once)
-        parts.append(_of_some(phi[some], y[some], None if weights is None else weights[some]))
+        parts.append(_of_some(phi[some], y[some], None if weights is None else weights[some], space))
     return _stack(parts, lead)
 
 
-def _of_some(phi: NDArray, y: NDArray, omega: Array | None) -> Moments:
-    """Compute the moments of samples (t, n, d) by stacked products, and by QR of those that these do not suit."""
+def _of_some(phi: NDArray, y: NDArray, omega: Array | None, space: Array) -> Moments:
+    """Compute the moments of samples (t, n, d) by stacked products, and by QR where these are not sound."""
     found = None
     if len(phi) > 1 and (omega is None or (omega.all() and (weight_unit(omega.sum(1)) == 1).all())):
         with np.errstate(all="ignore"):  # what is not finite is not sound
-            found = stacked(phi, y, omega)
+            found = stacked(phi, y, omega, space)
     left = np.arange(len(phi)) if found is None else np.flatnonzero(~found.sound)
     parts = [extended(None, phi[i], y[i], None if omega is None else omega[i]) for i in left]
     if found is None:
         return _stack(parts, (len(parts),))
-    arrays = {name: getattr(found, name) for name in _ARRAYS}
+    arrays: dict[str, Any] = {name: getattr(found, name) for name in _ARRAYS}
     moments = Moments(n_rows=phi.shape[1], resolution=_resolution(phi.dtype), **arrays)
     if not parts:
         return moments
     several = _stack([moments, *parts], (-1,))
     place = np.arange(len(phi))
     place[left] = len(phi) + np.arange(len(left))
-    return replace(several, **{name: getattr(several, name)[place] for name in _ARRAYS})
+    arrays = {name: getattr(several, name)[place] for name in _ARRAYS}
+    return replace(several, **arrays)
 
 
 def _stack(parts: list[Moments], lead: tuple[int, ...]) -> Moments:
@@ -397,4 +400,5 @@ def _stack(parts: list[Moments], lead: tuple[int, ...]) -> Moments:
         together = np.concatenate(arrays)
         return together.reshape(lead + together.shape[1:])
 
-    return replace(parts[0], **{name: joined(name) for name in _ARRAYS})
+    arrays: dict[str, Any] = {name: joined(name) for name in _ARRAYS}
+    return replace(parts[0], **arrays)

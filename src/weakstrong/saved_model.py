@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from warnings import warn
 
 import numpy as np
 import pandas as pd
@@ -16,8 +17,9 @@ from weakstrong.data.ids import Features, widened
 from weakstrong.data.tables import read_features
 from weakstrong.data.user_files import refuse_no_file
 from weakstrong.data.weak_labels import WeakLabels, read_weak_labels
-from weakstrong.errors import InputError
+from weakstrong.errors import InputError, UnlikeRowsWarning
 from weakstrong.estimator import HeadProjection, fold_blocks
+from weakstrong.feature_range import FeatureRange, predicted
 from weakstrong.heads import Head
 from weakstrong.identity import code_hash, file_hash, fingerprint, provenance
 from weakstrong.serialization import to_json
@@ -25,7 +27,7 @@ from weakstrong.whole_files import changed, write_atomically
 
 Array = NDArray[np.float64]
 
-_FORMAT = 1
+_FORMAT, _READ = 2, (1, 2)  # the first one had no range of features
 _HEAD, _CARD = "head.npz", "model.json"
 
 
@@ -49,6 +51,8 @@ class TargetReport:
     optimality_gap : float
         Bound on how far the misfit is from its minimum, relative to the label variance.
     rank : int
+    n_ignored : int
+        Features that vary by rounding alone on the rows fitted, and count for nothing.
     """
 
     target: str
@@ -59,6 +63,7 @@ class TargetReport:
     heldout_misfit: float
     optimality_gap: float
     rank: int
+    n_ignored: int = 0
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,8 @@ class Student:
     reports : tuple of TargetReport
     training_hash : str
         SHA-256 of features, labels, settings and code.
+    feature_range : FeatureRange, optional
+        To about which features are clipped.
     """
 
     head: Head
@@ -83,6 +90,7 @@ class Student:
     heads: str
     reports: tuple[TargetReport, ...]
     training_hash: str
+    feature_range: FeatureRange | None = None
 
     @property
     def targets(self) -> list[str]:
@@ -90,28 +98,32 @@ class Student:
         return [r.target for r in self.reports]
 
     def predict(self, features: Features) -> pd.DataFrame:
-        """Return a table of predictions with ids or row numbers; features of a wrong width are refused."""
+        """Return a table of predictions with ids or row numbers; features of a wrong width are refused.
+
+        Warns
+        -----
+        UnlikeRowsWarning
+            If many values of the features are far outside the range of the fitted rows.
+        """
         features = widened(features, self.feature_names, self.head.n_features, "the model")
         names = np.arange(len(features.values)) if features.ids is None else features.ids
         first = "row" if features.ids is None else "id"
-        with np.errstate(over="ignore", invalid="ignore"):
-            values = self.head(features.values)
-        bad = ~np.isfinite(values).all(axis=1)
-        if bad.any():
-            raise InputError(
-                f"{features.source}: row {bad.argmax()} (counted from 0): its prediction is beyond float64; "
-                "give features of the size that the model was fitted on"
-            )
-        predicted = pd.DataFrame(values, columns=self.targets)
-        while first in predicted.columns:
+        values, clipped = predicted(self.head, features.values, self.feature_range, str(features.source))
+        if clipped is not None and clipped.is_large:
+            warn(f"{features.source}: {clipped}: predict them with care", UnlikeRowsWarning, stacklevel=2)
+        table = pd.DataFrame(values, columns=self.targets)
+        while first in table.columns:
             first += "_"
-        predicted.insert(0, first, names)
-        return predicted
+        table.insert(0, first, names)
+        return table
 
     def save(self, folder: Path) -> None:
-        """Write the student to a folder, as ``head.npz`` (coef, intercept) and ``model.json``."""
+        """Write the student to a folder, as ``head.npz`` (coef, intercept; low, high) and ``model.json``."""
+        arrays = {"coef": self.head.coef, "intercept": self.head.intercept}
+        if self.feature_range is not None:
+            arrays |= {"low": self.feature_range.low, "high": self.feature_range.high}
         with (folder / _HEAD).open("wb") as file:
-            np.savez(file, coef=self.head.coef, intercept=self.head.intercept)
+            np.savez(file, **arrays, allow_pickle=False)
         card = {
             "format": _FORMAT,
             "n_features": self.head.n_features,
@@ -144,10 +156,13 @@ class Student:
                 raise InputError(f"{folder}: {_HEAD} does not belong to {_CARD}; fit the student again")
             with np.load(folder / _HEAD, allow_pickle=False) as arrays:
                 head = Head(arrays["coef"], arrays["intercept"])
+                limits = FeatureRange(arrays["low"], arrays["high"]) if "low" in arrays else None
             reports = tuple(TargetReport(**r) for r in card["targets"])
-            if head.coef.shape != (card["n_features"], len(reports)) or card["format"] != _FORMAT:
+            fits = head.coef.shape == (card["n_features"], len(reports)) and card["format"] in _READ
+            if not fits or (limits is not None and not limits.suits(head)):
                 raise InputError(f"{folder}: {_HEAD} does not belong to {_CARD}; fit the student again")
-            student = cls(head, card["feature_names"], card["heads"], reports, card["training_hash"])
+            names, heads, digest = card["feature_names"], card["heads"], card["training_hash"]
+            student = cls(head, names, heads, reports, digest, limits)
         except OSError as error:
             raise InputError(
                 f"{folder}: no saved student here ({error.strerror}: {error.filename})"
@@ -161,11 +176,18 @@ class Student:
 
 
 def train_student(
-    features: Features, labels: WeakLabels, *, heads: str = "l2", n_folds: int = 5, seed: int = 0
+    features: Features,
+    labels: WeakLabels,
+    *,
+    heads: str = "l2",
+    n_folds: int = 5,
+    seed: int = 0,
+    clip: bool = True,
 ) -> Student:
     """Fit one head for each target; targets that are labelled on the same rows share a factorization.
 
-    Features are read in blocks, so that those of a memory-mapped file need not fit into memory.
+    Features are read in blocks, so that those of a memory-mapped file need not fit into memory. The range to
+    clip to is that of all rows with a label.
 
     Raises
     ------
@@ -179,20 +201,26 @@ def train_student(
     coef, intercept = np.empty((features.values.shape[1], k)), np.empty(k)
     reports: dict[int, TargetReport] = {}
     patterns: dict[bytes, list[int]] = {}
+    limits: FeatureRange | None = None
     for t in range(k):
         patterns.setdefault(np.packbits(known[:, t]).tobytes(), []).append(t)
     for columns in patterns.values():
         pattern = known[:, columns[0]]
         model = _fit_rows(features, labels, pattern, columns, heads=heads, n_folds=n_folds, seed=seed)
         coef[:, columns], intercept[columns] = model.head_.coef, model.head_.intercept
+        if clip:
+            found = model.feature_range_
+            assert found is not None
+            limits = found if limits is None else limits | found
         for place, t in enumerate(columns):
             reports[t] = _report(model, labels.targets[t], int(pattern.sum()), place)
-    settings = {"targets": labels.targets, "heads": heads, "n_folds": n_folds, "seed": seed}
+    settings = {"targets": labels.targets, "heads": heads, "n_folds": n_folds, "seed": seed, "clip": clip}
     arrays = [a for a in (labels.values, labels.weights) if a is not None]
     code = code_hash(HeadProjection.__module__)
     digest = fingerprint(code, np.asarray(features.values), *arrays, labels.groups, settings)
     names = None if features.names is None else list(features.names)
-    return Student(Head(coef, intercept), names, heads, tuple(reports[t] for t in range(k)), digest)
+    told = tuple(reports[t] for t in range(k))
+    return Student(Head(coef, intercept), names, heads, told, digest, limits if clip else None)
 
 
 def fit_files(
@@ -207,6 +235,7 @@ def fit_files(
     n_folds: int = 5,
     seed: int = 0,
     task: str | None = None,
+    clip: bool = True,
 ) -> tuple[Student, pd.DataFrame, WeakLabels]:
     """Read features and weak labels, train a student, and predict every row of the features."""
     matrix = read_features(features, id_column)
@@ -219,11 +248,11 @@ def fit_files(
             f"{weak_labels}: predictions of {clash[0]!r} get a column '{clash[0]}_fitted', a target's name: "
             "rename that target"
         )
-    student = train_student(matrix, labels, heads=heads, n_folds=n_folds, seed=seed)
-    predicted = student.predict(matrix)
+    student = train_student(matrix, labels, heads=heads, n_folds=n_folds, seed=seed, clip=clip)
+    table = student.predict(matrix)
     for t, name in enumerate(labels.targets):
-        predicted[f"{name}_fitted"] = ~np.isnan(labels.values[:, t])
-    return student, predicted, labels
+        table[f"{name}_fitted"] = ~np.isnan(labels.values[:, t])
+    return student, table, labels
 
 
 def _fit_rows(
@@ -276,4 +305,5 @@ def _report(model: HeadProjection, target: str, rows: int, place: int) -> Target
         heldout_misfit=float(model.cv_error_[place]),
         optimality_gap=float(model.optimality_gap_[place]),
         rank=model.rank_,
+        n_ignored=model.n_ignored_features_,
     )

@@ -21,6 +21,7 @@ def fit(
     heads: Literal["linear", "l2"] = "l2",
     n_folds: Count | None = None,
     seed: Count = 0,
+    clip: bool = True,
     task: Literal["regression"] | None = None,
     overwrite: Switch = False,
     cv: Annotated[Count | None, FORMER] = None,
@@ -54,6 +55,8 @@ def fit(
         Number of folds of the cross-validation. [default: 5]
     seed
         Seed of the folds.
+    clip
+        Clip the features of rows to predict to about their range on the fitted rows.
     task
         Say that a target of a few distinct integers, such as ratings, is no class.
     overwrite
@@ -74,7 +77,7 @@ def fit(
     with output_folder(out, overwrite=overwrite) as stage:
         student, predictions, labels = fit_files(
             features, weak_labels, targets=target, id_column=id, weights=weights, groups=groups,
-            heads=heads, n_folds=folds, seed=seed, task=task,
+            heads=heads, n_folds=folds, seed=seed, task=task, clip=clip,
         )  # fmt: skip
         student.save(stage)
         write_table(predictions, stage / "predictions.csv")

@@ -29,6 +29,7 @@ def study(
     heads: Annotated[tuple[Literal["linear", "l2"], ...], _SEVERAL] = (),
     n_folds: Count | None = None,
     seed: Count | None = None,
+    clip: bool | None = None,
     task: Literal["regression"] | None = None,
     out: Path | None = None,
     config: Path | None = None,
@@ -86,6 +87,8 @@ def study(
         Number of folds of that cross-validation. [default: 5]
     seed
         Seed of divisions and folds. [default: 0]
+    clip
+        Clip the features of rows to predict to about their range on the fitted rows. [default: --clip]
     task
         Say that a target of a few distinct integers, such as ratings, is no class.
     out
@@ -113,7 +116,7 @@ def study(
 
     options = {
         "test_size": test_size, "seeds": seeds, "true_labels": true_labels, "weak_labels": weak_labels,
-        "heads": heads or None, "n_folds": n_folds, "seed": seed, "task": task,
+        "heads": heads or None, "n_folds": n_folds, "seed": seed, "clip": clip, "task": task,
         "supervised_fraction": supervised_fraction, "repeats": repeats, "cv": cv,
     }  # fmt: skip
     files = {

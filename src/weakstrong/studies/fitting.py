@@ -10,6 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from weakstrong.estimator import HeadProjection
+from weakstrong.feature_range import predicted
+from weakstrong.heads import Head
 from weakstrong.predictions import Predictions
 from weakstrong.projection import project
 from weakstrong.studies.divisions import Division, Rows
@@ -47,29 +49,32 @@ def fit_division(
     for heads in options.heads:
         fit = partial(_fit, heads=heads, inputs=inputs, options=options)
         supervisors = {name: fit(x, supervised, y[supervised]) for name, x in inputs.supervisors.items()}
-        weak = np.column_stack([m.predict(inputs.supervisors[name]) for name, m in supervisors.items()])
+        labelled = {name: _predict(m, m.head_, inputs.supervisors[name]) for name, m in supervisors.items()}
+        weak = np.column_stack([predictions for predictions, _ in labelled.values()])
         labels = np.column_stack([y, weak])[own]  # the truth first: its student is the ceiling
         for student, features in inputs.students.items():
             students = fit(features, own, labels)
-            predicted = {"weak": weak[judged], **_with_ceilings(students, features[judged])}
+            ceilings, clipped = _with_ceilings(students, features[judged])
+            columns_of = {"weak": weak[judged], **ceilings}
             direct = fit(features, supervised, y[supervised])
-            predicted["direct"] = direct.predict(features[judged])
-            predicted["mean"] = np.full(len(judged), y[supervised].mean())
+            columns_of["direct"] = _predict(direct, direct.head_, features[judged])[0][:, 0]
+            columns_of["mean"] = np.full(len(judged), y[supervised].mean())
             fitted: _Fits = {"direct": (direct, 0), "ceiling": (students, 0)}
             if inputs.untrained:
                 control = _untrained(inputs, student, division)
-                predicted["untrained"] = np.full_like(predicted["strong"], np.nan)
+                columns_of["untrained"] = np.full_like(columns_of["strong"], np.nan)
                 untrained = None if control is None else fit(control, own, labels)
                 if control is not None and untrained is not None:
-                    predicted["untrained"] = untrained.predict(control[judged])[:, 1:]
+                    columns_of["untrained"] = _predict(untrained, untrained.head_, control[judged])[0][:, 1:]
             for place, (supervisor, model) in enumerate(supervisors.items()):
                 pair = {"heads": heads, "student": student, "supervisor": supervisor}
-                columns = {f"y_{k}": v[:, place] if v.ndim == 2 else v for k, v in predicted.items()}
+                columns = {f"y_{k}": v[:, place] if v.ndim == 2 else v for k, v in columns_of.items()}
                 frames.append(_judged(division, inputs).assign(**pair, y_true=y[judged], **columns))
                 mine: _Fits = {"weak": (model, 0), "strong": (students, place + 1), **fitted}
                 if inputs.untrained:
                     mine["untrained"] = (untrained, place + 1)
-                fits.append({**pair, **_quality(division, mine)})
+                shares = {"weak_clipped": labelled[supervisor][1], "strong_clipped": clipped}
+                fits.append({**pair, **_quality(division, mine), **shares})
     whole = pd.concat(frames, ignore_index=True)
     for name, values in inputs.display.items():
         whole[name] = values[whole["row"]]
@@ -88,19 +93,27 @@ def _fit(
     """Fit heads of one class; an open radius is chosen by folds that keep groups whole."""
     n_folds = options.n_folds if heads == "l2" else None
     groups = None if inputs.groups is None else inputs.groups[rows]
-    model = HeadProjection(heads, n_folds=n_folds, random_state=options.seed)
+    model = HeadProjection(heads, n_folds=n_folds, random_state=options.seed, clip=options.clip)
     return model.fit(features[rows], labels, groups=groups)
 
 
-def _with_ceilings(students: HeadProjection, features: NDArray[Any]) -> dict[str, Array]:
+def _predict(model: HeadProjection, head: Head, features: NDArray[Any]) -> tuple[Array, float]:
+    """Predictions (n, k) of a head in a model's range of features, and the share of values clipped to it."""
+    predictions, clipped = predicted(head, features, model.feature_range_, "features")
+    return predictions, 0.0 if clipped is None else clipped.share
+
+
+def _with_ceilings(students: HeadProjection, features: NDArray[Any]) -> tuple[dict[str, Array], float]:
     """Predictions of the students, of the ceiling, and of the ceiling at each student's own radius.
 
-    The latter is projected from the same moments, without a second pass over the rows.
+    The latter is projected from the same moments, without a second pass over the rows. Returns the share of
+    values that were clipped too.
     """
-    predictions = students.predict(features)
+    predictions, clipped = _predict(students, students.head_, features)
     truth = students.moments_.select([0] * students.moments_.n_targets)
-    class_predictions = project(truth, students.heads_).head(features)
-    return {"strong": predictions[:, 1:], "ceiling": predictions[:, 0], "class": class_predictions[:, 1:]}
+    of_class, _ = _predict(students, project(truth, students.heads_).head, features)
+    named = {"strong": predictions[:, 1:], "ceiling": predictions[:, 0], "class": of_class[:, 1:]}
+    return named, clipped
 
 
 def _untrained(inputs: StudyInputs, student: str, division: Division) -> NDArray[Any] | None:
@@ -137,6 +150,10 @@ def _quality(division: Division, made: _Fits) -> dict[str, Any]:
     }
     ranks = {fit: np.nan if model is None else model.rank_ for fit, (model, _) in made.items()}
     quality |= {f"{fit}_rank": rank for fit, rank in ranks.items() if fit != "ceiling"}
+    for fit in ("weak", "strong"):
+        model = made[fit][0]
+        assert model is not None
+        quality[f"{fit}_ignored"] = model.n_ignored_features_
     quality |= {f"{fit}_radius": _radius(*known) for fit, known in made.items()}
     for fit, (model, target) in made.items():
         quality[f"{fit}_optimality_gap"] = np.nan if model is None else float(model.optimality_gap_[target])

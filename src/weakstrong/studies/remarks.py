@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from weakstrong.errors import quoted
+from weakstrong.errors import counted, quoted
+from weakstrong.feature_range import MANY_CLIPPED
 from weakstrong.studies.influence import GAINS, Influence, exploded_divisions
 
 _WHO = {
@@ -47,6 +48,30 @@ def remarks(found: Mapping[str, Mapping[str, Influence]], rows: pd.DataFrame) ->
         if "ceiling" in told:
             told.pop("class", None)  # its twin, which for linear heads is the same fit
     return [*_of_gains(gains), *_of_explosions(rows, exploded), *_of_errors(errors)]
+
+
+def feature_notes(rows: pd.DataFrame) -> tuple[str, ...]:
+    """What is to be known of the features: which count for nothing, and how many values were clipped.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        All divisions of a study.
+    """
+    notes = []
+    for fit, role in (("weak", "supervisor"), ("strong", "student")):
+        for name, mine in rows.groupby("supervisor" if fit == "weak" else "student", sort=False):
+            ignored, share = int(mine[f"{fit}_ignored"].max()), float(mine[f"{fit}_clipped"].max())
+            who = f"{role} {quoted(str(name))}"
+            if ignored:
+                which = f"{counted(ignored, 'feature')} of no variation but rounding on the fitted rows"
+                notes.append(f"{who}: {which}, without effect")
+            if share > MANY_CLIPPED:
+                notes.append(
+                    f"{who}: up to {100 * share:.2g}% of the values of a division's other rows are far "
+                    "outside the range of the fitted rows and were clipped to it: those rows are unlike them"
+                )
+    return tuple(notes)
 
 
 def _smallest(units: Mapping[str, Influence]) -> Influence | None:

@@ -23,6 +23,7 @@ from weakstrong.studies.findings import by_division, cluster_notes, summarize
 from weakstrong.studies.fitting import fit_division
 from weakstrong.studies.influence import with_explosions
 from weakstrong.studies.inputs import Split, StudyInputs, check_inputs
+from weakstrong.studies.remarks import feature_notes
 from weakstrong.studies.settings import StudyOptions, validated
 from weakstrong.whole_files import fault_of, keep, kept, opened
 
@@ -65,7 +66,7 @@ def study(
     display : mapping of name to array of shape (n,), optional
         Columns that the predictions carry along for display, such as the text of each row.
     **options
-        Those of `StudyOptions`: heads, n_folds, true_labels, weak_labels, test_size, seeds, seed, task.
+        Those of `StudyOptions`: heads, n_folds, true_labels, weak_labels, test_size, seeds, seed, clip, task.
 
     Returns
     -------
@@ -210,7 +211,7 @@ def run(
             settings=described,
             results=results,
             facts=_facts(inputs),
-            notes=(*inputs.notes, *conditional, *cluster_notes(results)),
+            notes=(*inputs.notes, *conditional, *feature_notes(rows), *cluster_notes(results)),
             provenance=provenance(),
             key=key,
             tables={"divisions": rows},

@@ -68,6 +68,8 @@ class StudyOptions(BaseModel):
         How many seeds: each divides the training rows of each split, or all rows, at random.
     seed : int
         Number that the seeds of the divisions are made from, and the seed of the folds.
+    clip : bool
+        Whether features of new rows are clipped to about their range on the fitted rows: `HeadProjection`.
     task : {"regression"}, optional
         Says that a target of a few distinct integers is no class, which it is refused as otherwise.
     """
@@ -87,6 +89,7 @@ class StudyOptions(BaseModel):
     test_size: float = Field(default=0.2, gt=0, lt=1)
     seeds: int = Field(default=10, ge=1, le=10_000, strict=True)
     seed: int = Field(default=0, ge=0, strict=True)
+    clip: bool = Field(default=True, strict=True)
     task: Literal["regression"] | None = None
 
     @field_validator("heads", mode="before")
