@@ -22,7 +22,8 @@ _RANK_TOLERANCE = 10.0
 _ARITHMETIC_NOISE = 1024 * np.finfo(np.float64).eps
 _CONSTANT_TOLERANCE = 4.0  # a column that varies by fewer roundings of its size is constant
 _NEWTON_STEPS = 200
-_ROUNDINGS = 8.0  # by which factorizing, merging and evaluating can be off, of a column's size
+_PLAIN = 2e3  # rows with a larger condition are whitened before they are multiplied
+ROUNDINGS = 8.0  # by which factorizing, merging and evaluating can be off, of a column's size
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,8 @@ class ScaledProblem:
         Vᵀ.
     along : array of shape (..., q, k)
         Uᵀ c, zero where cut.
+    largest_cut : array of shape (...)
+        The largest singular value that was cut, zero if none was.
     """
 
     moments: Moments
@@ -60,6 +63,7 @@ class ScaledProblem:
     singular: Array
     right: Array
     along: Array
+    largest_cut: Array
 
     @classmethod
     def of(cls, moments: Moments, fit_intercept: bool, scale: Array | None = None) -> ScaledProblem:
@@ -67,7 +71,7 @@ class ScaledProblem:
         factor, targets = _rows(moments, fit_intercept)
         root = np.sqrt(moments.mass)[..., None]
         spread = _norms(factor, root)
-        size = np.hypot(_norms(moments.factor, root), moments.feature_mean)
+        size = column_sizes(moments)
         _refuse_scales(size, moments, root)
         constant = _CONSTANT_TOLERANCE * moments.resolution * size
         usable = spread > (constant if fit_intercept else 0.0)
@@ -80,9 +84,11 @@ class ScaledProblem:
         scaled = np.where(usable[..., None, :], factor / positive(scale)[..., None, :], 0.0)
         left, singular, right = np.linalg.svd(scaled, full_matrices=False)
         relative = np.where(usable, size / positive(scale), 0.0)
-        singular = np.where(singular > _noise(singular, right, relative, moments), singular, 0.0)
+        kept = singular > _noise(singular, right, relative, moments)
+        largest_cut = np.where(kept, 0.0, singular).max(-1, initial=0.0)
+        singular = np.where(kept, singular, 0.0)
         along = np.where(singular[..., None] > 0, np.swapaxes(left, -1, -2) @ targets, 0.0)
-        return cls(moments, fit_intercept, scale, usable, left, singular, right, along)
+        return cls(moments, fit_intercept, scale, usable, left, singular, right, along, largest_cut)
 
     @property
     def rank(self) -> NDArray[np.intp]:
@@ -151,24 +157,24 @@ class ScaledProblem:
         parts = self.moments.feature_mean[..., :, None] * head.coef
         off = np.abs(head.intercept + parts.sum(-2) - self.moments.target_mean)
         hidden = np.abs(parts).sum(-2) + np.abs(head.intercept) + np.abs(self.moments.target_mean)
-        return np.asarray((off + _ROUNDINGS * np.finfo(float).eps * hidden) ** 2)
+        return np.asarray((off + ROUNDINGS * np.finfo(float).eps * hidden) ** 2)
 
     def excess(self, head: Head) -> Array:
         """Bound ``objective − minimum`` of a head among all linear heads, shape (..., k).
 
         It is ``‖P_A (A z − c)‖² / n``, plus what the rounding of the intercept costs and what rounding can
-        hide (`_unseen`).
+        hide (`_unseen`, `_outside`).
         """
         seen = np.linalg.norm(self._missed(head), axis=-2)
-        unseen = self._unseen(head, np.zeros(head.intercept.shape))
-        return np.asarray((seen + unseen) ** 2 / self.moments.mass[..., None] + self._intercept_excess(head))
+        gap = (seen + self._unseen(head, np.zeros(head.intercept.shape))) ** 2 + self._outside(head)
+        return np.asarray(gap / self.moments.mass[..., None] + self._intercept_excess(head))
 
     def ball_gap(self, head: Head, radius: Array) -> Array:
         """Bound ``objective − minimum`` of a head in the ball ``‖z‖ <= radius``, shape (..., k).
 
         It is the duality gap, the objective less the dual's value at λ:
         ``Σ_i (s_i m_i + λ ζ_i)² / (s_i² + λ) + λ (radius² − ‖z‖²)`` over n, with m = Uᵀ(A z − c)
-        and ζ = Vᵀz, plus what rounding can hide (`_unseen`). Any λ >= 0 bounds the excess; the multiplier
+        and ζ = Vᵀz, plus what rounding can hide (`_unseen`, `_outside`). Any λ >= 0 bounds the excess; the multiplier
         that z itself implies is used. Rounding enters squared, unlike in a Frank-Wolfe gap.
         """
         missed = self._missed(head)
@@ -178,26 +184,72 @@ class ScaledProblem:
         shift = multiplier[..., None, :]
         seen = np.linalg.norm((s * missed + shift * along) / np.sqrt(positive(s**2 + shift)), axis=-2)
         bound = np.where(multiplier > 0, radius, 0.0)
-        slack = np.abs(1 - (unit**2).sum(-2)) + _ROUNDINGS * np.finfo(float).eps
+        slack = np.abs(1 - (unit**2).sum(-2)) + ROUNDINGS * np.finfo(float).eps
         gap = (seen + self._unseen(head, multiplier)) ** 2 + multiplier * bound * (bound * slack)
+        gap = gap + self._outside(head)
         gap = np.where(radius > 0, gap, 0.0) / self.moments.mass[..., None]
         return np.asarray(gap + self._intercept_excess(head))
 
     def _unseen(self, head: Head, multiplier: Array) -> Array:
         """Bound what the rounding of the factorization hides of ``‖A z − c‖`` along A, shape (..., k).
 
-        The factor is that of features that differ from those given by E, some roundings of each column. That
-        moves predictions by ‖E‖‖z‖, and turns the span, by which up to ``‖E‖‖A z − c‖/√(s² + λ)`` of the
-        residuals lies along it, s being the least singular value kept.
+        The factor is that of features that differ from those given by E, some roundings of each column, its
+        mean included (shards are merged by the difference of their means). That moves predictions by ``E z``,
+        and turns the span, by which up to ``‖E‖‖A z − c‖/√(s² + λ)`` of the residuals lies along it, s being
+        the least singular value kept.
         """
-        factor, targets = _rows(self.moments, self.fit_intercept)
-        z = np.linalg.norm(head.coef * self.scale[..., :, None], axis=-2)
+        size = np.sqrt(self.moments.mass)[..., None] * column_sizes(self.moments)
+        moved = (size[..., None] * np.abs(head.coef)).sum(-2)
+        whole = np.linalg.norm(np.where(self.usable, size / positive(self.scale), 0.0), axis=-1)[..., None]
+        turned = whole * self._residual(head) / np.sqrt(self._least() ** 2 + multiplier)
+        hidden = moved + self._target_size() + turned + self._multiplied(head, multiplier)
+        return np.asarray(ROUNDINGS * np.finfo(float).eps * hidden)
+
+    def _multiplied(self, head: Head, multiplier: Array) -> Array:
+        """Bound what products of features hide of the same, in roundings, shape (..., k).
+
+        Moments made by products know ``AᵀA`` to roundings of ``‖A‖²``, or of the condition squared times AᵀA
+        where that is less, and so the gradient to as many times z less the fit that labels are taken about.
+        That is some fit to the rows: ``‖A z − c‖/s`` and z less the best z bound how far it is.
+        """
+        missed, s = self._missed(head), positive(self.singular)[..., None]
+        left, least = self._residual(head), self._least()
+        away = np.linalg.norm(missed / s, axis=-2) + left / least
         size = np.linalg.norm(self.singular, axis=-1)[..., None]
-        left = np.sqrt(((factor @ head.coef - targets) ** 2).sum(-2) + self.moments.residual)
-        least = np.where(self.singular > 0, self.singular, np.inf).min(-1, initial=np.inf)[..., None]
-        turned = size * left / np.sqrt(least**2 + multiplier)
-        whole = np.sqrt((targets**2).sum(-2) + self.moments.residual)
-        return np.asarray(_ROUNDINGS * np.finfo(float).eps * (size * z + whole + turned))
+        known = size * (size * away / np.sqrt(least**2 + multiplier))
+        return np.minimum(known, 2 * _PLAIN**2 * left)
+
+    def _least(self) -> Array:
+        """Return the least singular value kept, infinite where there is none, shape (..., 1)."""
+        return np.asarray(np.where(self.singular > 0, self.singular, np.inf).min(-1, initial=np.inf)[..., None])
+
+    def _outside(self, head: Head) -> Array:
+        """Bound what a head gains or loses by leaving the span that is kept, shape (..., k).
+
+        Rounded coefficients have a part ζ along directions cut, of singular values up to s. It moves
+        residuals by ``e = s ζ``, and so the objective by up to ``2 ‖e‖‖A z − c‖``: the first order of what is
+        stationary along the kept directions only.
+        """
+        z = head.coef * self.scale[..., :, None]
+        cut = np.where(self.singular[..., None] > 0, 0.0, self.right @ z)
+        part = np.linalg.norm(cut, axis=-2) + ROUNDINGS * np.finfo(float).eps * np.linalg.norm(z, axis=-2)
+        return np.asarray(2 * self.largest_cut[..., None] * part * self._residual(head))
+
+    def _residual(self, head: Head) -> Array:
+        """Compute ``‖A z − c‖`` with what of the targets is outside the features, shape (..., k)."""
+        factor, targets = _rows(self.moments, self.fit_intercept)
+        return np.asarray(np.sqrt(((factor @ head.coef - targets) ** 2).sum(-2) + self.moments.residual))
+
+    def _target_size(self) -> Array:
+        """Compute ``‖c‖`` with what is outside the features, shape (..., k)."""
+        _, targets = _rows(self.moments, self.fit_intercept)
+        return np.asarray(np.sqrt((targets**2).sum(-2) + self.moments.residual))
+
+
+def column_sizes(moments: Moments) -> Array:
+    """Return the root mean square of each feature about zero, shape (..., d): what it is rounded relative to."""
+    root = np.sqrt(moments.mass)[..., None]
+    return np.asarray(np.hypot(_norms(moments.factor, root), moments.feature_mean))
 
 
 def _norms(columns: Array, root: Array) -> Array:

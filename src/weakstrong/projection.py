@@ -12,7 +12,7 @@ from scipy.optimize import nnls
 from weakstrong.arrays import broadcast
 from weakstrong.errors import InputError
 from weakstrong.heads import ConvexHull, Head, HeadClass, L2Ball, LinearHeads
-from weakstrong.least_squares import ScaledProblem, positive
+from weakstrong.least_squares import ROUNDINGS, ScaledProblem, column_sizes, positive
 from weakstrong.moments import Moments
 
 Array = NDArray[np.float64]
@@ -154,6 +154,7 @@ def _hull(heads: ConvexHull, moments: Moments) -> Projection:
         for t in range(k):
             mixtures[(*index, slice(None), t)], excess = _nearest_in_hull(misses[:, :, t])
             gap[(*index, t)] = excess / moments.mass[index]
+    gap += _hull_rounding(heads.vertices, moments, mixtures)
     head = Head(heads.vertices.coef @ mixtures, heads.vertices.intercept @ mixtures)
     status = np.where(mixtures.max(-2) > 1 - _ONE_VERTEX, "vertex", "face")
     return Projection.of(form, head, heads, gap, status)
@@ -196,3 +197,18 @@ def hull_gap(points: Array, mixture: Array) -> float:
     """
     at = points @ mixture
     return max(float(2 * (at @ at - (at @ points).min())), 0.0)
+
+
+def _hull_rounding(vertices: Head, moments: Moments, mixtures: Array) -> Array:
+    """Bound what rounding hides of the gaps of a hull, shape (..., k).
+
+    The errors of a vertex, and of the mixture, are off by h, some roundings of the terms that they sum. That
+    moves ``2 ⟨r, r − p_j⟩``, r being the mixture's errors in all rows, by ``2 (2 h ‖r‖ + h ‖r − p_j‖ + 2 h²)``.
+    """
+    head = Head(vertices.coef @ mixtures, vertices.intercept @ mixtures)
+    terms = np.abs(vertices.intercept) + column_sizes(moments) @ np.abs(vertices.coef)
+    square = moments.target_variance + moments.target_mean**2
+    largest = terms.max(-1)[..., None] + np.sqrt(square)
+    h = (ROUNDINGS + vertices.n_targets) * np.finfo(float).eps * largest
+    error = np.sqrt(moments.mse(head))
+    return np.asarray(2 * h * (2 * error + (error + largest) + 2 * h))
