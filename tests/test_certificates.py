@@ -190,13 +190,13 @@ def least_in_ball(gram: Matrix, metric: Matrix, right: Vector, radius: float) ->
 
 
 def kept_span(form: ScaledProblem, whole: bool) -> tuple[Matrix, Matrix]:
-    """Rows that span the heads which count, as coefficients and as scaled ones: all, or the span kept."""
-    scale = exact_vector(form.scale)
+    """Rows that span the heads which count, as coefficients w and as σ ∘ w: all, or the span kept."""
+    scale, divisor = exact_vector(form.scale), exact_vector(form.divisor)
+    rows = [exact_vector(np.where(form.usable, v, 0.0)) for v in form.right[form.singular > 0]]
+    basis = [[z / s for z, s in zip(row, divisor, strict=True)] for row in rows]
     if whole:
-        rows = [[mp.mpf(i == j) for i in range(len(scale))] for j, s in enumerate(scale) if s > 0]
-    else:
-        rows = [exact_vector(np.where(form.usable, v, 0.0)) for v in form.right[form.singular > 0]]
-    return [[z / s if s > 0 else mp.mpf(0) for z, s in zip(row, scale, strict=True)] for row in rows], rows
+        basis = [[(i == j) / s for i in range(len(scale))] for j, s in enumerate(scale) if s > 0]
+    return basis, [[w * s for w, s in zip(row, scale, strict=True)] for row in basis]
 
 
 def least_of_span(problem: Problem, sample: Sample, heads: LinearHeads | L2Ball, radius: float) -> mp.mpf:

@@ -22,6 +22,8 @@ _RANK_TOLERANCE = 10.0
 _ARITHMETIC_NOISE = 1024 * np.finfo(np.float64).eps
 _CONSTANT_TOLERANCE = 4.0  # a column that varies by fewer roundings of its size is constant
 _NEWTON_STEPS = 200
+_LARGEST_EXPONENT = 1000  # of powers of two to multiply by
+_ANY_RADIUS = 1e100  # in units of the labels and features: a larger one does not bind, its inverse is zero
 _PLAIN = 2e3  # rows with a larger condition are whitened before they are multiplied
 ROUNDINGS = 8.0  # by which factorizing, merging and evaluating can be off, of a column's size
 
@@ -30,8 +32,9 @@ ROUNDINGS = 8.0  # by which factorizing, merging and evaluating can be off, of a
 class ScaledProblem:
     """A least squares problem in scaled coordinates, decomposed and cut at its numerical rank.
 
-    The problem is ``min ‖A z − c‖²`` with ``z = σ ∘ w`` and ``A = U S Vᵀ``. Without an intercept the
-    means enter as one more row of the factor; with one they drop out.
+    The problem is ``min ‖A z − c‖²`` with ``z = τ σ ∘ w`` and ``A = U S Vᵀ``. Without an intercept the
+    means enter as one more row of the factor; with one they drop out. A power of two τ brings A near 1
+    where σ is given, of any size; else τ = 1.
 
     Parameters
     ----------
@@ -39,6 +42,10 @@ class ScaledProblem:
     fit_intercept : bool
     scale : array of shape (..., d)
         σ.
+    unit : array of shape (...)
+        τ.
+    divisor : array of shape (..., d)
+        τσ, one where σ is zero.
     usable : bool array of shape (..., d)
         Columns that vary beyond rounding, of their own size and of the typical column's; the others get no
         coefficient. A column of a network that varies by 1e-8 where others vary by 1 is what its arithmetic
@@ -58,6 +65,8 @@ class ScaledProblem:
     moments: Moments
     fit_intercept: bool
     scale: Array
+    unit: Array
+    divisor: Array
     usable: NDArray[np.bool_]
     left: Array
     singular: Array
@@ -75,20 +84,24 @@ class ScaledProblem:
         _refuse_scales(size, moments, root)
         constant = _CONSTANT_TOLERANCE * moments.resolution * size
         usable = spread > (constant if fit_intercept else 0.0)
+        given = scale is not None
         if scale is None:
             usable = usable & (spread > _RANK_TOLERANCE * moments.resolution * _typical(spread, usable))
             scale = np.where(usable, spread, 0.0)
         else:
             scale = broadcast(np.asarray(scale, dtype=np.float64), spread.shape, "scale")
             usable = usable & (scale > 0)
-        scaled = np.where(usable[..., None, :], factor / positive(scale)[..., None, :], 0.0)
+        unit, divisor = _divisor(spread, scale, usable, given)
+        scaled = np.where(usable[..., None, :], factor / divisor[..., None, :], 0.0)
         left, singular, right = np.linalg.svd(scaled, full_matrices=False)
-        relative = np.where(usable, size / positive(scale), 0.0)
+        relative = np.where(usable, size / divisor, 0.0)
         kept = singular > _noise(singular, right, relative, moments)
         largest_cut = np.where(kept, 0.0, singular).max(-1, initial=0.0)
         singular = np.where(kept, singular, 0.0)
         along = np.where(singular[..., None] > 0, np.swapaxes(left, -1, -2) @ targets, 0.0)
-        return cls(moments, fit_intercept, scale, usable, left, singular, right, along, largest_cut)
+        return cls(
+            moments, fit_intercept, scale, unit, divisor, usable, left, singular, right, along, largest_cut
+        )
 
     @property
     def rank(self) -> NDArray[np.intp]:
@@ -105,10 +118,10 @@ class ScaledProblem:
         return np.swapaxes(self.right, -1, -2) @ coordinates
 
     def in_ball(self, radius: Array) -> Array:
-        """Minimize ``‖A z − c‖²`` over the ball ``‖z‖ <= radius``.
+        """Minimize ``‖A z − c‖²`` over the ball ``‖z‖ <= τ radius``.
 
         Returns z, shape (..., d, k), for radii of shape (..., k): ``z(λ) = V (S² + λ)⁻¹ S Uᵀc`` with
-        λ = 0 if that is in the ball, else with the root of ``‖z(λ)‖ = radius``. ``1/‖z(λ)‖`` is concave
+        λ = 0 if that is in the ball, else with the root of ``‖z(λ)‖ = τ radius``. ``1/‖z(λ)‖`` is concave
         and increasing, so Newton's method, started below the root, rises to it. Radii may carry further
         leading dimensions: many radii share the decomposition.
         """
@@ -117,7 +130,7 @@ class ScaledProblem:
         unit = power_of_two(self.along, -2)
         s = self.singular[..., None] / largest[..., None]
         weighted = s * (self.along / unit[..., None, :])
-        radius = radius * largest / unit
+        radius = _times_powers(radius, self.unit[..., None], largest, 1 / unit)
         safe = positive(radius)
         start = np.linalg.norm(weighted, axis=-2) / safe - s.max(-2, initial=0.0) ** 2
         shift = np.maximum(start, 0.0)
@@ -135,10 +148,18 @@ class ScaledProblem:
         onto = np.where((shift > 0) | (norm > radius), radius / positive(norm), 1.0)
         return self.directions(z * (onto * (unit / largest))[..., None, :])
 
+    def leaves(self, radius: Array) -> NDArray[np.bool_]:
+        """Whether the best of all linear heads is outside the ball ``‖z‖ <= τ radius``, shape (..., k)."""
+        unit = power_of_two(self.along, -2)
+        z = self.along / unit[..., None, :] / positive(self.singular)[..., None]
+        return np.asarray(
+            np.linalg.norm(z, axis=-2) > _times_powers(radius, self.unit[..., None], 1 / unit)
+        )
+
     def head(self, z: Array) -> Head:
         """Return the head with scaled coefficients z, with the best intercept or none."""
         with np.errstate(over="ignore", under="ignore"):
-            coef = np.where(self.usable[..., :, None], z / positive(self.scale)[..., :, None], 0.0)
+            coef = np.where(self.usable[..., :, None], z / self.divisor[..., :, None], 0.0)
         _refuse_lost(coef, np.where(self.usable[..., :, None], z, 0.0))
         shift = (self.moments.feature_mean[..., None, :] @ coef)[..., 0, :]
         intercept = self.moments.target_mean - shift
@@ -170,25 +191,33 @@ class ScaledProblem:
         return np.asarray(gap / self.moments.mass[..., None] + self._intercept_excess(head))
 
     def ball_gap(self, head: Head, radius: Array) -> Array:
-        """Bound ``objective − minimum`` of a head in the ball ``‖z‖ <= radius``, shape (..., k).
+        """Bound ``objective − minimum`` of a head in the ball ``‖z‖ <= ϱ``, ϱ = τ radius, shape (..., k).
 
         It is the duality gap, the objective less the dual's value at λ:
-        ``Σ_i (s_i m_i + λ ζ_i)² / (s_i² + λ) + λ (radius² − ‖z‖²)`` over n, with m = Uᵀ(A z − c)
-        and ζ = Vᵀz, plus what rounding can hide (`_unseen`, `_outside`). Any λ >= 0 bounds the excess; the multiplier
-        that z itself implies is used. Rounding enters squared, unlike in a Frank-Wolfe gap.
+        ``Σ_i (s_i m_i + λ ζ_i)² / (s_i² + λ) + λ (ϱ² − ‖z‖²)`` over n, with m = Uᵀ(A z − c)
+        and ζ = Vᵀz, plus what rounding can hide (`_unseen`, `_outside`). Any λ >= 0 bounds the excess; the
+        multiplier that z itself implies is used. Rounding enters squared, unlike in a Frank-Wolfe gap.
         """
-        missed = self._missed(head)
-        s, along = self.singular[..., None], self.right @ (head.coef * self.scale[..., :, None])
-        unit = along / positive(radius)[..., None, :]  # ζ / radius, so that no radius overflows when squared
-        multiplier = np.maximum(-(s * missed * unit).sum(-2), 0.0) / positive(radius)
+        size = positive(self._target_size())
+        unit = power_of_two(size[..., None, :], -2)
+        limit = _times_powers(radius, self.unit[..., None], 1 / unit)  # ϱ in units of labels
+        missed, s = self._missed(head), self.singular[..., None]
+        along = self.right @ self._scaled(head)
+        share = along / unit[..., None, :] / positive(limit)[..., None, :]  # ζ / ϱ: no ϱ overflows squared
+        pull = -(s * (missed / unit[..., None, :]) * share).sum(-2)
+        multiplier = np.maximum(pull, 0.0) / positive(limit)
         shift = multiplier[..., None, :]
         seen = np.linalg.norm((s * missed + shift * along) / np.sqrt(positive(s**2 + shift)), axis=-2)
-        bound = np.where(multiplier > 0, radius, 0.0)
-        slack = np.abs(1 - (unit**2).sum(-2)) + ROUNDINGS * np.finfo(float).eps
-        gap = (seen + self._unseen(head, multiplier)) ** 2 + multiplier * bound * (bound * slack)
-        gap = gap + self._outside(head)
-        gap = np.where(radius > 0, gap, 0.0) / self.moments.mass[..., None]
+        bound = np.where(multiplier > 0, limit, 0.0)
+        slack = np.abs(1 - (share**2).sum(-2)) + ROUNDINGS * np.finfo(float).eps
+        gap = (seen + self._unseen(head, multiplier)) ** 2 + self._outside(head)
+        gap = gap + multiplier * (bound * unit) * (bound * unit * slack)
+        gap = np.where(limit > 0, gap, 0.0) / self.moments.mass[..., None]
         return np.asarray(gap + self._intercept_excess(head))
+
+    def _scaled(self, head: Head) -> Array:
+        """Return the scaled coefficients z of a head, shape (..., d, k)."""
+        return np.where(self.usable[..., :, None], head.coef * self.divisor[..., :, None], 0.0)
 
     def _unseen(self, head: Head, multiplier: Array) -> Array:
         """Bound what the rounding of the factorization hides of ``‖A z − c‖`` along A, shape (..., k).
@@ -200,7 +229,7 @@ class ScaledProblem:
         """
         size = np.sqrt(self.moments.mass)[..., None] * column_sizes(self.moments)
         moved = (size[..., None] * np.abs(head.coef)).sum(-2)
-        whole = np.linalg.norm(np.where(self.usable, size / positive(self.scale), 0.0), axis=-1)[..., None]
+        whole = np.linalg.norm(np.where(self.usable, size / self.divisor, 0.0), axis=-1)[..., None]
         turned = whole * self._residual(head) / np.sqrt(self._least() ** 2 + multiplier)
         hidden = moved + self._target_size() + turned + self._multiplied(head, multiplier)
         return np.asarray(ROUNDINGS * np.finfo(float).eps * hidden)
@@ -230,7 +259,7 @@ class ScaledProblem:
         residuals by ``e = s ζ``, and so the objective by up to ``2 ‖e‖‖A z − c‖``: the first order of what is
         stationary along the kept directions only.
         """
-        z = head.coef * self.scale[..., :, None]
+        z = self._scaled(head)
         cut = np.where(self.singular[..., None] > 0, 0.0, self.right @ z)
         part = np.linalg.norm(cut, axis=-2) + ROUNDINGS * np.finfo(float).eps * np.linalg.norm(z, axis=-2)
         return np.asarray(2 * self.largest_cut[..., None] * part * self._residual(head))
@@ -256,6 +285,24 @@ def _norms(columns: Array, root: Array) -> Array:
     """Compute root mean squares of columns (..., n, d), of any scale: each is squared near 1."""
     unit = power_of_two(columns, -2)
     return np.asarray(np.linalg.norm(columns / unit[..., None, :], axis=-2) / root * unit)
+
+
+def _divisor(spread: Array, scale: Array, usable: NDArray[np.bool_], given: bool) -> tuple[Array, Array]:
+    """Return τ, a power of two, and τσ: given σ, the largest of the columns divided by τσ is near 1."""
+    exponent = np.frexp(spread)[1] - np.frexp(scale)[1]
+    largest = np.where(usable, exponent, -_LARGEST_EXPONENT).max(-1, initial=-_LARGEST_EXPONENT)
+    power = np.where(given & usable.any(-1), np.minimum(largest, _LARGEST_EXPONENT), 0)
+    with np.errstate(over="ignore", under="ignore"):  # beyond float64 are columns that are nothing in the ball
+        divisor = np.minimum(np.ldexp(scale, power[..., None]), np.finfo(float).max)
+    return np.ldexp(1.0, power), np.where(usable, divisor, 1.0)
+
+
+def _times_powers(radius: Array, *powers: Array) -> Array:
+    """Multiply a radius by powers of two, to zero or infinity where it is beyond all that matters."""
+    exponent = sum(np.frexp(power)[1] - 1 for power in powers)
+    with np.errstate(over="ignore", under="ignore"):
+        scaled = np.ldexp(radius, exponent)
+    return np.where(scaled < 1 / _ANY_RADIUS, 0.0, np.where(scaled > _ANY_RADIUS, np.inf, scaled))
 
 
 def _typical(spread: Array, varies: NDArray[np.bool_]) -> Array:

@@ -134,8 +134,7 @@ def _ball(heads: L2Ball, moments: Moments) -> Projection:
     radius = broadcast(np.asarray(heads.radius, dtype=np.float64), moments.target_mean.shape, "radius")
     head = form.head(form.in_ball(radius))
     excess = form.ball_gap(head, radius)
-    unconstrained = np.linalg.norm(form.along / positive(form.singular)[..., None], axis=-2)
-    status = np.where(unconstrained > radius, "boundary", "inside")
+    status = np.where(form.leaves(radius), "boundary", "inside")
     return Projection.of(form, head, replace(heads, radius=radius, scale=form.scale), excess, status)
 
 
