@@ -24,7 +24,8 @@ _CONSTANT_TOLERANCE = 4.0  # a column that varies by fewer roundings of its size
 _NEWTON_STEPS = 200
 _LARGEST_EXPONENT = 1000  # of powers of two to multiply by
 _ANY_RADIUS = 1e100  # in units of the labels and features: a larger one does not bind, its inverse is zero
-_PLAIN = 2e3  # rows with a larger condition are whitened before they are multiplied
+_PLAIN = 2e3  # κ: rows of a larger condition are whitened before they are multiplied
+_MEAN_ROUNDINGS = 2.0  # by which merging can be off, of a column's mean
 ROUNDINGS = 8.0  # by which factorizing, merging and evaluating can be off, of a column's size
 
 
@@ -222,12 +223,12 @@ class ScaledProblem:
     def _unseen(self, head: Head, multiplier: Array) -> Array:
         """Bound what the rounding of the factorization hides of ``‖A z − c‖`` along A, shape (..., k).
 
-        The factor is that of features that differ from those given by E, some roundings of each column, its
-        mean included (shards are merged by the difference of their means). That moves predictions by ``E z``,
-        and turns the span, by which up to ``‖E‖‖A z − c‖/√(s² + λ)`` of the residuals lies along it, s being
-        the least singular value kept.
+        The factor is that of features that differ from those given by E, some roundings of each column's
+        spread and fewer of its mean (shards are merged by the difference of their means). That moves
+        predictions by ``E z``, and turns the span, by which up to ``‖E‖‖A z − c‖/√(s² + λ)`` of the residuals
+        lies along it, s being the least singular value kept.
         """
-        size = np.sqrt(self.moments.mass)[..., None] * column_sizes(self.moments)
+        size = np.sqrt(self.moments.mass)[..., None] * column_sizes(self.moments, _MEAN_ROUNDINGS / ROUNDINGS)
         moved = (size[..., None] * np.abs(head.coef)).sum(-2)
         whole = np.linalg.norm(np.where(self.usable, size / self.divisor, 0.0), axis=-1)[..., None]
         turned = whole * self._residual(head) / np.sqrt(self._least() ** 2 + multiplier)
@@ -237,15 +238,14 @@ class ScaledProblem:
     def _multiplied(self, head: Head, multiplier: Array) -> Array:
         """Bound what products of features hide of the same, in roundings, shape (..., k).
 
-        Moments made by products know ``AᵀA`` to roundings of ``‖A‖²``, or of the condition squared times AᵀA
-        where that is less, and so the gradient to as many times z less the fit that labels are taken about.
-        That is some fit to the rows: ``‖A z − c‖/s`` and z less the best z bound how far it is.
+        Moments made by products know ``AᵀA`` to roundings of ``‖A‖²``, and so the gradient to as many times
+        z less the fit that labels are taken about. That is a fit to some rows, off the best z by up to
+        ``‖A z − c‖`` over their least singular value. Rows of a condition beyond κ are whitened, so that
+        value is ``‖A‖/κ`` or more, and AᵀA is known to roundings of κ² times itself.
         """
-        missed, s = self._missed(head), positive(self.singular)[..., None]
-        left, least = self._residual(head), self._least()
-        away = np.linalg.norm(missed / s, axis=-2) + left / least
-        size = np.linalg.norm(self.singular, axis=-1)[..., None]
-        known = size * (size * away / np.sqrt(least**2 + multiplier))
+        left, size = self._residual(head), np.linalg.norm(self.singular, axis=-1)[..., None]
+        away = _norms(self._missed(head) / positive(self.singular)[..., None])
+        known = size * ((size * away + _PLAIN * left) / np.sqrt(self._least() ** 2 + multiplier))
         return np.minimum(known, 2 * _PLAIN**2 * left)
 
     def _least(self) -> Array:
@@ -261,7 +261,7 @@ class ScaledProblem:
         """
         z = self._scaled(head)
         cut = np.where(self.singular[..., None] > 0, 0.0, self.right @ z)
-        part = np.linalg.norm(cut, axis=-2) + ROUNDINGS * np.finfo(float).eps * np.linalg.norm(z, axis=-2)
+        part = _norms(cut) + ROUNDINGS * np.finfo(float).eps * _norms(z)
         return np.asarray(2 * self.largest_cut[..., None] * part * self._residual(head))
 
     def _residual(self, head: Head) -> Array:
@@ -275,14 +275,14 @@ class ScaledProblem:
         return np.asarray(np.sqrt((targets**2).sum(-2) + self.moments.residual))
 
 
-def column_sizes(moments: Moments) -> Array:
-    """Return the root mean square of each feature about zero, shape (..., d): what it is rounded relative to."""
+def column_sizes(moments: Moments, share: float = 1.0) -> Array:
+    """Return the root mean square of each feature about zero, or with a share of its mean, shape (..., d)."""
     root = np.sqrt(moments.mass)[..., None]
-    return np.asarray(np.hypot(_norms(moments.factor, root), moments.feature_mean))
+    return np.asarray(np.hypot(_norms(moments.factor, root), share * moments.feature_mean))
 
 
-def _norms(columns: Array, root: Array) -> Array:
-    """Compute root mean squares of columns (..., n, d), of any scale: each is squared near 1."""
+def _norms(columns: Array, root: Array | float = 1.0) -> Array:
+    """Compute norms of columns (..., n, d) over a root, of any scale: each is squared near 1."""
     unit = power_of_two(columns, -2)
     return np.asarray(np.linalg.norm(columns / unit[..., None, :], axis=-2) / root * unit)
 
