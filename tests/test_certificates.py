@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import argparse
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from itertools import combinations
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import combinations, product
 from operator import mul
+from unittest.mock import patch
 
 import mpmath as mp
 import numpy as np
 import pytest
 
+from tests.test_projection import classes, oracle, sample
 from weakstrong import ConvexHull, Head, L2Ball, LinearHeads, Moments, Projection, project
 from weakstrong.heads import HeadClass
 from weakstrong.least_squares import ScaledProblem
@@ -43,22 +45,18 @@ class Problem:
     weights: np.ndarray | None
     heads: HeadClass
     shards: int = 1
-    stacked: bool = False  # computed beside other samples, by stacked products
+    route: str = "rows"  # "stacked": beside other samples; "grown": whitened by few first rows
 
     def moments(self) -> Moments:
-        if self.stacked:
-            both = [a if a is None else np.stack([a, a]) for a in (self.features, self.targets, self.weights)]
-            return Moments.of(both[0], both[1], sample_weight=both[2])[0]
-        omega = np.ones(len(self.features)) if self.weights is None else self.weights
-        parts = [
-            Moments.of(
-                self.features[s :: self.shards],
-                self.targets[s :: self.shards],
-                sample_weight=None if self.weights is None else omega[s :: self.shards],
-            )
-            for s in range(self.shards)
-        ]
-        return Moments.merge(parts)
+        if self.route == "stacked":
+            two = [a if a is None else np.stack([a, a]) for a in (self.features, self.targets, self.weights)]
+            return Moments.of(two[0], two[1], sample_weight=two[2])[0]
+        with patch("weakstrong.moments._FIRST_BYTES", 1 if self.route == "grown" else 1 << 20):
+            return Moments.merge(self._shard(slice(s, None, self.shards)) for s in range(self.shards))
+
+    def _shard(self, rows: slice) -> Moments:
+        omega = None if self.weights is None else self.weights[rows]
+        return Moments.of(self.features[rows], self.targets[rows], sample_weight=omega)
 
 
 # The oracle
@@ -169,7 +167,7 @@ def in_basis(gram: Matrix, right: Vector, basis: Matrix) -> tuple[Matrix, Vector
 
 
 def least_in_ball(gram: Matrix, metric: Matrix, right: Vector, radius: float) -> mp.mpf:
-    """Minimize ``cᵀGc − 2cᵀh`` over ``cᵀMc <= radius²``: the dual's value, a lower bound at any multiplier."""
+    """Minimize ``cᵀGc − 2cᵀh`` over ``cᵀMc <= radius²``: the dual's value, a bound at any multiplier."""
     if radius == 0 or not gram:
         return mp.mpf(0)
     size = max(g[i] / metric[i][i] for i, g in enumerate(gram))
@@ -179,7 +177,9 @@ def least_in_ball(gram: Matrix, metric: Matrix, right: Vector, radius: float) ->
     if size == 0:
         return mp.mpf(0)
     for _ in range(500):
-        shifted = [[g + shift * m for g, m in zip(*rows, strict=True)] for rows in zip(gram, metric, strict=True)]
+        shifted = [
+            [g + shift * m for g, m in zip(*rows, strict=True)] for rows in zip(gram, metric, strict=True)
+        ]
         at = solved(shifted, right)
         image = times(metric, at)
         norm = mp.sqrt(dot(at, image))
@@ -199,10 +199,10 @@ def kept_span(form: ScaledProblem, whole: bool) -> tuple[Matrix, Matrix]:
     return basis, [[w * s for w, s in zip(row, scale, strict=True)] for row in basis]
 
 
-def least_of_span(problem: Problem, sample: Sample, heads: LinearHeads | L2Ball, radius: float) -> mp.mpf:
+def least_of_span(moments: Moments, sample: Sample, heads: LinearHeads | L2Ball, radius: float) -> mp.mpf:
     """The minimum over linear heads or a ball; over the span kept only where rank was cut."""
     scale = heads.scale if isinstance(heads, L2Ball) else None
-    form = ScaledProblem.of(problem.moments(), heads.fit_intercept, scale)
+    form = ScaledProblem.of(moments, heads.fit_intercept, scale)
     gram, right, square = sample.quadratic(heads.fit_intercept)
     admitted = [i for i in range(len(gram)) if scale is None or scale[i] > 0]
     rank = len(factorized([[gram[i][j] for j in admitted] for i in admitted])[0])
@@ -211,13 +211,8 @@ def least_of_span(problem: Problem, sample: Sample, heads: LinearHeads | L2Ball,
         return square - dot(right, solved(gram, right))
     basis, scaled = kept_span(form, whole)
     metric = [[dot(a, b) for b in scaled] for a in scaled]
-    return square + least_in_ball(*_with_metric(in_basis(gram, right, basis), metric), radius)
-
-
-def _with_metric(
-    quadratic: tuple[Matrix, Vector], metric: Matrix
-) -> tuple[Matrix, Matrix, Vector]:
-    return quadratic[0], metric, quadratic[1]
+    gram, right = in_basis(gram, right, basis)
+    return square + least_in_ball(gram, metric, right, radius)
 
 
 def least_of_hull(sample: Sample, vertices: Head) -> mp.mpf:
@@ -231,9 +226,7 @@ def least_of_hull(sample: Sample, vertices: Head) -> mp.mpf:
     for size in range(2, len(lines) + 1):
         for first, *rest in combinations(range(len(lines)), size):
             at = gram[first]
-            steps = [
-                [gram[i][j] - at[i] - at[j] + at[first] for j in rest] for i in rest
-            ]
+            steps = [[gram[i][j] - at[i] - at[j] + at[first] for j in rest] for i in rest]
             right = [at[first] - at[i] for i in rest]
             share = solved(steps, right)
             if min(share) >= 0 and sum(share) <= 1:
@@ -241,21 +234,21 @@ def least_of_hull(sample: Sample, vertices: Head) -> mp.mpf:
     return least
 
 
-def true_excess(problem: Problem, found: Projection, target: int) -> tuple[mp.mpf, mp.mpf]:
+def true_excess(problem: Problem, moments: Moments, found: Projection, target: int) -> tuple[mp.mpf, mp.mpf]:
     """The exact excess of the returned head over the minimum, and the labels' mean square."""
     sample, heads = Sample.of(problem, target), found.heads
     if isinstance(heads, ConvexHull):
         least = least_of_hull(sample, heads.vertices)
     else:
         radius = float(heads.radius[target]) if isinstance(heads, L2Ball) else np.inf
-        least = least_of_span(problem, sample, heads, radius)
+        least = least_of_span(moments, sample, heads, radius)
     return sample.objective(found.head, target) - least, sample.products[-1][-1]
 
 
-def claimed(problem: Problem, found: Projection, target: int) -> mp.mpf:
+def claimed(moments: Moments, found: Projection, target: int) -> mp.mpf:
     """The claimed bound in squared units of the labels."""
-    m = problem.moments()
-    variance, square = m.target_variance[target], m.target_variance[target] + m.target_mean[target] ** 2
+    variance = moments.target_variance[target]
+    square = variance + moments.target_mean[target] ** 2
     unit = variance if variance > EPS**2 * square else square
     return mp.mpf(float(found.optimality_gap[target])) * mp.mpf(float(unit if unit > 0 else 1.0))
 
@@ -279,10 +272,10 @@ def random_problem(seed: int) -> Problem:
     weights = _weights(rng, n)
     heads = _heads(rng, phi.astype(np.float64), y)
     shards = int(rng.choice([1, 1, 2, 3])) if weights is None or weights.all() else 1
-    stacked = bool(shards == 1 and n >= 8 * phi.shape[1] and rng.uniform() < 0.5)
-    kind = "stacked" if stacked else kind
+    stacked = shards == 1 and n >= 8 * phi.shape[1] and rng.uniform() < 0.5
+    kind, route = ("stacked", "stacked") if stacked else (kind, "rows")
     name = {LinearHeads: "linear", L2Ball: "ball", ConvexHull: "hull"}[type(heads)]
-    return Problem(f"{name} {kind}", condition, phi, y, weights, heads, shards, stacked)
+    return Problem(f"{name} {kind}", condition, phi, y, weights, heads, shards, route)
 
 
 def _features(rng: np.random.Generator, n: int, d: int, condition: float) -> np.ndarray:
@@ -344,10 +337,12 @@ def long_problem(seed: int) -> Problem:
     condition = float(rng.choice([1.0, 1e6, 1e12, 10 ** rng.uniform(1, 3.3)]))
     n, d = int(rng.integers(1500, 4000)), int(rng.integers(1, 4))
     phi = _features(rng, n, d, condition) * np.sqrt(n)
+    if rng.uniform() < 0.3:  # later rows are unlike the first
+        phi[1024:] = phi[1024:] * rng.choice([0.01, 10.0]) @ np.linalg.qr(rng.normal(size=(d, d)))[0]
     y = _labels(rng, phi, 1)
     heads = _heads(rng, phi, y)
     weights = rng.uniform(0.1, 1, n) if rng.uniform() < 0.5 else None
-    return Problem("long", condition, phi, y, weights, heads)
+    return Problem("long", condition, phi, y, weights, heads, route="grown")
 
 
 def wide_problem(seed: int) -> Problem:
@@ -365,6 +360,7 @@ class Outcome:
     """One target's exact excess and claim, relative to the mean square of the labels."""
 
     problem: Problem
+    found: Projection
     excess: float
     claim: float
 
@@ -372,55 +368,104 @@ class Outcome:
     def ratio(self) -> float:
         return self.excess / (self.claim + ROUNDING)
 
+    def __str__(self) -> str:
+        p = self.problem
+        what = f"{p.kind}, condition {p.condition:.1e}, {p.features.dtype} {p.features.shape}"
+        return f"{what}: excess {self.excess:.2e}, claimed {self.claim:.2e}"
+
 
 def outcomes(problem: Problem) -> Iterator[Outcome]:
-    """Project, and compare every target's claim with its exact excess."""
+    """Project, and compare every target's claim with its exact excess; a warning is an error."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = project(problem.moments(), problem.heads)
+        moments = problem.moments()
+        found = project(moments, problem.heads)
     for target in range(problem.targets.shape[1]):
-        excess, square = true_excess(problem, found, target)
+        excess, square = true_excess(problem, moments, found, target)
         unit = square if square > 0 else mp.mpf(1)
-        yield Outcome(problem, float(excess / unit), float(claimed(problem, found, target) / unit))
+        yield Outcome(problem, found, float(excess / unit), float(claimed(moments, found, target) / unit))
+
+
+def tried(make: Callable[[int], Problem], seeds: Iterable[int]) -> list[Outcome]:
+    return [outcome for seed in seeds for outcome in outcomes(make(seed))]
+
+
+RUNS = [(random_problem, start, 50) for start in range(0, 300, 50)]
+
+
+@pytest.mark.parametrize(("make", "start", "count"), [*RUNS, (long_problem, 0, 20), (wide_problem, 0, 4)])
+def test_no_claimed_gap_is_below_the_true_excess(
+    make: Callable[[int], Problem], start: int, count: int
+) -> None:
+    assert [str(o) for o in tried(make, range(start, start + count)) if o.ratio > 1] == []
+
+
+def test_gaps_are_tight_where_features_are_well_conditioned() -> None:
+    found = [o for o in tried(random_problem, range(100)) if o.problem.condition == 1]
+    spans = [o.claim for o in found if "hull" not in o.problem.kind]
+    assert len(spans) > 20
+    assert max(spans) < 1e-12
+    phi, y, _ = sample(0)
+    vertices = Head(np.random.default_rng(0).normal(size=(5, 4)), np.zeros(4))
+    assert project(Moments.of(phi, y), ConvexHull(vertices)).optimality_gap[0] < 1e-11
+
+
+def test_claims_that_count_no_rounding_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("least_squares", "projection"):
+        monkeypatch.setattr(f"weakstrong.{module}.ROUNDINGS", 1e-6)
+    monkeypatch.setattr("weakstrong.least_squares._MEAN_ROUNDINGS", 0.0)
+    false = {o.problem.kind.split()[0] for o in tried(random_problem, range(100)) if o.ratio > 1}
+    assert false >= {"linear", "ball"}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_exact_minima_are_those_of_interior_points(seed: int) -> None:
+    phi, y, weights = sample(seed)
+    for heads in classes(np.random.default_rng(seed), 5):
+        (found,) = outcomes(Problem("plain", 1.0, phi, y[:, None], weights, heads))
+        square = np.average(y**2, weights=weights)
+        least = oracle(phi, y, weights, heads)
+        assert found.found.error[0] - found.excess * square == pytest.approx(least, rel=1e-6)
+
+
+@pytest.mark.parametrize("size", [1e-139, 1e134, 9e139])
+@pytest.mark.parametrize("condition", [1.0, 1e12])
+def test_balls_of_any_scale_are_exact(size: float, condition: float) -> None:
+    """Labels, scales and radii near the ends of float64: no warning, a head of the ball, a true claim."""
+    rng = np.random.default_rng(0)
+    phi, y = _features(rng, 20, 4, condition), rng.uniform(-1, 1, size=(20, 1))
+    best = np.linalg.lstsq(phi - phi.mean(0), y - y.mean(), rcond=1e-15)[0][:, 0]
+    sigmas = [None, *(rng.uniform(0.5, 2, 4) * s for s in (1e-200, 1e-150, 1.0, 1e150, 1e200))]
+    for sigma, share, intercept in product(sigmas, (1e-300, 1e-9, 0.1, 1.5, 1e300), (True, False)):
+        with np.errstate(over="ignore", under="ignore"):
+            radius = np.linalg.norm(best * phi.std(0)) if sigma is None else np.abs(best * sigma).max()
+            radius = float(radius * size * share)
+        heads = L2Ball(radius, intercept, sigma)
+        (found,) = outcomes(Problem("ball", condition, phi, y * size, None, heads))
+        assert found.ratio <= 1
+        assert found.excess <= max(1e-12, 1e3 * (EPS * condition) ** 2)
+        head, scale = found.found.head, exact_vector(found.found.heads.scale)
+        z = [w * along for w, along in zip(exact_vector(head.coef[:, 0]), scale, strict=True)]
+        assert mp.sqrt(dot(z, z)) <= mp.mpf(radius) * (1 + mp.mpf(1e-9))
 
 
 def main() -> None:
     """Try many problems; report the worst ratio of excess and claim of each kind, and the median claim."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("count", type=int, nargs="?", default=5000)
-    parser.add_argument("--start", type=int, default=0)
-    parser.add_argument("--long", type=int, default=10)
-    parser.add_argument("--wide", type=int, default=10)
-    import weakstrong.moments
-    weakstrong.moments._FIRST_BYTES=1
-    options = parser.parse_args()
-    seeds = range(options.start, options.start + options.count)
-    found: list[Outcome] = []
-    for seed in seeds:
-        try:
-            some = list(outcomes(random_problem(seed)))
-        except Exception as error:  # noqa: BLE001
-            print(f"{seed}: {type(error).__name__} {error}", flush=True)
-            continue
-        found += some
-        for o in some:
-            if o.ratio > 1:
-                print(f"{seed}: {o.problem.kind} condition {o.problem.condition:.1e} {o.problem.features.dtype} excess {o.excess:.2e} claimed {o.claim:.2e}", flush=True)
-    for make, count in ((long_problem, options.long), (wide_problem, options.wide)):
-        for seed in range(count):
-            some = list(outcomes(make(seed)))
-            for o in some:
-                if o.ratio > 1:
-                    print(f"{seed}: {o.problem.kind} condition {o.problem.condition:.1e} {type(o.problem.heads)} excess {o.excess:.2e} claimed {o.claim:.2e}", flush=True)
-            found += some
+    count = parser.parse_args().count
+    runs = ((random_problem, count), (long_problem, count // 20), (wide_problem, count // 100))
+    found = [outcome for make, number in runs for outcome in tried(make, range(number))]
+    for outcome in found:
+        if outcome.ratio > 1:
+            print(outcome)
     for kind in sorted({o.problem.kind for o in found}):
-        of_kind = [o for o in found if o.problem.kind == kind]
-        print(f"{kind}: {len(of_kind)} claims, worst ratio {max(o.ratio for o in of_kind):.3g}")
-        for dtype in (np.float32, np.float64):
-            for condition in (1.0, 1e6, 1e12):
-                claims = [o.claim for o in of_kind if o.problem.condition == condition and o.problem.features.dtype == dtype]
-                if claims:
-                    print(f"  {np.dtype(dtype).name} condition {condition:.0e}: median claim {np.median(claims):.1e} max {max(claims):.1e}")
+        some = [o for o in found if o.problem.kind == kind]
+        print(f"{kind}: {len(some)} claims, {max(o.ratio for o in some):.2g} is the worst ratio to the truth")
+        for condition in (1.0, 1e6, 1e12):
+            claims = [o.claim for o in some if o.problem.condition == condition]
+            if claims:
+                print(f"  condition {condition:.0e}: claims {np.median(claims):.1e} at the median")
 
 
 if __name__ == "__main__":

@@ -153,9 +153,7 @@ class ScaledProblem:
         """Whether the best of all linear heads is outside the ball ``‖z‖ <= τ radius``, shape (..., k)."""
         unit = power_of_two(self.along, -2)
         z = self.along / unit[..., None, :] / positive(self.singular)[..., None]
-        return np.asarray(
-            np.linalg.norm(z, axis=-2) > _times_powers(radius, self.unit[..., None], 1 / unit)
-        )
+        return np.asarray(np.linalg.norm(z, axis=-2) > _times_powers(radius, self.unit[..., None], 1 / unit))
 
     def head(self, z: Array) -> Head:
         """Return the head with scaled coefficients z, with the best intercept or none."""
@@ -250,7 +248,9 @@ class ScaledProblem:
 
     def _least(self) -> Array:
         """Return the least singular value kept, infinite where there is none, shape (..., 1)."""
-        return np.asarray(np.where(self.singular > 0, self.singular, np.inf).min(-1, initial=np.inf)[..., None])
+        return np.asarray(
+            np.where(self.singular > 0, self.singular, np.inf).min(-1, initial=np.inf)[..., None]
+        )
 
     def _outside(self, head: Head) -> Array:
         """Bound what a head gains or loses by leaving the span that is kept, shape (..., k).
@@ -292,7 +292,7 @@ def _divisor(spread: Array, scale: Array, usable: NDArray[np.bool_], given: bool
     exponent = np.frexp(spread)[1] - np.frexp(scale)[1]
     largest = np.where(usable, exponent, -_LARGEST_EXPONENT).max(-1, initial=-_LARGEST_EXPONENT)
     power = np.where(given & usable.any(-1), np.minimum(largest, _LARGEST_EXPONENT), 0)
-    with np.errstate(over="ignore", under="ignore"):  # beyond float64 are columns that are nothing in the ball
+    with np.errstate(over="ignore", under="ignore"):  # columns beyond it are nothing in the ball
         divisor = np.minimum(np.ldexp(scale, power[..., None]), np.finfo(float).max)
     return np.ldexp(1.0, power), np.where(usable, divisor, 1.0)
 

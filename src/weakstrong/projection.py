@@ -32,9 +32,12 @@ class Projection:
         F, with everything that was open filled in (the ball's scale).
     optimality_gap : array of shape (..., k)
         Bound on ``objective − minimum`` relative to the target's variance about its mean
-        (its mean square, if it has no variance): a duality gap, or for a subspace the exact
-        excess. It is evaluated from the returned head; the minimum is that of F on the
-        numerically resolved span of the features.
+        (its mean square, if it has no variance): a duality gap, or for a subspace the excess itself.
+        It is evaluated from the returned head, and counts what rounding can hide of the features, targets
+        and head given. The minimum is over those heads of F that lie in the numerically resolved span of the
+        features: directions so weak that rounding of features in their precision would hide them are
+        left out, and `rank` and `n_ignored` say how many are. Along those the objective may fall further.
+        For a hull, whose heads are given, nothing is left out.
     error : array of shape (..., k)
         The objective: the mean squared error on the labels. On weak labels it is the misfit.
     rank : array of shape (...)
@@ -201,8 +204,9 @@ def hull_gap(points: Array, mixture: Array) -> float:
 def _hull_rounding(vertices: Head, moments: Moments, mixtures: Array) -> Array:
     """Bound what rounding hides of the gaps of a hull, shape (..., k).
 
-    The errors of a vertex, and of the mixture, are off by h, some roundings of the terms that they sum. That
-    moves ``2 ⟨r, r − p_j⟩``, r being the mixture's errors in all rows, by ``2 (2 h ‖r‖ + h ‖r − p_j‖ + 2 h²)``.
+    The errors of a vertex, and of the mixture, are off by h, some roundings of the terms that they sum.
+    That moves ``2 ⟨r, r − p_j⟩``, r being the mixture's errors in all rows, by
+    ``2 (2 h ‖r‖ + h ‖r − p_j‖ + 2 h²)``.
     """
     head = Head(vertices.coef @ mixtures, vertices.intercept @ mixtures)
     terms = np.abs(vertices.intercept) + column_sizes(moments) @ np.abs(vertices.coef)
