@@ -105,7 +105,8 @@ def _radii(form: ScaledProblem) -> Array:
     largest = np.square(s).max(-2, keepdims=True, initial=0.0)
     strengths = _STRENGTHS.reshape((-1,) + (1,) * s.ndim) * largest
     bottom = s**2 + strengths
-    return np.asarray(np.linalg.norm(s * form.along / np.where(bottom > 0, bottom, 1.0), axis=-2))
+    norms = np.linalg.norm(s * form.along / np.where(bottom > 0, bottom, 1.0), axis=-2)
+    return np.asarray(norms / form.unit[..., None])
 
 
 def _complements(folds: Sequence[Moments]) -> list[Moments]:

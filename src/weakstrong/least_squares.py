@@ -22,15 +22,20 @@ _RANK_TOLERANCE = 10.0
 _ARITHMETIC_NOISE = 1024 * np.finfo(np.float64).eps
 _CONSTANT_TOLERANCE = 4.0  # a column that varies by fewer roundings of its size is constant
 _NEWTON_STEPS = 200
-_ROUNDINGS = 8.0  # by which factorizing, merging and evaluating can be off, of a column's size
+_LARGEST_EXPONENT = 1000  # of powers of two to multiply by
+_ANY_RADIUS = 1e100  # in units of the labels and features: a larger one does not bind, its inverse is zero
+_PLAIN = 2e3  # κ: rows of a larger condition are whitened before they are multiplied
+_MEAN_ROUNDINGS = 2.0  # by which merging can be off, of a column's mean
+ROUNDINGS = 8.0  # by which factorizing, merging and evaluating can be off, of a column's size
 
 
 @dataclass(frozen=True, eq=False)
 class ScaledProblem:
     """A least squares problem in scaled coordinates, decomposed and cut at its numerical rank.
 
-    The problem is ``min ‖A z − c‖²`` with ``z = σ ∘ w`` and ``A = U S Vᵀ``. Without an intercept the
-    means enter as one more row of the factor; with one they drop out.
+    The problem is ``min ‖A z − c‖²`` with ``z = τ σ ∘ w`` and ``A = U S Vᵀ``. Without an intercept the
+    means enter as one more row of the factor; with one they drop out. A power of two τ brings A near 1
+    where σ is given, of any size; else τ = 1.
 
     Parameters
     ----------
@@ -38,6 +43,10 @@ class ScaledProblem:
     fit_intercept : bool
     scale : array of shape (..., d)
         σ.
+    unit : array of shape (...)
+        τ.
+    divisor : array of shape (..., d)
+        τσ, one where σ is zero.
     usable : bool array of shape (..., d)
         Columns that vary beyond rounding, of their own size and of the typical column's; the others get no
         coefficient. A column of a network that varies by 1e-8 where others vary by 1 is what its arithmetic
@@ -50,16 +59,21 @@ class ScaledProblem:
         Vᵀ.
     along : array of shape (..., q, k)
         Uᵀ c, zero where cut.
+    largest_cut : array of shape (...)
+        The largest singular value that was cut, zero if none was.
     """
 
     moments: Moments
     fit_intercept: bool
     scale: Array
+    unit: Array
+    divisor: Array
     usable: NDArray[np.bool_]
     left: Array
     singular: Array
     right: Array
     along: Array
+    largest_cut: Array
 
     @classmethod
     def of(cls, moments: Moments, fit_intercept: bool, scale: Array | None = None) -> ScaledProblem:
@@ -67,22 +81,28 @@ class ScaledProblem:
         factor, targets = _rows(moments, fit_intercept)
         root = np.sqrt(moments.mass)[..., None]
         spread = _norms(factor, root)
-        size = np.hypot(_norms(moments.factor, root), moments.feature_mean)
+        size = column_sizes(moments)
         _refuse_scales(size, moments, root)
         constant = _CONSTANT_TOLERANCE * moments.resolution * size
         usable = spread > (constant if fit_intercept else 0.0)
+        given = scale is not None
         if scale is None:
             usable = usable & (spread > _RANK_TOLERANCE * moments.resolution * _typical(spread, usable))
             scale = np.where(usable, spread, 0.0)
         else:
             scale = broadcast(np.asarray(scale, dtype=np.float64), spread.shape, "scale")
             usable = usable & (scale > 0)
-        scaled = np.where(usable[..., None, :], factor / positive(scale)[..., None, :], 0.0)
+        unit, divisor = _divisor(spread, scale, usable, given)
+        scaled = np.where(usable[..., None, :], factor / divisor[..., None, :], 0.0)
         left, singular, right = np.linalg.svd(scaled, full_matrices=False)
-        relative = np.where(usable, size / positive(scale), 0.0)
-        singular = np.where(singular > _noise(singular, right, relative, moments), singular, 0.0)
+        relative = np.where(usable, size / divisor, 0.0)
+        kept = singular > _noise(singular, right, relative, moments)
+        largest_cut = np.where(kept, 0.0, singular).max(-1, initial=0.0)
+        singular = np.where(kept, singular, 0.0)
         along = np.where(singular[..., None] > 0, np.swapaxes(left, -1, -2) @ targets, 0.0)
-        return cls(moments, fit_intercept, scale, usable, left, singular, right, along)
+        return cls(
+            moments, fit_intercept, scale, unit, divisor, usable, left, singular, right, along, largest_cut
+        )
 
     @property
     def rank(self) -> NDArray[np.intp]:
@@ -99,10 +119,10 @@ class ScaledProblem:
         return np.swapaxes(self.right, -1, -2) @ coordinates
 
     def in_ball(self, radius: Array) -> Array:
-        """Minimize ``‖A z − c‖²`` over the ball ``‖z‖ <= radius``.
+        """Minimize ``‖A z − c‖²`` over the ball ``‖z‖ <= τ radius``.
 
         Returns z, shape (..., d, k), for radii of shape (..., k): ``z(λ) = V (S² + λ)⁻¹ S Uᵀc`` with
-        λ = 0 if that is in the ball, else with the root of ``‖z(λ)‖ = radius``. ``1/‖z(λ)‖`` is concave
+        λ = 0 if that is in the ball, else with the root of ``‖z(λ)‖ = τ radius``. ``1/‖z(λ)‖`` is concave
         and increasing, so Newton's method, started below the root, rises to it. Radii may carry further
         leading dimensions: many radii share the decomposition.
         """
@@ -111,7 +131,7 @@ class ScaledProblem:
         unit = power_of_two(self.along, -2)
         s = self.singular[..., None] / largest[..., None]
         weighted = s * (self.along / unit[..., None, :])
-        radius = radius * largest / unit
+        radius = _times_powers(radius, self.unit[..., None], largest, 1 / unit)
         safe = positive(radius)
         start = np.linalg.norm(weighted, axis=-2) / safe - s.max(-2, initial=0.0) ** 2
         shift = np.maximum(start, 0.0)
@@ -129,10 +149,16 @@ class ScaledProblem:
         onto = np.where((shift > 0) | (norm > radius), radius / positive(norm), 1.0)
         return self.directions(z * (onto * (unit / largest))[..., None, :])
 
+    def leaves(self, radius: Array) -> NDArray[np.bool_]:
+        """Whether the best of all linear heads is outside the ball ``‖z‖ <= τ radius``, shape (..., k)."""
+        unit = power_of_two(self.along, -2)
+        z = self.along / unit[..., None, :] / positive(self.singular)[..., None]
+        return np.asarray(np.linalg.norm(z, axis=-2) > _times_powers(radius, self.unit[..., None], 1 / unit))
+
     def head(self, z: Array) -> Head:
         """Return the head with scaled coefficients z, with the best intercept or none."""
         with np.errstate(over="ignore", under="ignore"):
-            coef = np.where(self.usable[..., :, None], z / positive(self.scale)[..., :, None], 0.0)
+            coef = np.where(self.usable[..., :, None], z / self.divisor[..., :, None], 0.0)
         _refuse_lost(coef, np.where(self.usable[..., :, None], z, 0.0))
         shift = (self.moments.feature_mean[..., None, :] @ coef)[..., 0, :]
         intercept = self.moments.target_mean - shift
@@ -151,59 +177,132 @@ class ScaledProblem:
         parts = self.moments.feature_mean[..., :, None] * head.coef
         off = np.abs(head.intercept + parts.sum(-2) - self.moments.target_mean)
         hidden = np.abs(parts).sum(-2) + np.abs(head.intercept) + np.abs(self.moments.target_mean)
-        return np.asarray((off + _ROUNDINGS * np.finfo(float).eps * hidden) ** 2)
+        return np.asarray((off + ROUNDINGS * np.finfo(float).eps * hidden) ** 2)
 
     def excess(self, head: Head) -> Array:
         """Bound ``objective − minimum`` of a head among all linear heads, shape (..., k).
 
         It is ``‖P_A (A z − c)‖² / n``, plus what the rounding of the intercept costs and what rounding can
-        hide (`_unseen`).
+        hide (`_unseen`, `_outside`).
         """
         seen = np.linalg.norm(self._missed(head), axis=-2)
-        unseen = self._unseen(head, np.zeros(head.intercept.shape))
-        return np.asarray((seen + unseen) ** 2 / self.moments.mass[..., None] + self._intercept_excess(head))
+        gap = (seen + self._unseen(head, np.zeros(head.intercept.shape))) ** 2 + self._outside(head)
+        return np.asarray(gap / self.moments.mass[..., None] + self._intercept_excess(head))
 
     def ball_gap(self, head: Head, radius: Array) -> Array:
-        """Bound ``objective − minimum`` of a head in the ball ``‖z‖ <= radius``, shape (..., k).
+        """Bound ``objective − minimum`` of a head in the ball ``‖z‖ <= ϱ``, ϱ = τ radius, shape (..., k).
 
         It is the duality gap, the objective less the dual's value at λ:
-        ``Σ_i (s_i m_i + λ ζ_i)² / (s_i² + λ) + λ (radius² − ‖z‖²)`` over n, with m = Uᵀ(A z − c)
-        and ζ = Vᵀz, plus what rounding can hide (`_unseen`). Any λ >= 0 bounds the excess; the multiplier
-        that z itself implies is used. Rounding enters squared, unlike in a Frank-Wolfe gap.
+        ``Σ_i (s_i m_i + λ ζ_i)² / (s_i² + λ) + λ (ϱ² − ‖z‖²)`` over n, with m = Uᵀ(A z − c)
+        and ζ = Vᵀz, plus what rounding can hide (`_unseen`, `_outside`). Any λ >= 0 bounds the excess; the
+        multiplier that z itself implies is used. Rounding enters squared, unlike in a Frank-Wolfe gap.
         """
-        missed = self._missed(head)
-        s, along = self.singular[..., None], self.right @ (head.coef * self.scale[..., :, None])
-        unit = along / positive(radius)[..., None, :]  # ζ / radius, so that no radius overflows when squared
-        multiplier = np.maximum(-(s * missed * unit).sum(-2), 0.0) / positive(radius)
+        size = positive(self._target_size())
+        unit = power_of_two(size[..., None, :], -2)
+        limit = _times_powers(radius, self.unit[..., None], 1 / unit)  # ϱ in units of labels
+        missed, s = self._missed(head), self.singular[..., None]
+        along = self.right @ self._scaled(head)
+        share = along / unit[..., None, :] / positive(limit)[..., None, :]  # ζ / ϱ: no ϱ overflows squared
+        pull = -(s * (missed / unit[..., None, :]) * share).sum(-2)
+        multiplier = np.maximum(pull, 0.0) / positive(limit)
         shift = multiplier[..., None, :]
         seen = np.linalg.norm((s * missed + shift * along) / np.sqrt(positive(s**2 + shift)), axis=-2)
-        bound = np.where(multiplier > 0, radius, 0.0)
-        slack = np.abs(1 - (unit**2).sum(-2)) + _ROUNDINGS * np.finfo(float).eps
-        gap = (seen + self._unseen(head, multiplier)) ** 2 + multiplier * bound * (bound * slack)
-        gap = np.where(radius > 0, gap, 0.0) / self.moments.mass[..., None]
+        bound = np.where(multiplier > 0, limit, 0.0)
+        slack = np.abs(1 - (share**2).sum(-2)) + ROUNDINGS * np.finfo(float).eps
+        gap = (seen + self._unseen(head, multiplier)) ** 2 + self._outside(head)
+        gap = gap + multiplier * (bound * unit) * (bound * unit * slack)
+        gap = np.where(limit > 0, gap, 0.0) / self.moments.mass[..., None]
         return np.asarray(gap + self._intercept_excess(head))
+
+    def _scaled(self, head: Head) -> Array:
+        """Return the scaled coefficients z of a head, shape (..., d, k)."""
+        return np.where(self.usable[..., :, None], head.coef * self.divisor[..., :, None], 0.0)
 
     def _unseen(self, head: Head, multiplier: Array) -> Array:
         """Bound what the rounding of the factorization hides of ``‖A z − c‖`` along A, shape (..., k).
 
-        The factor is that of features that differ from those given by E, some roundings of each column. That
-        moves predictions by ‖E‖‖z‖, and turns the span, by which up to ``‖E‖‖A z − c‖/√(s² + λ)`` of the
-        residuals lies along it, s being the least singular value kept.
+        The factor is that of features that differ from those given by E, some roundings of each column's
+        spread and fewer of its mean (shards are merged by the difference of their means). That moves
+        predictions by ``E z``, and turns the span, by which up to ``‖E‖‖A z − c‖/√(s² + λ)`` of the residuals
+        lies along it, s being the least singular value kept.
         """
+        size = np.sqrt(self.moments.mass)[..., None] * column_sizes(self.moments, _MEAN_ROUNDINGS / ROUNDINGS)
+        moved = (size[..., None] * np.abs(head.coef)).sum(-2)
+        whole = np.linalg.norm(np.where(self.usable, size / self.divisor, 0.0), axis=-1)[..., None]
+        turned = whole * self._residual(head) / np.sqrt(self._least() ** 2 + multiplier)
+        hidden = moved + self._target_size() + turned + self._multiplied(head, multiplier)
+        return np.asarray(ROUNDINGS * np.finfo(float).eps * hidden)
+
+    def _multiplied(self, head: Head, multiplier: Array) -> Array:
+        """Bound what products of features hide of the same, in roundings, shape (..., k).
+
+        Moments made by products know ``AᵀA`` to roundings of ``‖A‖²``, and so the gradient to as many times
+        z less the fit that labels are taken about. That is a fit to some rows, off the best z by up to
+        ``‖A z − c‖`` over their least singular value. Rows of a condition beyond κ are whitened, so that
+        value is ``‖A‖/κ`` or more, and AᵀA is known to roundings of κ² times itself.
+        """
+        left, size = self._residual(head), np.linalg.norm(self.singular, axis=-1)[..., None]
+        away = _norms(self._missed(head) / positive(self.singular)[..., None])
+        known = size * ((size * away + _PLAIN * left) / np.sqrt(self._least() ** 2 + multiplier))
+        return np.minimum(known, 2 * _PLAIN**2 * left)
+
+    def _least(self) -> Array:
+        """Return the least singular value kept, infinite where there is none, shape (..., 1)."""
+        return np.asarray(
+            np.where(self.singular > 0, self.singular, np.inf).min(-1, initial=np.inf)[..., None]
+        )
+
+    def _outside(self, head: Head) -> Array:
+        """Bound what a head gains or loses by leaving the span that is kept, shape (..., k).
+
+        Rounded coefficients have a part ζ along directions cut, of singular values up to s. It moves
+        residuals by ``e = s ζ``, and so the objective by up to ``2 ‖e‖‖A z − c‖``: the first order of what is
+        stationary along the kept directions only.
+        """
+        z = self._scaled(head)
+        cut = np.where(self.singular[..., None] > 0, 0.0, self.right @ z)
+        part = _norms(cut) + ROUNDINGS * np.finfo(float).eps * _norms(z)
+        return np.asarray(2 * self.largest_cut[..., None] * part * self._residual(head))
+
+    def _residual(self, head: Head) -> Array:
+        """Compute ``‖A z − c‖`` with what of the targets is outside the features, shape (..., k)."""
         factor, targets = _rows(self.moments, self.fit_intercept)
-        z = np.linalg.norm(head.coef * self.scale[..., :, None], axis=-2)
-        size = np.linalg.norm(self.singular, axis=-1)[..., None]
-        left = np.sqrt(((factor @ head.coef - targets) ** 2).sum(-2) + self.moments.residual)
-        least = np.where(self.singular > 0, self.singular, np.inf).min(-1, initial=np.inf)[..., None]
-        turned = size * left / np.sqrt(least**2 + multiplier)
-        whole = np.sqrt((targets**2).sum(-2) + self.moments.residual)
-        return np.asarray(_ROUNDINGS * np.finfo(float).eps * (size * z + whole + turned))
+        return np.asarray(np.sqrt(((factor @ head.coef - targets) ** 2).sum(-2) + self.moments.residual))
+
+    def _target_size(self) -> Array:
+        """Compute ``‖c‖`` with what is outside the features, shape (..., k)."""
+        _, targets = _rows(self.moments, self.fit_intercept)
+        return np.asarray(np.sqrt((targets**2).sum(-2) + self.moments.residual))
 
 
-def _norms(columns: Array, root: Array) -> Array:
-    """Compute root mean squares of columns (..., n, d), of any scale: each is squared near 1."""
+def column_sizes(moments: Moments, share: float = 1.0) -> Array:
+    """Return the root mean square of each feature about zero, or with a share of its mean, shape (..., d)."""
+    root = np.sqrt(moments.mass)[..., None]
+    return np.asarray(np.hypot(_norms(moments.factor, root), share * moments.feature_mean))
+
+
+def _norms(columns: Array, root: Array | float = 1.0) -> Array:
+    """Compute norms of columns (..., n, d) over a root, of any scale: each is squared near 1."""
     unit = power_of_two(columns, -2)
     return np.asarray(np.linalg.norm(columns / unit[..., None, :], axis=-2) / root * unit)
+
+
+def _divisor(spread: Array, scale: Array, usable: NDArray[np.bool_], given: bool) -> tuple[Array, Array]:
+    """Return τ, a power of two, and τσ: given σ, the largest of the columns divided by τσ is near 1."""
+    exponent = np.frexp(spread)[1] - np.frexp(scale)[1]
+    largest = np.where(usable, exponent, -_LARGEST_EXPONENT).max(-1, initial=-_LARGEST_EXPONENT)
+    power = np.where(given & usable.any(-1), np.minimum(largest, _LARGEST_EXPONENT), 0)
+    with np.errstate(over="ignore", under="ignore"):  # columns beyond it are nothing in the ball
+        divisor = np.minimum(np.ldexp(scale, power[..., None]), np.finfo(float).max)
+    return np.ldexp(1.0, power), np.where(usable, divisor, 1.0)
+
+
+def _times_powers(radius: Array, *powers: Array) -> Array:
+    """Multiply a radius by powers of two, to zero or infinity where it is beyond all that matters."""
+    exponent = sum(np.frexp(power)[1] - 1 for power in powers)
+    with np.errstate(over="ignore", under="ignore"):
+        scaled = np.ldexp(radius, exponent)
+    return np.where(scaled < 1 / _ANY_RADIUS, 0.0, np.where(scaled > _ANY_RADIUS, np.inf, scaled))
 
 
 def _typical(spread: Array, varies: NDArray[np.bool_]) -> Array:

@@ -12,7 +12,7 @@ from scipy.optimize import nnls
 from weakstrong.arrays import broadcast
 from weakstrong.errors import InputError
 from weakstrong.heads import ConvexHull, Head, HeadClass, L2Ball, LinearHeads
-from weakstrong.least_squares import ScaledProblem, positive
+from weakstrong.least_squares import ROUNDINGS, ScaledProblem, column_sizes, positive
 from weakstrong.moments import Moments
 
 Array = NDArray[np.float64]
@@ -32,9 +32,12 @@ class Projection:
         F, with everything that was open filled in (the ball's scale).
     optimality_gap : array of shape (..., k)
         Bound on ``objective − minimum`` relative to the target's variance about its mean
-        (its mean square, if it has no variance): a duality gap, or for a subspace the exact
-        excess. It is evaluated from the returned head; the minimum is that of F on the
-        numerically resolved span of the features.
+        (its mean square, if it has no variance): a duality gap, or for a subspace the excess itself.
+        It is evaluated from the returned head, and counts what rounding can hide of the features, targets
+        and head given. The minimum is over those heads of F that lie in the numerically resolved span of the
+        features: directions so weak that rounding of features in their precision would hide them are
+        left out, and `rank` and `n_ignored` say how many are. Along those the objective may fall further.
+        For a hull, whose heads are given, nothing is left out.
     error : array of shape (..., k)
         The objective: the mean squared error on the labels. On weak labels it is the misfit.
     rank : array of shape (...)
@@ -134,8 +137,7 @@ def _ball(heads: L2Ball, moments: Moments) -> Projection:
     radius = broadcast(np.asarray(heads.radius, dtype=np.float64), moments.target_mean.shape, "radius")
     head = form.head(form.in_ball(radius))
     excess = form.ball_gap(head, radius)
-    unconstrained = np.linalg.norm(form.along / positive(form.singular)[..., None], axis=-2)
-    status = np.where(unconstrained > radius, "boundary", "inside")
+    status = np.where(form.leaves(radius), "boundary", "inside")
     return Projection.of(form, head, replace(heads, radius=radius, scale=form.scale), excess, status)
 
 
@@ -154,6 +156,7 @@ def _hull(heads: ConvexHull, moments: Moments) -> Projection:
         for t in range(k):
             mixtures[(*index, slice(None), t)], excess = _nearest_in_hull(misses[:, :, t])
             gap[(*index, t)] = excess / moments.mass[index]
+    gap += _hull_rounding(heads.vertices, moments, mixtures)
     head = Head(heads.vertices.coef @ mixtures, heads.vertices.intercept @ mixtures)
     status = np.where(mixtures.max(-2) > 1 - _ONE_VERTEX, "vertex", "face")
     return Projection.of(form, head, heads, gap, status)
@@ -196,3 +199,19 @@ def hull_gap(points: Array, mixture: Array) -> float:
     """
     at = points @ mixture
     return max(float(2 * (at @ at - (at @ points).min())), 0.0)
+
+
+def _hull_rounding(vertices: Head, moments: Moments, mixtures: Array) -> Array:
+    """Bound what rounding hides of the gaps of a hull, shape (..., k).
+
+    The errors of a vertex, and of the mixture, are off by h, some roundings of the terms that they sum.
+    That moves ``2 ⟨r, r − p_j⟩``, r being the mixture's errors in all rows, by
+    ``2 (2 h ‖r‖ + h ‖r − p_j‖ + 2 h²)``.
+    """
+    head = Head(vertices.coef @ mixtures, vertices.intercept @ mixtures)
+    terms = np.abs(vertices.intercept) + column_sizes(moments) @ np.abs(vertices.coef)
+    square = moments.target_variance + moments.target_mean**2
+    largest = terms.max(-1)[..., None] + np.sqrt(square)
+    h = (ROUNDINGS + vertices.n_targets) * np.finfo(float).eps * largest
+    error = np.sqrt(moments.mse(head))
+    return np.asarray(2 * h * (2 * error + (error + largest) + 2 * h))
