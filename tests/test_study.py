@@ -51,8 +51,18 @@ def arrays() -> dict:
     return {"weak": {"a": np.abs(strong[:, :2]), "b": strong[:, :1]}, "strong": strong, "y": noisy}
 
 
-def test_linear_study_equals_the_pipeline_written_out_with_scikit_learn(arrays: dict) -> None:
-    found = study(**arrays, heads="linear", seeds=3, seed=4)
+def clipped(values: np.ndarray, fitted: np.ndarray) -> np.ndarray:
+    low, high = fitted.min(0), fitted.max(0)
+    return np.clip(values, low - (high - low) / 2, high + (high - low) / 2)
+
+
+@pytest.mark.parametrize("clip", [True, False])
+def test_linear_study_equals_the_pipeline_written_out_with_scikit_learn(arrays: dict, *, clip: bool) -> None:
+    def fitted(x: np.ndarray, rows: np.ndarray, labels: np.ndarray, at: np.ndarray) -> np.ndarray:
+        return LinearRegression().fit(x[rows], labels).predict(clipped(x[at], x[rows]) if clip else x[at])
+
+    arrays["strong"][::7] *= 4  # so that there is something to clip
+    found = study(**arrays, heads="linear", seeds=3, seed=4, clip=clip)
     options = StudyOptions(heads=("linear",), seeds=3, seed=4)
     inputs = StudyInputs(arrays["weak"], {"strong": arrays["strong"]}, arrays["y"])
     strong, y = arrays["strong"], arrays["y"]
@@ -60,11 +70,9 @@ def test_linear_study_equals_the_pipeline_written_out_with_scikit_learn(arrays: 
         sup, own, test = unit.supervised, unit.student, unit.judged
         assert len(np.unique(np.concatenate([sup, own, test]))) == len(y)
         for name, weak in arrays["weak"].items():
-            supervisor = LinearRegression().fit(weak[sup], y[sup])
-            student = LinearRegression().fit(strong[own], supervisor.predict(weak[own]))
-            w, s, t = supervisor.predict(weak[test]), student.predict(strong[test]), y[test]
-            ceiling = LinearRegression().fit(strong[own], y[own]).predict(strong[test])
-            direct = LinearRegression().fit(strong[sup], y[sup]).predict(strong[test])
+            labels, w, t = fitted(weak, sup, y[sup], own), fitted(weak, sup, y[sup], test), y[test]
+            s, ceiling = fitted(strong, own, labels, test), fitted(strong, own, y[own], test)
+            direct = fitted(strong, sup, y[sup], test)
             rows = found.tables["divisions"]
             row = rows[(rows["division"] == unit.number) & (rows["supervisor"] == name)].iloc[0]
             expected = {

@@ -47,7 +47,7 @@ class Clipped:
 
     @property
     def is_large(self) -> bool:
-        """Whether so much is clipped, of all values or of one feature, that the rows are unlike the others."""
+        """Whether so much is clipped, of all values or of one feature, that the rows are unlike others."""
         worst = self.by_feature.max(initial=0)
         return self.share > MANY_CLIPPED or (worst >= _FEWEST_ROWS and worst > _MANY_OF_ONE * self.rows)
 
