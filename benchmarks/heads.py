@@ -1,14 +1,17 @@
 """Time and memory of exact heads against what a user would pick instead.
 
-Two questions, answered in one run as ratios (``python benchmarks/heads.py``, about eight minutes):
+Three questions, answered in one run as ratios (``python benchmarks/heads.py``, about fifteen minutes):
 
 1. A hundred finetuning tasks at the paper's sizes, both stages: 100 heads on true labels, then 100
    on the first heads' labels, 2,000 fresh rows and 16 features each. Against a loop of scikit-learn's
-   LinearRegression or Ridge, and a loop of full-batch Adam (torch), each task on its own.
+   LinearRegression or Ridge, and a loop of full-batch Adam (torch), each task on its own. Stacked products
+   and solves in numpy, the least that any method does, stand beside, on features of any condition.
 2. One task with 200,000 rows and 256 features. Against LinearRegression, Ridge and minibatch Adam.
+3. One task of 64, 256 and 768 features, of condition 1 and 1e8. Against LinearRegression, Ridge and, as the
+   limit, the normal equations by a plain Gram matrix in numpy, which lose twice the digits.
 
-Time, and peak memory beyond the data, each contender in a process of its own. Loss is reported beside
-time: excess over the least training loss, relative to the labels' variance.
+Time, and peak memory beyond the data, each contender in a process of its own (in 3, in turns in one). Loss is
+reported beside time: excess over the least training loss, relative to the labels' variance.
 """
 
 from __future__ import annotations
@@ -37,11 +40,14 @@ ADAM_STEPS, ADAM_RATE = 1000, 0.05
 SLOW_REPEATS = 3
 MINIBATCH, EPOCHS = 1024, 3
 MEMORY_ROWS = (50_000, 100_000, 200_000)
+SHAPES = ((600_000, 64), (200_000, 256), (60_000, 768))
+CONDITIONS = (1.0, 1e8)
 NAMES = {
     "exact": "**weakstrong**",
     "linear_regression": "LinearRegression",
     "ridge": "Ridge",
     "adam": "Adam",
+    "gram": "plain Gram",
 }
 
 # features, labels, fresh features -> predictions on the features, predictions on the fresh ones
@@ -61,6 +67,20 @@ def exact_batch(x: np.ndarray, y: np.ndarray, fresh: np.ndarray) -> tuple[np.nda
     """Fit all tasks in one call."""
     head = project(Moments.of(x, y), LinearHeads()).head
     return head(x)[..., 0], head(fresh)[..., 0]
+
+
+def plain_gram(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the coefficients (..., d, k) of centred normal equations, solved as they are."""
+    z = x - x.mean(-2, keepdims=True)
+    transposed = np.swapaxes(z, -1, -2)
+    return np.linalg.solve(transposed @ z, transposed @ (y - y.mean(-2, keepdims=True)))
+
+
+def gram_batch(x: np.ndarray, y: np.ndarray, fresh: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Fit all tasks by stacked products and solves."""
+    coef = plain_gram(x, y[..., None])
+    intercept = y.mean(-1, keepdims=True) - (x.mean(-2, keepdims=True) @ coef)[..., 0]
+    return (x @ coef)[..., 0] + intercept, (fresh @ coef)[..., 0] + intercept
 
 
 def sklearn_loop(model: Any) -> Tasks:
@@ -116,6 +136,7 @@ TASK_FITS: dict[str, Tasks] = {
     "linear_regression": sklearn_loop(LinearRegression()),
     "ridge": sklearn_loop(Ridge(1.0)),
     "adam": adam_loop,
+    "gram": gram_batch,
 }
 
 
@@ -168,7 +189,37 @@ LARGE: dict[str, Coefficients] = {
     "linear_regression": lambda x, y: LinearRegression().fit(x, y).coef_,
     "ridge": lambda x, y: Ridge(1.0).fit(x, y).coef_,
     "adam": large_adam,
+    "gram": lambda x, y: plain_gram(x, y[:, None])[:, 0],
 }
+IN_TURNS = ("exact", "linear_regression", "ridge", "gram")
+
+
+def shape_once(rows: int, width: int, condition: float, repeats: int) -> dict[str, Any]:
+    """Time the contenders in turns on one task of that shape, in this process, and compare their losses."""
+    rng = np.random.default_rng(2)
+    x = rng.standard_normal((rows, width))
+    y = x @ rng.normal(size=width) / np.sqrt(width) + rng.standard_normal(rows)  # along every direction
+    if condition > 1:
+        x *= np.geomspace(1, 1 / condition, width)
+        x = x @ np.linalg.qr(rng.standard_normal((width, width)))[0]
+    seconds: dict[str, list[float]] = {name: [] for name in IN_TURNS}
+    loss = {}
+    for _ in range(repeats):
+        for name in IN_TURNS:
+            if name == "linear_regression" and seconds[name]:
+                continue  # many times as slow as the others: once will do
+            start = time.perf_counter()
+            coef = LARGE[name](x, y)
+            seconds[name].append(time.perf_counter() - start)
+            residual = y - x @ coef
+            loss[name] = float((residual - residual.mean()).var() / y.var())
+    least = min(loss[name] for name in ("exact", "linear_regression"))
+    medians: dict[str, Any] = {
+        "rows": rows, "width": width, "condition": condition,
+        "seconds": {name: median(times) for name, times in seconds.items()},
+        "excess_loss": {name: max(value - least, 0.0) for name, value in loss.items()},
+    }  # fmt: skip
+    return with_ratios(medians, ("seconds",))
 
 
 def large_once(contender: str, rows: int) -> dict[str, float]:
@@ -202,14 +253,22 @@ def in_new_process(question: str, contender: str, rows: int = LARGE_ROWS) -> dic
     return dict(json.loads(process.stdout))
 
 
+def shape_in_new_process(rows: int, width: int, condition: float, repeats: int) -> dict[str, Any]:
+    """Run `shape_once` in a fresh process."""
+    print(f"{rows} × {width}, condition {condition:g}", file=sys.stderr, flush=True)
+    call = [sys.executable, __file__, "--shape", str(rows), str(width), str(condition)]
+    process = subprocess.run([*call, "--repeats", str(repeats)], check=True, capture_output=True, text=True)
+    return dict(json.loads(process.stdout))
+
+
 def compare(question: str, repeats: int) -> dict[str, Any]:
     """Run the contenders in turn, and return medians over repeats and ratios over the exact one."""
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in NAMES}
     for repeat in range(repeats):
-        for name in NAMES:
+        for name, trials in runs.items():
             if repeat < SLOW_REPEATS or (question, name) != ("tasks", "adam"):
                 print(f"{question}: {name}, {repeat + 1}/{repeats}", file=sys.stderr, flush=True)
-                runs[name].append(in_new_process(question, name))
+                trials.append(in_new_process(question, name))
     least = min(r["loss"] for r in runs["exact"])
     medians: dict[str, Any] = {
         "seconds": {name: median(r["seconds"] for r in trials) for name, trials in runs.items()},
@@ -243,6 +302,21 @@ def table(record: dict[str, Any]) -> list[str]:
     return lines
 
 
+def table_of_shapes(record: dict[str, Any]) -> list[str]:
+    """Return the lines of docs/benchmarks.md on shapes and conditions: seconds, ratios and losses."""
+    lines = [
+        "| task | condition | | seconds | time over ours | excess loss |",
+        "|---|---:|---|" + "---:|" * 3,
+    ]
+    for cell in record["shapes"]:
+        for name, seconds in cell["seconds"].items():
+            shape, condition = f"{cell['rows']:,} × {cell['width']}", f"{cell['condition']:.0e}"
+            ratio, loss = _ratio(cell["seconds_ratio"], name), cell["excess_loss"][name]
+            lost = f"{loss:.0e}" if loss else "0"
+            lines.append(f"| {shape} | {condition} | {NAMES[name]} | {seconds:.2g} | {ratio} | {lost} |")
+    return lines
+
+
 def _ratio(ratios: dict[str, float], name: str) -> str:
     """Format a ratio with two significant digits, or all those before the point."""
     if name not in ratios:
@@ -257,7 +331,12 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--once", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--rows", type=int, default=LARGE_ROWS, help=argparse.SUPPRESS)
+    parser.add_argument("--shape", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.shape:
+        rows, width, condition = options.shape
+        print(json.dumps(shape_once(int(rows), int(width), float(condition), options.repeats)))
+        return
     if options.once:
         question, contender = options.once
         once = tasks_once(contender) if question == "tasks" else large_once(contender, options.rows)
@@ -274,6 +353,7 @@ def main() -> None:
     record = {
         "hundred_tasks": compare("tasks", options.repeats),
         "one_large_task": compare("large", options.repeats) | {"exact_extra_mib_by_rows": by_rows},
+        "shapes": [shape_in_new_process(*shape, c, options.repeats) for shape in SHAPES for c in CONDITIONS],
         "settings": {
             "tasks": TASKS, "rows": ROWS, "width": WIDTH, "large_rows": LARGE_ROWS,
             "large_width": LARGE_WIDTH, "adam_steps": ADAM_STEPS, "adam_rate": ADAM_RATE,
@@ -285,7 +365,7 @@ def main() -> None:
     }  # fmt: skip
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    print("\n".join(table(record)))
+    print("\n".join([*table(record), "", *table_of_shapes(record)]))
     print("exact, extra MiB by rows:", record["one_large_task"]["exact_extra_mib_by_rows"])
 
 
