@@ -51,7 +51,7 @@ class Problem:
         if self.route == "stacked":
             two = [a if a is None else np.stack([a, a]) for a in (self.features, self.targets, self.weights)]
             return Moments.of(two[0], two[1], sample_weight=two[2])[0]
-        with patch("weakstrong.moments._FIRST_BYTES", 1 if self.route == "grown" else 1 << 20):
+        with patch("weakstrong.accumulation._FIRST_BYTES", 1 if self.route == "grown" else 1 << 20):
             return Moments.merge(self._shard(slice(s, None, self.shards)) for s in range(self.shards))
 
     def _shard(self, rows: slice) -> Moments:
@@ -398,6 +398,18 @@ def test_no_claimed_gap_is_below_the_true_excess(
     make: Callable[[int], Problem], start: int, count: int
 ) -> None:
     assert [str(o) for o in tried(make, range(start, start + count)) if o.ratio > 1] == []
+
+
+@pytest.mark.parametrize("far", [1e3, 1e6, 1e9])
+@pytest.mark.parametrize("route", ["rows", "stacked"])
+def test_a_first_row_far_away_and_of_hardly_any_weight_costs_no_digits(far: float, route: str) -> None:
+    rng = np.random.default_rng(1)
+    phi, y = _features(rng, 40, 4, 1e2), rng.normal(size=(40, 1))
+    phi[0] = far * rng.normal(size=4)
+    weights = np.r_[1e-25, np.ones(39)]
+    (found,) = outcomes(Problem("far", 1e2, phi, y, weights, LinearHeads(), route=route))
+    assert found.ratio <= 1
+    assert found.excess < 1e-20
 
 
 def test_gaps_are_tight_where_features_are_well_conditioned() -> None:

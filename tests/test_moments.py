@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weakstrong import Head, LinearHeads, Moments, moments, project
+from weakstrong import Head, LinearHeads, Moments, accumulation, project
 
 
 def sample(seed: int, n: int = 60, d: int = 4, k: int = 2) -> tuple[np.ndarray, np.ndarray]:
@@ -71,10 +71,12 @@ def test_shards_merged_in_any_order_are_the_batch(seed: int, n: int, d: int, cut
 def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     phi, y = sample(1, n=5000, d=3)
     whole = Moments.of(phi, y)
-    monkeypatch.setattr(moments, "_BLOCK_BYTES", 1)  # 1,024 rows, the least
+    monkeypatch.setattr(accumulation, "_BLOCK_BYTES", 1)  # 1,024 rows, the least
+    monkeypatch.setattr(accumulation, "grown", lambda *_: None)
+    monkeypatch.setattr(accumulation, "_FIRST_BYTES", 1)
     blocks: list[int] = []
-    centred = moments._centred
-    monkeypatch.setattr(moments, "_centred", lambda *a: blocks.append(len(a[0])) or centred(*a))
+    centred = accumulation._centred
+    monkeypatch.setattr(accumulation, "_centred", lambda *a: blocks.append(len(a[0])) or centred(*a))
     assert_same(Moments.of(phi, y), whole)
     assert blocks == [1024] * 4 + [904]
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weakstrong import Moments, moments
+from weakstrong import Moments, accumulation
 from weakstrong.stacking import stacked
 
 T, N, D = 5, 90, 4
@@ -65,7 +65,7 @@ def test_small_samples_are_multiplied_and_none_is_looped_over(monkeypatch: pytes
     phi[9, :, 1] = phi[9, :, 0]
     phi[10, :, 1] = 3.0
     looped: list[int] = []
-    monkeypatch.setattr(moments, "extended", lambda *_: looped.append(1))
+    monkeypatch.setattr(accumulation, "extended", lambda *_: looped.append(1))
     assert Moments.of(phi, y).factor.shape == (20, D, D)
     assert not looped
 

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, clone
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
+from weakstrong.accumulation import extended
 from weakstrong.arrays import (
     group_array,
     label_array,
@@ -27,7 +28,7 @@ from weakstrong.cross_validation import FoldAssigner, cross_validate
 from weakstrong.errors import InputError, UnlikeRowsWarning, quoted
 from weakstrong.feature_range import FeatureRange, predicted
 from weakstrong.heads import HeadClass, L2Ball, head_class
-from weakstrong.moments import Moments, extended, refuse_overflow
+from weakstrong.moments import Moments, refuse_overflow
 from weakstrong.projection import project
 
 Array = NDArray[np.float64]

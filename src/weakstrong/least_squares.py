@@ -24,9 +24,6 @@ _CONSTANT_TOLERANCE = 4.0  # a column that varies by fewer roundings of its size
 _NEWTON_STEPS = 200
 _LARGEST_EXPONENT = 1000  # of powers of two to multiply by
 _ANY_RADIUS = 1e100  # in units of the labels and features: a larger one does not bind, its inverse is zero
-_PLAIN = 2e3  # κ: rows of a larger condition are whitened before they are multiplied
-_MEAN_ROUNDINGS = 2.0  # by which merging can be off, of a column's mean
-ROUNDINGS = 8.0  # by which factorizing, merging and evaluating can be off, of a column's size
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,9 +75,9 @@ class ScaledProblem:
     @classmethod
     def of(cls, moments: Moments, fit_intercept: bool, scale: Array | None = None) -> ScaledProblem:
         """Scale the columns of a sample and decompose them."""
-        factor, targets = _rows(moments, fit_intercept)
+        factor, targets = rows_of(moments, fit_intercept)
         root = np.sqrt(moments.mass)[..., None]
-        spread = _norms(factor, root)
+        spread = norms(factor, root)
         size = column_sizes(moments)
         _refuse_scales(size, moments, root)
         constant = _CONSTANT_TOLERANCE * moments.resolution * size
@@ -131,7 +128,7 @@ class ScaledProblem:
         unit = power_of_two(self.along, -2)
         s = self.singular[..., None] / largest[..., None]
         weighted = s * (self.along / unit[..., None, :])
-        radius = _times_powers(radius, self.unit[..., None], largest, 1 / unit)
+        radius = times_powers(radius, self.unit[..., None], largest, 1 / unit)
         safe = positive(radius)
         start = np.linalg.norm(weighted, axis=-2) / safe - s.max(-2, initial=0.0) ** 2
         shift = np.maximum(start, 0.0)
@@ -153,7 +150,7 @@ class ScaledProblem:
         """Whether the best of all linear heads is outside the ball ``‖z‖ <= τ radius``, shape (..., k)."""
         unit = power_of_two(self.along, -2)
         z = self.along / unit[..., None, :] / positive(self.singular)[..., None]
-        return np.asarray(np.linalg.norm(z, axis=-2) > _times_powers(radius, self.unit[..., None], 1 / unit))
+        return np.asarray(np.linalg.norm(z, axis=-2) > times_powers(radius, self.unit[..., None], 1 / unit))
 
     def head(self, z: Array) -> Head:
         """Return the head with scaled coefficients z, with the best intercept or none."""
@@ -164,124 +161,14 @@ class ScaledProblem:
         intercept = self.moments.target_mean - shift
         return Head(coef, intercept if self.fit_intercept else np.zeros_like(intercept))
 
-    def _missed(self, head: Head) -> Array:
-        """Compute the residuals ``Uᵀ (A z − c)`` along the kept directions, from the head itself."""
-        factor, targets = _rows(self.moments, self.fit_intercept)
-        missed = np.swapaxes(self.left, -1, -2) @ (factor @ head.coef - targets)
-        return np.where(self.singular[..., None] > 0, missed, 0.0)
-
-    def _intercept_excess(self, head: Head) -> Array:
-        """Bound the part of the objective that is due to the rounding of the intercept and of the means."""
-        if not self.fit_intercept:
-            return np.zeros(head.intercept.shape)
-        parts = self.moments.feature_mean[..., :, None] * head.coef
-        off = np.abs(head.intercept + parts.sum(-2) - self.moments.target_mean)
-        hidden = np.abs(parts).sum(-2) + np.abs(head.intercept) + np.abs(self.moments.target_mean)
-        return np.asarray((off + ROUNDINGS * np.finfo(float).eps * hidden) ** 2)
-
-    def excess(self, head: Head) -> Array:
-        """Bound ``objective − minimum`` of a head among all linear heads, shape (..., k).
-
-        It is ``‖P_A (A z − c)‖² / n``, plus what the rounding of the intercept costs and what rounding can
-        hide (`_unseen`, `_outside`).
-        """
-        seen = np.linalg.norm(self._missed(head), axis=-2)
-        gap = (seen + self._unseen(head, np.zeros(head.intercept.shape))) ** 2 + self._outside(head)
-        return np.asarray(gap / self.moments.mass[..., None] + self._intercept_excess(head))
-
-    def ball_gap(self, head: Head, radius: Array) -> Array:
-        """Bound ``objective − minimum`` of a head in the ball ``‖z‖ <= ϱ``, ϱ = τ radius, shape (..., k).
-
-        It is the duality gap, the objective less the dual's value at λ:
-        ``Σ_i (s_i m_i + λ ζ_i)² / (s_i² + λ) + λ (ϱ² − ‖z‖²)`` over n, with m = Uᵀ(A z − c)
-        and ζ = Vᵀz, plus what rounding can hide (`_unseen`, `_outside`). Any λ >= 0 bounds the excess; the
-        multiplier that z itself implies is used. Rounding enters squared, unlike in a Frank-Wolfe gap.
-        """
-        size = positive(self._target_size())
-        unit = power_of_two(size[..., None, :], -2)
-        limit = _times_powers(radius, self.unit[..., None], 1 / unit)  # ϱ in units of labels
-        missed, s = self._missed(head), self.singular[..., None]
-        along = self.right @ self._scaled(head)
-        share = along / unit[..., None, :] / positive(limit)[..., None, :]  # ζ / ϱ: no ϱ overflows squared
-        pull = -(s * (missed / unit[..., None, :]) * share).sum(-2)
-        multiplier = np.maximum(pull, 0.0) / positive(limit)
-        shift = multiplier[..., None, :]
-        seen = np.linalg.norm((s * missed + shift * along) / np.sqrt(positive(s**2 + shift)), axis=-2)
-        bound = np.where(multiplier > 0, limit, 0.0)
-        slack = np.abs(1 - (share**2).sum(-2)) + ROUNDINGS * np.finfo(float).eps
-        gap = (seen + self._unseen(head, multiplier)) ** 2 + self._outside(head)
-        gap = gap + multiplier * (bound * unit) * (bound * unit * slack)
-        gap = np.where(limit > 0, gap, 0.0) / self.moments.mass[..., None]
-        return np.asarray(gap + self._intercept_excess(head))
-
-    def _scaled(self, head: Head) -> Array:
-        """Return the scaled coefficients z of a head, shape (..., d, k)."""
-        return np.where(self.usable[..., :, None], head.coef * self.divisor[..., :, None], 0.0)
-
-    def _unseen(self, head: Head, multiplier: Array) -> Array:
-        """Bound what the rounding of the factorization hides of ``‖A z − c‖`` along A, shape (..., k).
-
-        The factor is that of features that differ from those given by E, some roundings of each column's
-        spread and fewer of its mean (shards are merged by the difference of their means). That moves
-        predictions by ``E z``, and turns the span, by which up to ``‖E‖‖A z − c‖/√(s² + λ)`` of the residuals
-        lies along it, s being the least singular value kept.
-        """
-        size = np.sqrt(self.moments.mass)[..., None] * column_sizes(self.moments, _MEAN_ROUNDINGS / ROUNDINGS)
-        moved = (size[..., None] * np.abs(head.coef)).sum(-2)
-        whole = np.linalg.norm(np.where(self.usable, size / self.divisor, 0.0), axis=-1)[..., None]
-        turned = whole * self._residual(head) / np.sqrt(self._least() ** 2 + multiplier)
-        hidden = moved + self._target_size() + turned + self._multiplied(head, multiplier)
-        return np.asarray(ROUNDINGS * np.finfo(float).eps * hidden)
-
-    def _multiplied(self, head: Head, multiplier: Array) -> Array:
-        """Bound what products of features hide of the same, in roundings, shape (..., k).
-
-        Moments made by products know ``AᵀA`` to roundings of ``‖A‖²``, and so the gradient to as many times
-        z less the fit that labels are taken about. That is a fit to some rows, off the best z by up to
-        ``‖A z − c‖`` over their least singular value. Rows of a condition beyond κ are whitened, so that
-        value is ``‖A‖/κ`` or more, and AᵀA is known to roundings of κ² times itself.
-        """
-        left, size = self._residual(head), np.linalg.norm(self.singular, axis=-1)[..., None]
-        away = _norms(self._missed(head) / positive(self.singular)[..., None])
-        known = size * ((size * away + _PLAIN * left) / np.sqrt(self._least() ** 2 + multiplier))
-        return np.minimum(known, 2 * _PLAIN**2 * left)
-
-    def _least(self) -> Array:
-        """Return the least singular value kept, infinite where there is none, shape (..., 1)."""
-        return np.asarray(
-            np.where(self.singular > 0, self.singular, np.inf).min(-1, initial=np.inf)[..., None]
-        )
-
-    def _outside(self, head: Head) -> Array:
-        """Bound what a head gains or loses by leaving the span that is kept, shape (..., k).
-
-        Rounded coefficients have a part ζ along directions cut, of singular values up to s. It moves
-        residuals by ``e = s ζ``, and so the objective by up to ``2 ‖e‖‖A z − c‖``: the first order of what is
-        stationary along the kept directions only.
-        """
-        z = self._scaled(head)
-        cut = np.where(self.singular[..., None] > 0, 0.0, self.right @ z)
-        part = _norms(cut) + ROUNDINGS * np.finfo(float).eps * _norms(z)
-        return np.asarray(2 * self.largest_cut[..., None] * part * self._residual(head))
-
-    def _residual(self, head: Head) -> Array:
-        """Compute ``‖A z − c‖`` with what of the targets is outside the features, shape (..., k)."""
-        factor, targets = _rows(self.moments, self.fit_intercept)
-        return np.asarray(np.sqrt(((factor @ head.coef - targets) ** 2).sum(-2) + self.moments.residual))
-
-    def _target_size(self) -> Array:
-        """Compute ``‖c‖`` with what is outside the features, shape (..., k)."""
-        _, targets = _rows(self.moments, self.fit_intercept)
-        return np.asarray(np.sqrt((targets**2).sum(-2) + self.moments.residual))
-
 
 def column_sizes(moments: Moments, share: float = 1.0) -> Array:
     """Return the root mean square of each feature about zero, or with a share of its mean, shape (..., d)."""
     root = np.sqrt(moments.mass)[..., None]
-    return np.asarray(np.hypot(_norms(moments.factor, root), share * moments.feature_mean))
+    return np.asarray(np.hypot(norms(moments.factor, root), share * moments.feature_mean))
 
 
-def _norms(columns: Array, root: Array | float = 1.0) -> Array:
+def norms(columns: Array, root: Array | float = 1.0) -> Array:
     """Compute norms of columns (..., n, d) over a root, of any scale: each is squared near 1."""
     unit = power_of_two(columns, -2)
     return np.asarray(np.linalg.norm(columns / unit[..., None, :], axis=-2) / root * unit)
@@ -297,7 +184,7 @@ def _divisor(spread: Array, scale: Array, usable: NDArray[np.bool_], given: bool
     return np.ldexp(1.0, power), np.where(usable, divisor, 1.0)
 
 
-def _times_powers(radius: Array, *powers: Array) -> Array:
+def times_powers(radius: Array, *powers: Array) -> Array:
     """Multiply a radius by powers of two, to zero or infinity where it is beyond all that matters."""
     exponent = sum(np.frexp(power)[1] - 1 for power in powers)
     with np.errstate(over="ignore", under="ignore"):
@@ -350,7 +237,7 @@ def _noise(singular: Array, right: Array, relative: Array, moments: Moments) -> 
     return np.maximum(rounding, floor * singular.max(-1, keepdims=True, initial=0.0))
 
 
-def _rows(moments: Moments, fit_intercept: bool) -> tuple[Array, Array]:
+def rows_of(moments: Moments, fit_intercept: bool) -> tuple[Array, Array]:
     """Return the factor and targets of the sample's least squares problem, centred if it has an intercept."""
     if fit_intercept:
         return moments.factor, moments.projected

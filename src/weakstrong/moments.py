@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import lapack
 
 from weakstrong.arrays import (
     LARGEST,
@@ -22,19 +21,11 @@ from weakstrong.arrays import (
 )
 from weakstrong.errors import InputError
 from weakstrong.heads import Head
-from weakstrong.stacking import stacked
-from weakstrong.whitening import Rows, grown
 
 Array = NDArray[np.float64]
 
-_BLOCK_BYTES = 1 << 24  # a block this size keeps QR at full speed and memory constant in n
-_FIRST_BYTES = 1 << 20  # of the rows that are factorized first, to whiten others
-_STACK_BYTES = 1 << 22  # of small samples that are treated at once
-_PIECE = 64  # rows added at once, in multiples of the first ones
-_ARRAYS = ("weight", "feature_mean", "target_mean", "factor", "projected", "residual")
-_TALL = 32  # blocks that many times as tall as wide are factorized first: to stack them would cost more
+ARRAYS = ("weight", "feature_mean", "target_mean", "factor", "projected", "residual")
 _EXTREME = 64  # weights of 2^±64 and beyond are counted in a unit of their own size
-_BLOCKING = 64  # LAPACK panel width; larger than its own, so workspaces always suffice
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +113,9 @@ class Moments:
             for i in np.ndindex(*phi.shape[:-2]):
                 omega[i] = row_weights(given[i], phi.shape[-2])
                 refuse_no_weight(omega[i])
-        moments = extended(None, phi, y, omega) if phi.ndim == 2 else _of_many(phi, y, omega)
+        from weakstrong.accumulation import extended, of_many  # which makes moments
+
+        moments = extended(None, phi, y, omega) if phi.ndim == 2 else of_many(phi, y, omega)
         refuse_overflow(moments)
         return moments
 
@@ -167,14 +160,16 @@ class Moments:
         mine, theirs = (self.n_features, self.n_targets), (other.n_features, other.n_targets)
         if mine != theirs or self.weight.shape != other.weight.shape:
             raise InputError(f"moments of {mine} and {theirs} (features, targets) do not add")
+        from weakstrong.accumulation import joined, merged  # which makes moments
+
         lead = self.weight.shape
         if not lead:
-            return _merge(self, other)
-        return _stack([_merge(self[i], other[i]) for i in np.ndindex(*lead)], lead)
+            return merged(self, other)
+        return joined([merged(self[i], other[i]) for i in np.ndindex(*lead)], lead)
 
     def __getitem__(self, index: int | tuple[int, ...]) -> Moments:
         """Return the moments of one of the samples along the leading dimensions."""
-        parts: dict[str, Any] = {name: np.asarray(getattr(self, name)[index]) for name in _ARRAYS}
+        parts: dict[str, Any] = {name: np.asarray(getattr(self, name)[index]) for name in ARRAYS}
         return replace(self, **parts)
 
     def select(self, targets: ArrayLike) -> Moments:
@@ -221,184 +216,3 @@ def refuse_overflow(moments: Moments) -> None:
         raise InputError(
             f"targets must be finite, and at most {LARGEST:g} in size to be squared: correct or rescale them"
         )
-
-
-def extended(total: Moments | None, phi: NDArray, y: NDArray, omega: Array | None) -> Moments:
-    """Add rows to moments: the first of them by QR, the others by `whitening.grown` where it applies."""
-    n, d = phi.shape
-    before = 0 if total is None else total.n_rows
-    first = max(_FIRST_BYTES // (8 * max(d, 1)), 4 * d, 1024)
-    start = 0
-    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused by those who call
-        while start < n:
-            rows = slice(start, start + (first if total is None else _PIECE * first))
-            x, t, w = phi[rows], y[rows], None if omega is None else omega[rows]
-            if w is not None and not w.all():  # rows of weight zero are left out, even as the origin
-                x, t, w = x[w > 0], t[w > 0], w[w > 0]
-            if len(x):
-                total = _grown(total, x, t, w)
-            start = rows.stop
-    assert total is not None
-    return replace(total, n_rows=before + n)
-
-
-def _grown(total: Moments | None, phi: NDArray, y: NDArray, omega: Array | None) -> Moments:
-    """Add rows to moments, by a matrix product or, where that would lose digits, by QR in blocks."""
-    resolution = _resolution(phi.dtype)
-    if total is not None and len(phi) >= phi.shape[1]:
-        added = grown(total, Rows(phi, y, omega))
-        if added is not None:
-            return replace(added, resolution=max(total.resolution, resolution))
-    rows = max(_BLOCK_BYTES // (8 * max(phi.shape[1], 1)), 4 * phi.shape[1], 1024)
-    for start in range(0, len(phi), rows):
-        block = slice(start, start + rows)
-        part = _centred(phi[block], y[block], None if omega is None else omega[block], resolution)
-        if total is None or len(phi[block]) > _TALL * phi.shape[1]:
-            part = _reduced(part)
-        total = part if total is None else _merge(total, part)
-    assert total is not None
-    return total
-
-
-def _resolution(dtype: np.dtype[Any]) -> float:
-    """Relative rounding of features: that of float32 for float16 too, which is read as it is."""
-    single = dtype.kind == "f" and dtype.itemsize <= 4
-    return float(np.finfo(np.float32 if single else np.float64).eps)
-
-
-def _centred(phi: NDArray, y: NDArray, omega: Array | None, resolution: float) -> Moments:
-    """Return the weighted, centred rows of a block as moments that are not factorized yet (Q = I)."""
-    n = len(phi)
-    weight = np.asarray(float(n) if omega is None else omega.sum())
-    unit = weight_unit(weight)
-    if omega is not None:
-        omega = omega / unit
-    mass = weight / unit
-    # The rows are shifted by the first one as they are copied (in Fortran order, for LAPACK). So constant
-    # columns become exact zeros, and large means cost no accuracy.
-    origin = [a[0].astype(np.float64) for a in (phi, y)]
-    phi, y = (
-        np.subtract(a.T, o[:, None], dtype=np.float64, order="C").T
-        for a, o in zip((phi, y), origin, strict=True)
-    )
-    means = [a.mean(0) if omega is None else omega @ a / mass for a in (phi, y)]
-    phi -= means[0]
-    y -= means[1]
-    if omega is not None:
-        root = np.sqrt(omega)[:, None]
-        phi *= root
-        y *= root
-    feature_mean, target_mean = (o + m for o, m in zip(origin, means, strict=True))
-    outside = np.zeros(y.shape[1])
-    return Moments(weight, n, feature_mean, target_mean, phi, y, outside, resolution)
-
-
-def _reduced(rows: Moments) -> Moments:
-    """Return moments with their rows brought to triangular form."""
-    factor, projected, outside = _triangularize(rows.factor, rows.projected)
-    return replace(rows, factor=factor, projected=projected, residual=rows.residual + outside)
-
-
-def _merge(a: Moments, b: Moments) -> Moments:
-    """Merge two moments: factorize both factors, stacked with one row for the step between the means.
-
-    That row is ``√(n_a n_b / n) (μ_b − μ_a)``.
-    """
-    weight = a.weight + b.weight
-    if not np.isfinite(weight):
-        raise InputError("sample_weight: the sum is too large for float64; divide the weights by a number")
-    share = b.weight / weight
-    unit = weight_unit(weight)
-    between = np.sqrt(a.weight / unit * share)
-    a, b = _counted_in(unit, a), _counted_in(unit, b)
-    step_phi, step_y = b.feature_mean - a.feature_mean, b.target_mean - a.target_mean
-    return _reduced(
-        Moments(
-            weight=weight,
-            n_rows=a.n_rows + b.n_rows,
-            feature_mean=a.feature_mean + share * step_phi,
-            target_mean=a.target_mean + share * step_y,
-            factor=np.concatenate([a.factor.T, b.factor.T, between * step_phi[:, None]], 1).T,
-            projected=np.concatenate([a.projected.T, b.projected.T, between * step_y[:, None]], 1).T,
-            residual=a.residual + b.residual,
-            resolution=max(a.resolution, b.resolution),
-        )
-    )
-
-
-def _counted_in(unit: Array, part: Moments) -> Moments:
-    """Return what is to be merged with its weights in that unit, which changes no digit."""
-    ratio = part.unit / unit
-    if ratio == 1:
-        return part
-    root = np.sqrt(ratio)
-    factor, projected = root * part.factor, root * part.projected
-    return replace(part, factor=factor, projected=projected, residual=ratio * part.residual)
-
-
-def _triangularize(phi: Array, y: Array) -> tuple[Array, Array, Array]:
-    """Factorize Φ (n, d) by Householder QR, and apply Qᵀ to Y (n, k) without forming it.
-
-    Returns R (r, d), the first r rows of QᵀY and the squared norms of its other rows. Both
-    arguments are overwritten.
-    """
-    r = min(phi.shape)
-    if r == 0:
-        return np.zeros((0, phi.shape[1])), np.zeros((0, y.shape[1])), (y**2).sum(0)
-    phi, y = np.asfortranarray(phi), np.asfortranarray(y)
-    packed, tau, _, info = lapack.dgeqrf(phi, lwork=_BLOCKING * phi.shape[1], overwrite_a=1)
-    assert info == 0
-    lwork = _BLOCKING * (y.shape[1] + _BLOCKING + 1)
-    rotated, _, info = lapack.dormqr("L", "T", packed[:, :r], tau, y, lwork, overwrite_c=1)
-    assert info == 0
-    return np.triu(packed[:r]), rotated[:r].copy(), (rotated[r:] ** 2).sum(0)
-
-
-def _of_many(phi: NDArray, y: NDArray, omega: Array | None) -> Moments:
-    """Compute the moments of the samples along leading dimensions, small ones several at once."""
-    lead, (n, d) = phi.shape[:-2], phi.shape[-2:]
-    phi, y = phi.reshape(-1, n, d), y.reshape(-1, n, y.shape[-1])
-    weights = None if omega is None else omega.reshape(-1, n)
-    at_once = max(_STACK_BYTES // (8 * n * max(d, 1)), 1)
-    space = np.empty((3, min(at_once, len(phi)), n, d) if at_once > 1 else 0)
-    parts = []
-    for start in range(0, len(phi), at_once):
-        some = slice(start, start + at_once)
-        parts.append(_of_some(phi[some], y[some], None if weights is None else weights[some], space))
-    return _stack(parts, lead)
-
-
-def _of_some(phi: NDArray, y: NDArray, omega: Array | None, space: Array) -> Moments:
-    """Compute the moments of samples (t, n, d) by stacked products, and by QR where these are not sound."""
-    found = None
-    if len(phi) > 1 and (omega is None or (omega.all() and (weight_unit(omega.sum(1)) == 1).all())):
-        with np.errstate(all="ignore"):  # what is not finite is not sound
-            found = stacked(phi, y, omega, space)
-    left = np.arange(len(phi)) if found is None else np.flatnonzero(~found.sound)
-    parts = [extended(None, phi[i], y[i], None if omega is None else omega[i]) for i in left]
-    if found is None:
-        return _stack(parts, (len(parts),))
-    arrays: dict[str, Any] = {name: getattr(found, name) for name in _ARRAYS}
-    moments = Moments(n_rows=phi.shape[1], resolution=_resolution(phi.dtype), **arrays)
-    if not parts:
-        return moments
-    several = _stack([moments, *parts], (-1,))
-    place = np.arange(len(phi))
-    place[left] = len(phi) + np.arange(len(left))
-    arrays = {name: getattr(several, name)[place] for name in _ARRAYS}
-    return replace(several, **arrays)
-
-
-def _stack(parts: list[Moments], lead: tuple[int, ...]) -> Moments:
-    """Join the moments of samples of one shape, and of stacks of such samples, along leading dimensions."""
-    height = max(part.factor.shape[-2] for part in parts)
-
-    def joined(name: str) -> Array:
-        arrays = [getattr(part, name) if part.weight.ndim else getattr(part, name)[None] for part in parts]
-        if name in ("factor", "projected"):  # rows of weight zero can leave fewer
-            arrays = [np.pad(a, [(0, 0), (0, height - a.shape[1]), (0, 0)]) for a in arrays]
-        together = np.concatenate(arrays)
-        return together.reshape(lead + together.shape[1:])
-
-    arrays: dict[str, Any] = {name: joined(name) for name in _ARRAYS}
-    return replace(parts[0], **arrays)

@@ -12,8 +12,9 @@ from scipy.optimize import nnls
 from weakstrong.arrays import broadcast
 from weakstrong.errors import InputError
 from weakstrong.heads import ConvexHull, Head, HeadClass, L2Ball, LinearHeads
-from weakstrong.least_squares import ROUNDINGS, ScaledProblem, column_sizes, positive
+from weakstrong.least_squares import ScaledProblem, positive
 from weakstrong.moments import Moments
+from weakstrong.optimality import ball_gap, hull_gap, hull_rounding, linear_gap
 
 Array = NDArray[np.float64]
 
@@ -123,7 +124,7 @@ def solve(heads: HeadClass, moments: Moments) -> Projection:
 def _linear(heads: LinearHeads, moments: Moments) -> Projection:
     form = ScaledProblem.of(moments, heads.fit_intercept)
     head = form.head(form.directions(form.along / positive(form.singular)[..., None]))
-    excess = form.excess(head)
+    excess = linear_gap(form, head)
     full = form.rank == form.usable.sum(-1)
     status = np.where(full[..., None], "unique", "minimum-norm")
     return Projection.of(form, head, heads, excess, np.broadcast_to(status, excess.shape))
@@ -136,7 +137,7 @@ def _ball(heads: L2Ball, moments: Moments) -> Projection:
     form = ScaledProblem.of(moments, heads.fit_intercept, heads.scale)
     radius = broadcast(np.asarray(heads.radius, dtype=np.float64), moments.target_mean.shape, "radius")
     head = form.head(form.in_ball(radius))
-    excess = form.ball_gap(head, radius)
+    excess = ball_gap(form, head, radius)
     status = np.where(form.leaves(radius), "boundary", "inside")
     return Projection.of(form, head, replace(heads, radius=radius, scale=form.scale), excess, status)
 
@@ -156,7 +157,7 @@ def _hull(heads: ConvexHull, moments: Moments) -> Projection:
         for t in range(k):
             mixtures[(*index, slice(None), t)], excess = _nearest_in_hull(misses[:, :, t])
             gap[(*index, t)] = excess / moments.mass[index]
-    gap += _hull_rounding(heads.vertices, moments, mixtures)
+    gap += hull_rounding(heads.vertices, moments, mixtures)
     head = Head(heads.vertices.coef @ mixtures, heads.vertices.intercept @ mixtures)
     status = np.where(mixtures.max(-2) > 1 - _ONE_VERTEX, "vertex", "face")
     return Projection.of(form, head, heads, gap, status)
@@ -190,28 +191,3 @@ def _nearest_in_hull(points: Array) -> tuple[Array, float]:
     u, _ = nnls(stacked, goal, maxiter=50 * points.shape[1] + 100)
     alpha = u / u.sum()
     return alpha, hull_gap(points, alpha)
-
-
-def hull_gap(points: Array, mixture: Array) -> float:
-    """Compute the Frank-Wolfe gap of ``‖P α‖²`` over the simplex, a bound on its excess over the minimum.
-
-    It is ``2 max_j ⟨P α, P α − p_j⟩``.
-    """
-    at = points @ mixture
-    return max(float(2 * (at @ at - (at @ points).min())), 0.0)
-
-
-def _hull_rounding(vertices: Head, moments: Moments, mixtures: Array) -> Array:
-    """Bound what rounding hides of the gaps of a hull, shape (..., k).
-
-    The errors of a vertex, and of the mixture, are off by h, some roundings of the terms that they sum.
-    That moves ``2 ⟨r, r − p_j⟩``, r being the mixture's errors in all rows, by
-    ``2 (2 h ‖r‖ + h ‖r − p_j‖ + 2 h²)``.
-    """
-    head = Head(vertices.coef @ mixtures, vertices.intercept @ mixtures)
-    terms = np.abs(vertices.intercept) + column_sizes(moments) @ np.abs(vertices.coef)
-    square = moments.target_variance + moments.target_mean**2
-    largest = terms.max(-1)[..., None] + np.sqrt(square)
-    h = (ROUNDINGS + vertices.n_targets) * np.finfo(float).eps * largest
-    error = np.sqrt(moments.mse(head))
-    return np.asarray(2 * h * (2 * error + (error + largest) + 2 * h))
