@@ -423,9 +423,8 @@ def test_gaps_are_tight_where_features_are_well_conditioned() -> None:
 
 
 def test_claims_that_count_no_rounding_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("least_squares", "projection"):
-        monkeypatch.setattr(f"weakstrong.{module}.ROUNDINGS", 1e-6)
-    monkeypatch.setattr("weakstrong.least_squares._MEAN_ROUNDINGS", 0.0)
+    monkeypatch.setattr("weakstrong.optimality._ROUNDINGS", 1e-6)
+    monkeypatch.setattr("weakstrong.optimality._MEAN_ROUNDINGS", 0.0)
     false = {o.problem.kind.split()[0] for o in tried(random_problem, range(100)) if o.ratio > 1}
     assert false >= {"linear", "ball"}
 

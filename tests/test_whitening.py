@@ -62,7 +62,7 @@ def assert_same(found: Moments, other: Moments, rtol: float = 1e-12) -> None:
     cross, expected = (m.factor.T @ m.projected / size[:, None] for m in (found, other))
     total = np.sqrt(other.target_variance * other.weight)
     np.testing.assert_allclose(cross / total, expected / total, rtol=1e-8, atol=10 * rtol)
-    np.testing.assert_allclose(found.target_variance, other.target_variance, rtol=rtol)
+    np.testing.assert_allclose(found.target_variance, other.target_variance, rtol=1e-10)
     spread = size / np.sqrt(other.weight)
     np.testing.assert_allclose(found.feature_mean / spread, other.feature_mean / spread, rtol=rtol, atol=1e-9)
     deviation = np.sqrt(other.target_variance)

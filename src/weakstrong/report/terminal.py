@@ -121,6 +121,11 @@ def student_table(student: Student, notes: tuple[str, ...]) -> RenderableType:
             f"{r.optimality_gap:.1e}",
         )
     lines = [Text(f"note: {note}") for note in notes]
+    ignored = max((r.n_ignored for r in student.reports), default=0)
+    if ignored:
+        lines.append(
+            Text(f"note: {counted(ignored, 'feature')} without effect, for varying by rounding alone")
+        )
     if student.heads == "l2":
         lines.append(Text("note: the radius is chosen on the weak labels: Theorem 1 holds given the radius"))
     lines.append(

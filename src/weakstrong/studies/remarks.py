@@ -64,8 +64,9 @@ def feature_notes(rows: pd.DataFrame) -> tuple[str, ...]:
             ignored, share = int(mine[f"{fit}_ignored"].max()), float(mine[f"{fit}_clipped"].max())
             who = f"{role} {quoted(str(name))}"
             if ignored:
-                which = f"{counted(ignored, 'feature')} of no variation but rounding on the fitted rows"
-                notes.append(f"{who}: {which}, without effect")
+                notes.append(
+                    f"{who}: {counted(ignored, 'feature')} without effect, for varying by rounding alone"
+                )
             if share > MANY_CLIPPED:
                 notes.append(
                     f"{who}: up to {100 * share:.2g}% of the values of a division's other rows are far "
