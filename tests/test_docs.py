@@ -152,8 +152,9 @@ BENCHMARK = _record("benchmarks", "results", "heads.json")
 def test_tables_are_those_of_the_records() -> None:
     found = [script(f"examples/{name}.py").page_tables() for name in EXAMPLES]
     found.append(script("examples/pretrain_models.py").page_tables(_record("models", "probes.json")))
-    benchmarks = {"benchmark": script("benchmarks/heads.py").table(BENCHMARK)}
-    for name in ("clusters", "synthetic", "molecules", "supervision"):
+    heads = script("benchmarks/heads.py")
+    benchmarks = {"benchmark": heads.table(BENCHMARK), "benchmark shapes": heads.table_of_shapes(BENCHMARK)}
+    for name in ("clusters", "scaling", "synthetic", "molecules", "supervision"):
         record = _record("benchmarks", "results", f"{name}.json")
         benchmarks[f"benchmark {name}"] = script(f"benchmarks/{name}.py").table(record)
     found.append({"docs/benchmarks.md": benchmarks})
@@ -188,6 +189,23 @@ def test_intervals_over_clusters_cover_as_the_pages_say() -> None:
     again = script("benchmarks/clusters.py").cell("9 equal", "exponential", 1.0)
     [kept] = [c for c in shown if {k: c[k] for k in PLACE} == {k: again[k] for k in PLACE}]
     assert again["coverage"] == pytest.approx(kept["coverage"], abs=0.002)
+
+
+def test_clipping_is_nowhere_surely_worse_and_nothing_explodes() -> None:
+    """On real features, beside scaling by the spread alone, as the page says."""
+    cells = [c for at in _record("benchmarks", "results", "scaling.json")["sets"].values() for c in at]
+    assert len(cells) == 34
+    assert all(c["ours_less_by_spread"]["low"] <= 0 for c in cells)
+    deviations = [c["largest_error"]["ours"] / c["label_variance"] ** 0.5 for c in cells]
+    exploded = [c["largest_error"]["by spread"] / c["label_variance"] ** 0.5 for c in cells]
+    assert max(deviations) < 10 < max(exploded)
+
+
+def test_products_are_as_fast_and_as_exact_as_the_page_says() -> None:
+    for cell in BENCHMARK["shapes"]:
+        assert cell["excess_loss"]["exact"] < 1e-9
+        if cell["condition"] > 1:
+            assert cell["excess_loss"]["gram"] > 1e-6
 
 
 @pytest.mark.parametrize("folder", ["results/synthetic", "results/molecules/records"])
