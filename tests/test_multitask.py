@@ -214,7 +214,7 @@ def test_watching_networks_changes_none_of_them() -> None:
         [np.random.default_rng([s, 2]) for s in (13, 14)],
         training(),
         steps.append,
-        spoil,
+        watch=spoil,
     )
     assert steps == [250, 150]
     assert len(seen) == 2

@@ -46,6 +46,7 @@ def pretrain(
     generators: Sequence[np.random.Generator],
     training: Training,
     advance: Callable[[int], None] = lambda _: None,
+    *,
     watch: Callable[[list[MLP]], None] | None = None,
 ) -> list[MLP]:
     """Learn networks h from known tasks by gradient descent, as in equation (9).
