@@ -199,7 +199,7 @@ def table(record: dict[str, Any]) -> list[str]:
         f"| six figures, five seeds, whole command | {ours['five_seeds']:.1f} | | |",
         f"| heads of 100 tasks, both stages, a figure | {exact:.2f} | {adam:.0f} | {ratio['heads']:.0f}× |",
         "",
-        "| network of equation (9) | our loss | plain pipeline's | our seconds to the latter | its own | ratio |",
+        "| network of equation (9) | our loss | plain pipeline's | our s to the latter | its own | ratio |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     for name, each in record["networks"].items():
@@ -212,9 +212,8 @@ def _cells(sides: Sides) -> str:
     """Format the seconds of both sides, and the ratio."""
     seconds = ["not reached" if s is None else f"{s:.2g}" if s < 10 else f"{s:.0f}" for s in sides.values()]
     ratio = over(sides)
-    return " | ".join(
-        [*seconds, "" if ratio is None else f"{ratio:.2g}×" if ratio < 100 else f"{ratio:.0f}×"]
-    )
+    shown = "" if ratio is None else f"{ratio:.2g}×" if ratio < 100 else f"{ratio:.0f}×"
+    return " | ".join([*seconds, shown])
 
 
 if __name__ == "__main__":
