@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -192,3 +194,33 @@ def test_steps_follow_momentum_with_its_look_ahead() -> None:
     expected = stacked.unscaled(shape.network(weights[:, 0]), 0)
     for a, b in zip(found.weights, expected.weights, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6 * np.abs(b).max())
+
+
+def test_watching_networks_changes_none_of_them() -> None:
+    """They are seen every 250 steps and at the end, as copies; what is learnt is the same bit for bit."""
+    unseen = learnt([13, 14], training())
+    seen: list[list[MLP]] = []
+    steps: list[int] = []
+
+    def spoil(networks: list[MLP]) -> None:
+        seen.append(deepcopy(networks))
+        for network in networks:
+            for array in network.weights + network.biases:
+                array.fill(np.nan)
+
+    watched = pretrain(
+        [sample(13), sample(14)],
+        [start(13), start(14)],
+        [np.random.default_rng([s, 2]) for s in (13, 14)],
+        training(),
+        steps.append,
+        watch=spoil,
+    )
+    assert steps == [250, 150]
+    assert len(seen) == 2
+    for networks in (watched, seen[-1]):
+        for a, b in zip(networks, unseen, strict=True):
+            for x, y in zip(a.weights + a.biases, b.weights + b.biases, strict=True):
+                np.testing.assert_array_equal(x, y)
+    losses = [relative_loss(networks[0], sample(13)) for networks in seen]
+    assert losses[1] < losses[0] < relative_loss(start(13), sample(13))

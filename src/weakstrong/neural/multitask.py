@@ -46,6 +46,8 @@ def pretrain(
     generators: Sequence[np.random.Generator],
     training: Training,
     advance: Callable[[int], None] = lambda _: None,
+    *,
+    watch: Callable[[list[MLP]], None] | None = None,
 ) -> list[MLP]:
     """Learn networks h from known tasks by gradient descent, as in equation (9).
 
@@ -61,6 +63,8 @@ def pretrain(
     training : Training
     advance : callable
         Called with the number of steps made since its last call.
+    watch : callable, optional
+        Called with copies of the networks as they stand, each time after `advance`.
 
     Returns
     -------
@@ -74,6 +78,10 @@ def pretrain(
     shape = _Shape.of(initial[0])
     weights = shape.stacked(initial)
     momentum = torch.zeros_like(weights)
+
+    def networks() -> list[MLP]:
+        return [data.unscaled(shape.network(weights[:, i]), i) for i in range(len(samples))]
+
     for start in range(0, training.steps, _INDEX_STEPS):
         steps = range(start, min(start + _INDEX_STEPS, training.steps))
         drawn = data.draw(generators, len(steps), training.batch)
@@ -84,7 +92,9 @@ def pretrain(
             ahead = torch.lerp(momentum, gradient, 1 - training.momentum)
             weights.mul_(1 - rate * training.weight_decay).sub_(_orthogonalized(ahead), alpha=rate)
         advance(len(steps))
-    return [data.unscaled(shape.network(weights[:, i]), i) for i in range(len(samples))]
+        if watch is not None:
+            watch(networks())
+    return networks()
 
 
 def relative_loss(representation: MLP, sample: MultitaskSample) -> float:
