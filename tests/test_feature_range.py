@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import warnings
 from pathlib import Path
 
@@ -88,6 +89,27 @@ def test_rows_unlike_the_fitted_ones_are_told_of_and_others_are_not() -> None:
         model.predict(moved)
     with pytest.warns(UnlikeRowsWarning, match="in 6 features"):
         model.predict(phi[500:] * 50)
+    with pytest.warns(UnlikeRowsWarning, match=r"in 6 features \(100% of all values\)"):
+        model.predict(np.full((20, 6), 1e6))
+
+
+def test_rows_without_weight_are_left_out_without_a_copy_of_the_others() -> None:
+    n, d = 100_000, 16
+    phi, y, weight = np.ones((n, d), dtype=np.float32), np.zeros(n), np.ones(n)
+    phi[: n // 2] = 0.5
+    weight[n // 2] = 0.0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("weakstrong.accumulation._FIRST_BYTES", 1 << 16)  # a small part of all rows
+        tracemalloc.start()
+        try:
+            HeadProjection("linear").fit(phi, y, weight)
+            _, fit = tracemalloc.get_traced_memory()
+            tracemalloc.reset_peak()
+            Moments.of(phi, y, sample_weight=weight)
+            _, moments = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert max(fit, moments) < phi.nbytes / 2
 
 
 def test_bad_values_are_named_not_clipped() -> None:

@@ -278,7 +278,7 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
             if not found.is_finite:
                 refuse_infinite(block, "X", rows.start)
             if weight is not None and not weight[rows].all():
-                found = FeatureRange.of(block[weight[rows] > 0])
+                found = FeatureRange.of(block, weight[rows] > 0)
             seen_range = found if seen_range is None else seen_range | found
             positions = np.arange(seen.n_rows + rows.start, seen.n_rows + rows.stop)
             if names is not None:
