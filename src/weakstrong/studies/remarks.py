@@ -69,7 +69,7 @@ def feature_notes(rows: pd.DataFrame) -> tuple[str, ...]:
                 )
             if share > MANY_CLIPPED:
                 notes.append(
-                    f"{who}: up to {percent(share)} of the values of a division's other rows are far "
+                    f"{who}: up to {percent(share)} of the values that a division predicts from are far "
                     "outside the range of the fitted rows and were clipped to it: those rows are unlike them"
                 )
     return tuple(notes)
