@@ -109,6 +109,15 @@ def test_estimates_that_were_written_before_are_read() -> None:
     assert found.evidence() == "9 clusters, 9 effective, 8 degrees of freedom"
 
 
+def test_what_an_interval_is_from_in_plain_numbers() -> None:
+    many = _judged(clusters=20_000, effective_clusters=19_999.6, degrees_of_freedom=9_999.5)
+    said = "20000 clusters, 20000 effective, the largest with 5% of the rows, 10000 degrees of freedom"
+    assert many.evidence() == said
+    assert _judged(effective_clusters=1284.0, skewness=6.0).skew() == "skewness 6 of 1284 effective clusters"
+    alone = Estimate.of_mean(np.arange(3.0), np.zeros(3, dtype=int))
+    assert alone.evidence().startswith("1 cluster, 1 effective, the largest with 100% of the rows")
+
+
 def _judged(**change: object) -> Estimate:
     plain = {"low": 0.5, "high": 1.5, "clusters": 20, "effective_clusters": 20.0, "degrees_of_freedom": 19.0,
              "largest_share": 0.05, "skewness": 0.1, "p_value": 0.001}  # fmt: skip
@@ -145,6 +154,12 @@ def test_verdicts_follow_the_rules(change: dict, sign: int, reason: str) -> None
 
 
 def test_a_verdict_is_on_one_number() -> None:
+    values = np.random.default_rng(0).normal(size=(30, 1))
+    for shift in (-9.0, 0.1, 9.0):  # a column of one target too
+        column, number = (
+            Estimate.of_mean(v + shift, np.arange(30), tested=True) for v in (values, values[:, 0])
+        )
+        assert column.verdict() == number.verdict()
     with pytest.raises(ValueError, match="a verdict is on one number, and there are 2"):
         Estimate.of_mean(np.ones((6, 2)), np.arange(6)).verdict()
 
@@ -206,6 +221,14 @@ def test_estimates_come_back_from_json_wherever_they_stand(found: Estimate) -> N
         for name, value in vars(found).items():
             np.testing.assert_array_equal(getattr(copy, name), value, err_msg=name)
         assert str(copy) == str(found)
+
+
+def test_estimates_of_several_targets_are_as_good_from_json() -> None:
+    values = np.column_stack([np.ones(20), np.arange(20.0) ** 4])
+    found = Estimate.of_mean(values, np.arange(20), tested=True)
+    back = revived(json.loads(to_json(found)))
+    np.testing.assert_array_equal(back.interval(0.9), found.interval(0.9))
+    assert back.skew() == found.skew() != ""
 
 
 def test_an_estimate_prints_itself_with_its_interval() -> None:

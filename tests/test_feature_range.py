@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import tracemalloc
 import warnings
 from pathlib import Path
 
@@ -12,9 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weakstrong import HeadProjection, L2Ball, LinearHeads, Moments, project
+from weakstrong.data.ids import Features
 from weakstrong.errors import UnlikeRowsWarning
 from weakstrong.feature_range import FeatureRange, predicted
 from weakstrong.heads import Head
+from weakstrong.saved_model import Student
 
 
 def sample(seed: int = 0, n: int = 300, d: int = 6) -> tuple[np.ndarray, np.ndarray]:
@@ -74,6 +79,10 @@ def test_the_range_is_that_of_all_rows_with_weight_however_they_come() -> None:
         np.testing.assert_array_equal(model.feature_range_.low, phi[weight > 0].min(0))
         np.testing.assert_array_equal(model.feature_range_.high, phi[weight > 0].max(0))
     assert HeadProjection(clip=False).fit(phi, y).feature_range_ is None
+    for clip in ("no", None, 0):
+        for fit in (HeadProjection(clip=clip).fit, HeadProjection(clip=clip).partial_fit):
+            with pytest.raises(ValueError, match=r"clip=.*: give True or False"):
+                fit(phi, y)
 
 
 def test_rows_unlike_the_fitted_ones_are_told_of_and_others_are_not() -> None:
@@ -88,6 +97,27 @@ def test_rows_unlike_the_fitted_ones_are_told_of_and_others_are_not() -> None:
         model.predict(moved)
     with pytest.warns(UnlikeRowsWarning, match="in 6 features"):
         model.predict(phi[500:] * 50)
+    with pytest.warns(UnlikeRowsWarning, match=r"in 6 features \(100% of all values\)"):
+        model.predict(np.full((20, 6), 1e6))
+
+
+def test_rows_without_weight_are_left_out_without_a_copy_of_the_others() -> None:
+    n, d = 100_000, 16
+    phi, y, weight = np.ones((n, d), dtype=np.float32), np.zeros(n), np.ones(n)
+    phi[: n // 2] = 0.5
+    weight[n // 2] = 0.0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("weakstrong.accumulation._FIRST_BYTES", 1 << 16)  # a small part of all rows
+        tracemalloc.start()
+        try:
+            HeadProjection("linear").fit(phi, y, weight)
+            _, fit = tracemalloc.get_traced_memory()
+            tracemalloc.reset_peak()
+            Moments.of(phi, y, sample_weight=weight)
+            _, moments = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert max(fit, moments) < phi.nbytes / 2
 
 
 def test_bad_values_are_named_not_clipped() -> None:
@@ -180,3 +210,26 @@ def test_saved_students_clip_as_fitted_ones_and_say_so(command, tmp_path: Path) 
         np.testing.assert_array_equal(arrays["low"], phi.min(0))
     with np.load(tmp_path / "student-False" / "head.npz") as arrays:
         assert "low" not in arrays
+
+
+def test_a_student_that_was_saved_without_a_range_predicts_as_it_did(command, tmp_path: Path) -> None:
+    phi, y = sample(6)
+    np.save(tmp_path / "x.npy", phi)
+    pd.DataFrame({"y": y}).to_csv(tmp_path / "y.csv", index=False)
+    given = ("--features", tmp_path / "x.npy", "--weak-labels", tmp_path / "y.csv")
+    assert command("fit", *given, "--out", tmp_path / "student").code == 0
+    (tmp_path / "student" / "DONE").unlink()
+    now = Student.load(tmp_path / "student")
+    head, card = tmp_path / "student" / "head.npz", tmp_path / "student" / "model.json"
+    np.savez(head, coef=now.head.coef, intercept=now.head.intercept)  # as the first format was
+    known = json.loads(card.read_text(encoding="utf-8"))
+    known |= {"format": 1, "head_sha256": hashlib.sha256(head.read_bytes()).hexdigest()}
+    for report in known["targets"]:
+        del report["n_ignored"]
+    card.write_text(json.dumps(known), encoding="utf-8")
+    first = Student.load(tmp_path / "student")
+    assert (first.feature_range, first.reports) == (None, now.reports)
+    far = Features(phi[:40] * 100, None, None, "far")
+    np.testing.assert_allclose(first.predict(far)["y"], now.head(far.values)[:, 0])
+    with pytest.warns(UnlikeRowsWarning):
+        assert np.abs(now.predict(far)["y"]).max() < np.abs(first.predict(far)["y"]).max()

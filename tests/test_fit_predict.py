@@ -202,6 +202,23 @@ def test_a_damaged_model_is_refused(world: World, command) -> None:
     card["head_sha256"] = hashlib.sha256(b"PK" + bytes(100)).hexdigest()
     (model / "model.json").write_text(json.dumps(card))
     assert "damaged" in command(*predict, model).err
+    plain = {"coef": np.ones((5, 1)), "intercept": np.ones(1), "low": np.zeros(5), "high": np.ones(5)}
+    spoilt: list[tuple[dict[str, object], str]] = [
+        ({"low": np.zeros(4)}, "does not belong"),
+        ({"low": np.zeros((5, 1)), "high": np.ones((5, 1))}, "does not belong"),
+        ({"low": np.full(5, 2.0)}, "does not belong"),
+        ({"high": np.full(5, np.inf)}, "does not belong"),
+        ({"low": np.full(5, np.nan)}, "does not belong"),
+        ({"low": np.array(list("abcde"))}, "damaged"),
+        ({"low": None}, "damaged"),
+        ({"high": None}, "damaged"),
+    ]
+    for change, said in spoilt:
+        kept = {name: values for name, values in (plain | change).items() if values is not None}
+        np.savez(model / "head.npz", **kept)
+        card["head_sha256"] = hashlib.sha256((model / "head.npz").read_bytes()).hexdigest()
+        (model / "model.json").write_text(json.dumps(card))
+        assert said in command(*predict, model).err, change
     (model / "model.json").write_text("{}")
     assert "damaged" in command(*predict, model).err
     assert not (folder / "p.csv").exists()

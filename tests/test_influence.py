@@ -222,3 +222,20 @@ def test_a_plain_study_says_nothing_of_the_kind() -> None:
     words = ("one row", "one division", "exploded", "same row")
     assert not [line for r in found.results for line in r.findings if line.startswith(words)]
     assert set(found.results[0].facts["influence"]) >= {"gain", "gain_over_direct", "ceiling_error"}
+
+
+def test_features_without_effect_and_clipped_values_are_noted() -> None:
+    rng = np.random.default_rng(9)
+    strong = rng.normal(size=(160, 5))
+    y = strong.sum(1) + rng.normal(size=160)
+    strong[:, 4] *= 1e-9
+    strong = strong.astype(np.float32)
+    plain = study({"w": strong[:, :4]}, {"s": strong}, y, heads="linear", seeds=2)
+    assert plain.notes == ("student 's': 1 feature without effect, for varying by rounding alone",)
+    moved = strong.copy()
+    moved[100:, 0] += 50.0
+    split = {"far": (np.arange(100), np.arange(100, 160))}
+    notes = study({"w": strong[:, 1:4]}, {"s": moved}, y, heads="linear", splits=split, seeds=2).notes
+    said = "of the values that a division predicts from are far outside the range of the fitted rows"
+    [line] = [note for note in notes if said in note]
+    assert line.startswith("student 's': up to 25% ")  # of the four features with a coefficient

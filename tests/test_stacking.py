@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weakstrong import Moments, accumulation
+from weakstrong.least_squares import norms
 from weakstrong.stacking import stacked
 
 T, N, D = 5, 90, 4
@@ -46,7 +47,7 @@ def test_each_has_the_moments_that_it_has_on_its_own(
     for i in range(T):
         alone = Moments.of(phi[i], y[i], sample_weight=None if weights is None else weights[i])
         mine = together[i]
-        size = np.linalg.norm(alone.factor, axis=0) / np.sqrt(N)
+        size = norms(alone.factor, np.sqrt(N))  # neither under- nor overflows
         size = np.where(size > 0, size, 1.0)
         gram, expected = ((m.factor / size).T @ (m.factor / size) for m in (mine, alone))
         np.testing.assert_allclose(gram, expected, rtol=1e-9, atol=1e-10 * N)
@@ -80,3 +81,12 @@ def test_samples_of_few_rows_or_of_no_numbers_are_left() -> None:
     with np.errstate(invalid="ignore"):
         found = stacked(phi, y, None, space)
     assert found is None or found.sound.tolist() == [True, True, False, True, True]
+
+
+def test_samples_without_targets_and_no_samples() -> None:
+    phi = np.random.default_rng(2).normal(size=(T, N, D))
+    found = Moments.of(phi, np.empty((T, N, 0)))
+    assert (found.factor.shape, found.projected.shape) == ((T, D, D), (T, D, 0))
+    np.testing.assert_allclose(found.feature_mean, phi.mean(1), rtol=1e-12)
+    with pytest.raises(ValueError, match="no row to fit"):
+        Moments.of(phi[:0], np.empty((0, N, 1)))

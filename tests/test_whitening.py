@@ -175,3 +175,29 @@ def test_labels_in_the_span_leave_nothing_outside() -> None:
         phi = features(rng, condition)
         m = Moments.of(phi, phi @ rng.normal(size=D))
         assert m.residual[0] < 1e-22 * m.target_variance[0] * m.weight
+
+
+@pytest.mark.parametrize("later", [1e17, 1e25])
+def test_weights_that_grow_extreme_are_counted_in_their_unit(later: float) -> None:
+    """Of the first block they are counted in ones, of all rows in a power of four."""
+    rng = np.random.default_rng(3)
+    phi, y = features(rng, 10.0), rng.normal(size=(FIRST + MORE, 2))
+    weights = np.where(np.arange(len(phi)) < FIRST, 1e15, later)
+    found = Moments.of(phi, y, sample_weight=weights)
+    assert found.unit > 1
+    with by_qr():
+        other = Moments.of(phi, y, sample_weight=weights)
+    np.testing.assert_allclose(found.target_variance, other.target_variance, rtol=1e-12)
+    np.testing.assert_allclose(found.factor.T @ found.factor, other.factor.T @ other.factor, rtol=1e-9)
+
+
+def test_one_row_of_nearly_all_weight_hides_no_digits_of_the_others() -> None:
+    rng = np.random.default_rng(4)
+    phi, y = features(rng, 10.0), rng.normal(size=(FIRST + MORE, 1))
+    weights = np.ones(len(phi))
+    phi[-5], y[-5], weights[-5] = phi[:1024].mean(0), 5.0, 1e14
+    found = Moments.of(phi, y, sample_weight=weights)
+    with by_qr():
+        other = Moments.of(phi, y, sample_weight=weights)
+    np.testing.assert_allclose(found.target_variance, other.target_variance, rtol=1e-12)
+    np.testing.assert_allclose(found.residual, other.residual, rtol=1e-12)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -9,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
 
+from weakstrong.arrays import weight_unit
 from weakstrong.errors import InputError
-from weakstrong.moments import ARRAYS, Moments, weight_unit
+from weakstrong.moments import ARRAYS, Moments
 from weakstrong.stacking import stacked
 from weakstrong.whitening import Rows, grown
 
@@ -19,7 +21,10 @@ Array = NDArray[np.float64]
 _BLOCK_BYTES = 1 << 24  # a block this size keeps QR at full speed and memory constant in n
 _FIRST_BYTES = 1 << 20  # of the rows that are factorized first, to whiten others
 _STACK_BYTES = 1 << 22  # of small samples that are treated at once
-_PIECE = 64  # rows added at once, in multiples of the first ones
+_PIECE, _PIECE_COPIED = (
+    64,
+    4,
+)  # rows added at once, in multiples of the first ones, and where some are left out
 _TALL = 32  # blocks that many times as tall as wide are factorized first: to stack them would cost more
 _UNEVEN = 1e4  # weights that differ by more: the mean of a few rows may be far from that of all
 _BLOCKING = 64  # LAPACK panel width; larger than its own, so workspaces always suffice
@@ -30,10 +35,10 @@ def extended(total: Moments | None, phi: NDArray, y: NDArray, omega: Array | Non
     n, d = phi.shape
     before = 0 if total is None else total.n_rows
     first = max(_FIRST_BYTES // (8 * max(d, 1)), 4 * d, 1024)
-    start = 0
+    start, several = 0, _PIECE if omega is None or omega.all() else _PIECE_COPIED
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused by those who call
         while start < n:
-            rows = slice(start, start + (first if total is None else _PIECE * first))
+            rows = slice(start, start + (first if total is None else several * first))
             x, t, w = phi[rows], y[rows], None if omega is None else omega[rows]
             if w is not None and not w.all():  # rows of weight zero are left out, even as the origin
                 x, t, w = x[w > 0], t[w > 0], w[w > 0]
@@ -161,8 +166,9 @@ def _triangularize(phi: Array, y: Array) -> tuple[Array, Array, Array]:
 def of_many(phi: NDArray, y: NDArray, omega: Array | None) -> Moments:
     """Compute the moments of the samples along leading dimensions, small ones several at once."""
     lead, (n, d) = phi.shape[:-2], phi.shape[-2:]
-    phi, y = phi.reshape(-1, n, d), y.reshape(-1, n, y.shape[-1])
-    weights = None if omega is None else omega.reshape(-1, n)
+    t = math.prod(lead)
+    phi, y = phi.reshape(t, n, d), y.reshape(t, n, y.shape[-1])
+    weights = None if omega is None else omega.reshape(t, n)
     at_once = max(_STACK_BYTES // (8 * n * max(d, 1)), 1)
     space = np.empty((3, min(at_once, len(phi)), n, d) if at_once > 1 else 0)
     parts = []

@@ -14,6 +14,7 @@ Array = NDArray[np.float64]
 
 # Squares of labels in these limits, and their sums over rows and features, are far from the ends of float64.
 SMALLEST, LARGEST = 1e-140, 1e140
+_EXTREME = 64  # weights of 2^±64 and beyond are counted in a unit of their own size
 _BLOCK_BYTES = 1 << 24  # large enough for full speed, small beside what a program takes anyway
 _KINDS = {
     "b": "true and false, which are classes: give scores, logits or probabilities",
@@ -152,6 +153,12 @@ def row_weights(values: Any, n: int, name: str = "sample_weight") -> Array:
         if not np.isfinite(omega.sum()):
             raise InputError(f"{name}: the sum is too large for a float64; divide the weights by a number")
     return omega
+
+
+def weight_unit(weight: Array) -> Array:
+    """Return the unit to count weights of that sum in: 1, or the power of four below it if it is extreme."""
+    exponent = np.clip(np.frexp(weight)[1] // 2 * 2 - 2, -1074, 1022)
+    return np.ldexp(1.0, np.where(np.abs(exponent) > _EXTREME, exponent, 0))
 
 
 def refuse_no_weight(weights: Array, name: str = "sample_weight") -> None:

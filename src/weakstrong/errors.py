@@ -48,6 +48,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+def percent(share: float) -> str:
+    """Say a share in two digits: 0.32%, 4.1%, 62%, 100%."""
+    return f"{100 * share:.2g}%" if share < 0.995 else f"{share:.0%}"
+
+
 def quoted(text: object) -> str:
     """Quote a user's input for a message, with the middle of long text left out."""
     return _BRIEF.repr(text)

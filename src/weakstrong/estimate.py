@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from weakstrong.cluster_means import ClusterMeans
-from weakstrong.errors import InputError
+from weakstrong.errors import InputError, percent
 from weakstrong.wild_bootstrap import p_value
 
 Array = NDArray[np.float64]
@@ -202,13 +202,14 @@ class Estimate:
         """
         if np.size(self.value) != 1:
             raise InputError(f"a verdict is on one number, and there are {np.size(self.value)}")
-        low, high = (float(v) for v in self.interval())
+        low, high = (np.ravel(end).item() for end in self.interval())
         if (short := self.too_few()) or not (low > 0 or high < 0):
             return Verdict(0, short or HOLDS_ZERO)
         if self.p_value is None:
             return Verdict(0, "the wild cluster bootstrap was not asked for (tested)")
-        if not self.p_value <= _REJECTED:
-            return Verdict(0, f"flipping the signs of clusters does not reject 0 (p = {self.p_value:.2g})")
+        p = np.ravel(self.p_value).item()
+        if not p <= _REJECTED:
+            return Verdict(0, f"flipping the signs of clusters does not reject 0 (p = {p:.2g})")
         return Verdict(1 if low > 0 else -1)
 
     def too_few(self) -> str:
@@ -235,7 +236,7 @@ class Estimate:
         )
         if effective is None or effective < _SKEW_UNSEEN or not np.any(skewness > _SKEWED * effective**0.5):
             return ""
-        return f"skewness {np.nanmax(skewness):.2g} of {effective:.3g} effective clusters"
+        return f"skewness {np.nanmax(skewness):.2g} of {_digits(effective, 3)} effective clusters"
 
     def skew_is_unseen(self) -> bool:
         """Whether its clusters are too few to show whether their means are skewed."""
@@ -244,13 +245,13 @@ class Estimate:
     def evidence(self) -> str:
         """What the interval is from, in words: clusters, effective ones, the largest, degrees of freedom."""
         known = {
-            "clusters": self.clusters,
+            "cluster" if self.clusters == 1 else "clusters": self.clusters,
             "effective": self.effective_clusters,
             "degrees of freedom": self.degrees_of_freedom,
         }
-        said = [f"{number:.4g} {name}" for name, number in known.items() if number is not None]
+        said = [f"{_digits(number, 4)} {name}" for name, number in known.items() if number is not None]
         if self.largest_share is not None:
-            said.insert(2, f"the largest with {100 * self.largest_share:.2g}% of the rows")
+            said.insert(2, f"the largest with {percent(self.largest_share)} of the rows")
         return ", ".join(said)
 
     def __str__(self) -> str:
@@ -269,9 +270,10 @@ class Estimate:
 
     @classmethod
     def from_dict(cls, known: Mapping[str, Any]) -> Self:
-        """Return the estimate that `to_dict` wrote; what JSON has as null is NaN."""
+        """Return the estimate that `to_dict` wrote; what JSON has as null is NaN, and lists are arrays."""
         kept: dict[str, Any] = {name: np.nan if v is None else v for name, v in known.items()}
-        return cls(**kept)
+        arrays = {name: np.array(v, dtype=np.float64) for name, v in kept.items() if isinstance(v, list)}
+        return cls(**kept | arrays)
 
 
 def revived(tree: Any) -> Any:
@@ -281,6 +283,11 @@ def revived(tree: Any) -> Any:
             return Estimate.from_dict(tree)
         return {name: revived(value) for name, value in tree.items()}
     return [revived(value) for value in tree] if isinstance(tree, list) else tree
+
+
+def _digits(number: float, digits: int) -> str:
+    """Say a number in so many significant digits, but whole if it has more before the point."""
+    return f"{number:.0f}" if number >= 10**digits - 0.5 else f"{number:.{digits}g}"
 
 
 def _t_quantile(level: float, degrees_of_freedom: float) -> float:

@@ -168,6 +168,7 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
             not given, as `fit` takes them; such as a generator that reads parts of a file.
         """
         heads = head_class(self.heads)
+        self._refuse_clip()
         seen = _Seen(self._resolved_folds(heads))
         for batch in batches:
             if not isinstance(batch, tuple | list) or not 2 <= len(batch) <= 4:
@@ -202,6 +203,7 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
         batches, give them to `fit_batches`.
         """
         heads = head_class(self.heads)
+        self._refuse_clip()
         n_folds = self._resolved_folds(heads)
         self._seen = self._with_batch(getattr(self, "_seen", _Seen(n_folds)), X, y, sample_weight, groups)
         return self._project(heads) if self._seen.fills_folds else self
@@ -226,6 +228,10 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 stacklevel=2,
             )
         return out if self._seen.label_shape else out[:, 0]
+
+    def _refuse_clip(self) -> None:
+        if not isinstance(self.clip, bool | np.bool_):
+            raise InputError(f"clip={quoted(self.clip)}: give True or False")
 
     def _resolved_folds(self, heads: HeadClass) -> int:
         whole_number(self.random_state, "random_state", "a whole number, which the folds follow")
@@ -278,7 +284,7 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
             if not found.is_finite:
                 refuse_infinite(block, "X", rows.start)
             if weight is not None and not weight[rows].all():
-                found = FeatureRange.of(block[weight[rows] > 0])
+                found = FeatureRange.of(block, weight[rows] > 0)
             seen_range = found if seen_range is None else seen_range | found
             positions = np.arange(seen.n_rows + rows.start, seen.n_rows + rows.stop)
             if names is not None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weakstrong.arrays import refuse_infinite
-from weakstrong.errors import InputError, counted
+from weakstrong.errors import InputError, counted, percent
 from weakstrong.heads import Head
 
 Array = NDArray[np.float64]
@@ -55,7 +55,7 @@ class Clipped:
         """What was clipped, in a sentence."""
         features = counted(int((self.by_feature > 0).sum()), "feature")
         rows = f"{self.clipped_rows} of {counted(self.rows, 'row')}"
-        share = f"{100 * self.share:.2g}% of all values"
+        share = f"{percent(self.share)} of all values"
         where = f"{rows} are far outside the range of the fitted rows in {features} ({share})"
         return f"{where} and were clipped to it"
 
@@ -78,11 +78,15 @@ class FeatureRange:
     high: Array
 
     @classmethod
-    def of(cls, features: NDArray[Any]) -> Self:
-        """Return the range of rows (n, d): not finite where a value is not, ∞ to −∞ if there is no row."""
-        if len(features) == 0:
+    def of(cls, features: NDArray[Any], counted: NDArray[np.bool_] | None = None) -> Self:
+        """Return the range of rows (n, d), or of those counted.
+
+        It is not finite where a value is not, and ∞ to −∞ if there is no row.
+        """
+        ranges = [(x.min(0), x.max(0)) for x in _in_cache(features, counted) if len(x)]
+        if not ranges:
             return cls(np.full(features.shape[1], np.inf), np.full(features.shape[1], -np.inf))
-        lows, highs = zip(*((x.min(0), x.max(0)) for x in _in_cache(features)), strict=True)
+        lows, highs = zip(*ranges, strict=True)
         return cls(np.min(lows, 0).astype(np.float64), np.max(highs, 0).astype(np.float64))
 
     def __or__(self, other: FeatureRange) -> FeatureRange:
@@ -153,7 +157,9 @@ def _clipped(head: Head, features: NDArray[Any], limits: FeatureRange, name: str
     return out, Clipped(len(features), len(features) * int(used.sum()), rows, by_feature)
 
 
-def _in_cache(features: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """Rows a few at a time, so that looking at them more than once costs little."""
+def _in_cache(features: NDArray[Any], counted: NDArray[np.bool_] | None = None) -> Iterator[NDArray[Any]]:
+    """Rows, or those counted, a few at a time, so that looking at them more than once costs little."""
     rows = max(_CACHED_BYTES // (8 * max(features.shape[1], 1)), 1)
-    return (features[start : start + rows] for start in range(0, len(features), rows))
+    for start in range(0, len(features), rows):
+        block = slice(start, start + rows)
+        yield features[block] if counted is None else features[block][counted[block]]

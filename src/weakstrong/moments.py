@@ -18,6 +18,7 @@ from weakstrong.arrays import (
     refuse_no_weight,
     refuse_other_rows,
     row_weights,
+    weight_unit,
 )
 from weakstrong.errors import InputError
 from weakstrong.heads import Head
@@ -25,7 +26,6 @@ from weakstrong.heads import Head
 Array = NDArray[np.float64]
 
 ARRAYS = ("weight", "feature_mean", "target_mean", "factor", "projected", "residual")
-_EXTREME = 64  # weights of 2^±64 and beyond are counted in a unit of their own size
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +103,7 @@ class Moments:
             raise InputError(
                 f"features have shape {phi.shape} and targets {y.shape}; expected (..., n, d) and (..., n, k)"
             )
-        if phi.shape[-2] == 0:
+        if 0 in phi.shape[:-1]:
             raise InputError("there is no row to fit")
         omega = None
         if sample_weight is not None:
@@ -195,12 +195,6 @@ class Moments:
         shift = head.intercept + (self.feature_mean[..., None, :] @ head.coef)[..., 0, :]
         out: Array = (inside + self.residual) / self.mass[..., None] + (shift - self.target_mean) ** 2
         return out
-
-
-def weight_unit(weight: Array) -> Array:
-    """Return the unit to count weights of that sum in: 1, or the power of four below it if it is extreme."""
-    exponent = np.clip(np.frexp(weight)[1] // 2 * 2 - 2, -1074, 1022)
-    return np.ldexp(1.0, np.where(np.abs(exponent) > _EXTREME, exponent, 0))
 
 
 def refuse_overflow(moments: Moments) -> None:

@@ -156,7 +156,9 @@ class Student:
                 raise InputError(f"{folder}: {_HEAD} does not belong to {_CARD}; fit the student again")
             with np.load(folder / _HEAD, allow_pickle=False) as arrays:
                 head = Head(arrays["coef"], arrays["intercept"])
-                limits = FeatureRange(arrays["low"], arrays["high"]) if "low" in arrays else None
+                limits = (
+                    FeatureRange(arrays["low"], arrays["high"]) if {"low", "high"} & set(arrays) else None
+                )
             reports = tuple(TargetReport(**r) for r in card["targets"])
             fits = head.coef.shape == (card["n_features"], len(reports)) and card["format"] in _READ
             if not fits or (limits is not None and not limits.suits(head)):

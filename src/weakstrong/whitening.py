@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import blas, lapack
 
-from weakstrong.arrays import LARGEST, SMALLEST
+from weakstrong.arrays import LARGEST, SMALLEST, weight_unit
 
 if TYPE_CHECKING:
     from weakstrong.moments import Moments
@@ -77,8 +77,8 @@ def grown(total: Moments, rows: Rows) -> Moments | None:
     Returns
     -------
     Moments or None
-        None where the earlier rows do not span the features, or the new ones are so unlike them that
-        whitening does not help.
+        None where the earlier rows do not span the features, the new ones are so unlike them that
+        whitening does not help, or the weights of all are counted in a unit of their own.
     """
     if total.unit != 1 or total.n_features == 0 or len(total.factor) < total.n_features:
         return None
@@ -145,12 +145,15 @@ def _is_plain(triangle: Array, limit: float = PLAIN) -> bool:
 
 
 def _added(total: Moments, rows: Rows, basis: _Basis) -> Moments | None:
-    """Add rows in a basis, unless they are unlike the earlier ones."""
+    """Add rows in a basis, unless they are unlike the earlier ones or of extreme weight."""
     triangle, earlier, fit = basis
     new = _summed(total, rows, basis)
     left = total.projected - earlier @ fit
+    weight = total.weight + new.weight
+    if weight_unit(weight) != 1:
+        return None
     sums = new._replace(
-        weight=total.weight + new.weight,
+        weight=weight,
         xx=new.xx + earlier.T @ earlier,
         xy=new.xy + earlier.T @ left,
         yy=new.yy + (left**2).sum(0) + total.residual,
@@ -205,9 +208,11 @@ def _factorized(sums: _Sums, fit: Array) -> tuple[Array, Array, Array] | None:
     triangle, info = lapack.dpotrf(np.asfortranarray(gram), overwrite_a=1, clean=1)
     if info != 0 or is_squared(triangle, sums.xx + empty):
         return None
+    whole = sums.yy - sums.y**2 / sums.weight
+    if (whole < _LEFT * sums.yy).any():
+        return None
     along = _solved(triangle, sums.xy - np.outer(sums.x, sums.y) / sums.weight, transposed=True)
     triangle -= empty
-    whole = sums.yy - sums.y**2 / sums.weight
     residual, projected = whole - (along**2).sum(0), along + triangle @ fit
     if cancelled(residual, whole, projected).any():
         return None

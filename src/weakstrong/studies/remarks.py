@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from weakstrong.errors import counted, quoted
+from weakstrong.errors import counted, percent, quoted
 from weakstrong.feature_range import MANY_CLIPPED
 from weakstrong.studies.influence import GAINS, Influence, exploded_divisions
 
@@ -69,7 +69,7 @@ def feature_notes(rows: pd.DataFrame) -> tuple[str, ...]:
                 )
             if share > MANY_CLIPPED:
                 notes.append(
-                    f"{who}: up to {100 * share:.2g}% of the values of a division's other rows are far "
+                    f"{who}: up to {percent(share)} of the values that a division predicts from are far "
                     "outside the range of the fitted rows and were clipped to it: those rows are unlike them"
                 )
     return tuple(notes)
