@@ -236,6 +236,15 @@ def test_features_without_effect_and_clipped_values_are_noted() -> None:
     moved[100:, 0] += 50.0
     split = {"far": (np.arange(100), np.arange(100, 160))}
     notes = study({"w": strong[:, 1:4]}, {"s": moved}, y, heads="linear", splits=split, seeds=2).notes
-    said = "of the values that a division predicts from are far outside the range of the fitted rows"
-    [line] = [note for note in notes if said in note]
-    assert line.startswith("student 's': up to 25% ")  # of the four features with a coefficient
+    [line] = [note for note in notes if "are far outside the range" in note]
+    assert line.startswith(
+        "student 's': in 2 of 2 divisions held-out rows are unlike the fitted ones: up to 25% "
+    )
+    wide = np.hstack([strong[:, :4], rng.normal(size=(160, 30))])
+    wide[100:, 7] = 1e3  # a share of 3%, all of one feature
+    found = study({"w": wide}, {"s": strong[:, :4]}, y, heads="l2", splits=split, seeds=2)
+    rows = found.tables["divisions"]
+    np.testing.assert_allclose(rows["weak_clipped"], 1 / 34)
+    assert rows["weak_unlike"].all()
+    assert not rows["strong_unlike"].any()
+    assert any(note.startswith("supervisor 'w': in 2 of 2 divisions") for note in found.notes)

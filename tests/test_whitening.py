@@ -54,7 +54,7 @@ def least_squares(phi: np.ndarray, y: np.ndarray) -> np.ndarray:
     return a @ x
 
 
-def assert_same(found: Moments, other: Moments, rtol: float = 1e-12) -> None:
+def assert_same(found: Moments, other: Moments, rtol: float = 1e-10) -> None:
     a, b = (m.factor.T @ m.factor for m in (found, other))
     size = np.sqrt(b.diagonal())
     size = np.where(size > 0, size, 1.0)

@@ -133,7 +133,11 @@ def predicted(
             out, clipped = _clipped(head, features, limits, name)
     if not np.isfinite(out).all():  # looked for only then, so that features are read once
         refuse_infinite(features, name)
-        raise InputError(f"{name}: predictions of such large features overflow; rescale them")
+        row = int((~np.isfinite(out).all(-1)).argmax())
+        raise InputError(
+            f"{name}: row {row} (counted from 0): its prediction is beyond float64; give features of the "
+            "size that the head was fitted to"
+        )
     return out, clipped
 
 

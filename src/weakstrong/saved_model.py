@@ -160,6 +160,10 @@ class Student:
                     FeatureRange(arrays["low"], arrays["high"]) if {"low", "high"} & set(arrays) else None
                 )
             reports = tuple(TargetReport(**r) for r in card["targets"])
+            if card["format"] not in _READ:
+                raise InputError(
+                    f"{folder}: format {card['format']} is of another version of weakstrong; use that version"
+                )
             fits = head.coef.shape == (card["n_features"], len(reports)) and card["format"] in _READ
             if not fits or (limits is not None and not limits.suits(head)):
                 raise InputError(f"{folder}: {_HEAD} does not belong to {_CARD}; fit the student again")

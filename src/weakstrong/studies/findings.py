@@ -178,10 +178,10 @@ def _verdict(estimate: Estimate, positive: str, negative: str, question: str) ->
     return f"{said} {question} {shown}" + (f": {reason}" if reason != HOLDS_ZERO else "")
 
 
-def _deviation(values: pd.Series) -> float:
+def _deviation(values: pd.Series) -> float | None:
     """Standard deviation of numbers that are squares already, so that they are not squared as they are."""
     unit = power_of_two(values)
-    return float((values / unit).std() * unit)
+    return float((values / unit).std() * unit) if len(values) > 1 else None
 
 
 def _correlation(a: pd.Series, b: pd.Series) -> float | None:

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from weakstrong.estimator import HeadProjection
-from weakstrong.feature_range import predicted
+from weakstrong.feature_range import Clipped, predicted
 from weakstrong.heads import Head
 from weakstrong.predictions import Predictions
 from weakstrong.projection import project
@@ -49,15 +49,14 @@ def fit_division(
     for heads in options.heads:
         fit = partial(_fit, heads=heads, inputs=inputs, options=options)
         supervisors = {name: fit(x, supervised, y[supervised]) for name, x in inputs.supervisors.items()}
-        labelled = {name: _predict(m, m.head_, inputs.supervisors[name]) for name, m in supervisors.items()}
-        weak = np.column_stack([predictions for predictions, _ in labelled.values()])
+        weak = np.column_stack([_predict(m, inputs.supervisors[name])[0] for name, m in supervisors.items()])
         labels = np.column_stack([y, weak])[own]  # the truth first: its student is the ceiling
         for student, features in inputs.students.items():
             students = fit(features, own, labels)
-            ceilings, clipped = _with_ceilings(students, features[judged])
+            ceilings = _with_ceilings(students, features[judged])
             columns_of = {"weak": weak[judged], **ceilings}
             direct = fit(features, supervised, y[supervised])
-            columns_of["direct"] = _predict(direct, direct.head_, features[judged])[0][:, 0]
+            columns_of["direct"] = _predict(direct, features[judged])[0][:, 0]
             columns_of["mean"] = np.full(len(judged), y[supervised].mean())
             fitted: _Fits = {"direct": (direct, 0), "ceiling": (students, 0)}
             if inputs.untrained:
@@ -65,7 +64,7 @@ def fit_division(
                 columns_of["untrained"] = np.full_like(columns_of["strong"], np.nan)
                 untrained = None if control is None else fit(control, own, labels)
                 if control is not None and untrained is not None:
-                    columns_of["untrained"] = _predict(untrained, untrained.head_, control[judged])[0][:, 1:]
+                    columns_of["untrained"] = _predict(untrained, control[judged])[0][:, 1:]
             for place, (supervisor, model) in enumerate(supervisors.items()):
                 pair = {"heads": heads, "student": student, "supervisor": supervisor}
                 columns = {f"y_{k}": v[:, place] if v.ndim == 2 else v for k, v in columns_of.items()}
@@ -73,8 +72,11 @@ def fit_division(
                 mine: _Fits = {"weak": (model, 0), "strong": (students, place + 1), **fitted}
                 if inputs.untrained:
                     mine["untrained"] = (untrained, place + 1)
-                shares = {"weak_clipped": labelled[supervisor][1], "strong_clipped": clipped}
-                fits.append({**pair, **_quality(division, mine), **shares})
+                seen = {
+                    **_unlike("weak", model, inputs.supervisors[supervisor][judged]),
+                    **_unlike("strong", students, features[judged]),
+                }
+                fits.append({**pair, **_quality(division, mine), **seen})
     whole = pd.concat(frames, ignore_index=True)
     for name, values in inputs.display.items():
         whole[name] = values[whole["row"]]
@@ -97,23 +99,29 @@ def _fit(
     return model.fit(features[rows], labels, groups=groups)
 
 
-def _predict(model: HeadProjection, head: Head, features: NDArray[Any]) -> tuple[Array, float]:
-    """Predictions (n, k) of a head in a model's range of features, and the share of values clipped to it."""
-    predictions, clipped = predicted(head, features, model.feature_range_, "features")
-    return predictions, 0.0 if clipped is None else clipped.share
+def _predict(
+    model: HeadProjection, features: NDArray[Any], head: Head | None = None
+) -> tuple[Array, Clipped | None]:
+    """Predictions (n, k) of a model's head, or of another in its range of features, and what was clipped."""
+    return predicted(model.head_ if head is None else head, features, model.feature_range_, "features")
 
 
-def _with_ceilings(students: HeadProjection, features: NDArray[Any]) -> tuple[dict[str, Array], float]:
+def _unlike(fit: str, model: HeadProjection, features: NDArray[Any]) -> dict[str, Any]:
+    """The share of the values of judged rows that is clipped, and whether they are unlike the fitted rows."""
+    _, clipped = _predict(model, features)
+    unlike = clipped is not None and clipped.is_large
+    return {f"{fit}_clipped": 0.0 if clipped is None else clipped.share, f"{fit}_unlike": unlike}
+
+
+def _with_ceilings(students: HeadProjection, features: NDArray[Any]) -> dict[str, Array]:
     """Predictions of the students, of the ceiling, and of the ceiling at each student's own radius.
 
-    The latter is projected from the same moments, without a second pass over the rows. Returns the share of
-    values that were clipped too.
+    The latter is projected from the same moments, without a second pass over the rows.
     """
-    predictions, clipped = _predict(students, students.head_, features)
+    predictions, _ = _predict(students, features)
     truth = students.moments_.select([0] * students.moments_.n_targets)
-    of_class, _ = _predict(students, project(truth, students.heads_).head, features)
-    named = {"strong": predictions[:, 1:], "ceiling": predictions[:, 0], "class": of_class[:, 1:]}
-    return named, clipped
+    of_class, _ = _predict(students, features, project(truth, students.heads_).head)
+    return {"strong": predictions[:, 1:], "ceiling": predictions[:, 0], "class": of_class[:, 1:]}
 
 
 def _untrained(inputs: StudyInputs, student: str, division: Division) -> NDArray[Any] | None:

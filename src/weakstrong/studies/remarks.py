@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from weakstrong.errors import counted, percent, quoted
-from weakstrong.feature_range import MANY_CLIPPED
 from weakstrong.studies.influence import GAINS, Influence, exploded_divisions
 
 _WHO = {
@@ -61,16 +60,18 @@ def feature_notes(rows: pd.DataFrame) -> tuple[str, ...]:
     notes = []
     for fit, role in (("weak", "supervisor"), ("strong", "student")):
         for name, mine in rows.groupby("supervisor" if fit == "weak" else "student", sort=False):
-            ignored, share = int(mine[f"{fit}_ignored"].max()), float(mine[f"{fit}_clipped"].max())
+            ignored, unlike = int(mine[f"{fit}_ignored"].max()), mine[mine[f"{fit}_unlike"].astype(bool)]
             who = f"{role} {quoted(str(name))}"
             if ignored:
                 notes.append(
                     f"{who}: {counted(ignored, 'feature')} without effect, for varying by rounding alone"
                 )
-            if share > MANY_CLIPPED:
+            if len(unlike):
+                most = percent(float(unlike[f"{fit}_clipped"].max()))
+                where = f"in {len(unlike)} of {len(mine)} divisions"
                 notes.append(
-                    f"{who}: up to {percent(share)} of the values that a division predicts from are far "
-                    "outside the range of the fitted rows and were clipped to it: those rows are unlike them"
+                    f"{who}: {where} held-out rows are unlike the fitted ones: up to {most} of their values "
+                    "are far outside the range of those, and were clipped to it"
                 )
     return tuple(notes)
 
