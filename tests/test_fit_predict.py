@@ -203,6 +203,7 @@ def test_a_damaged_model_is_refused(world: World, command) -> None:
     (model / "model.json").write_text(json.dumps(card))
     assert "damaged" in command(*predict, model).err
     plain = {"coef": np.ones((5, 1)), "intercept": np.ones(1), "low": np.zeros(5), "high": np.ones(5)}
+    plain["centre"] = np.full(5, 0.5)
     spoilt: list[tuple[dict[str, object], str]] = [
         ({"low": np.zeros(4)}, "does not belong"),
         ({"low": np.zeros((5, 1)), "high": np.ones((5, 1))}, "does not belong"),
@@ -210,8 +211,10 @@ def test_a_damaged_model_is_refused(world: World, command) -> None:
         ({"high": np.full(5, np.inf)}, "does not belong"),
         ({"low": np.full(5, np.nan)}, "does not belong"),
         ({"low": np.array(list("abcde"))}, "damaged"),
-        ({"low": None}, "damaged"),
-        ({"high": None}, "damaged"),
+        ({"low": None}, "does not belong"),
+        ({"high": None}, "does not belong"),
+        ({"centre": None}, "does not belong"),
+        ({"centre": np.full(5, 9.0)}, "does not belong"),
     ]
     for change, said in spoilt:
         kept = {name: values for name, values in (plain | change).items() if values is not None}

@@ -51,17 +51,19 @@ def arrays() -> dict:
     return {"weak": {"a": np.abs(strong[:, :2]), "b": strong[:, :1]}, "strong": strong, "y": noisy}
 
 
-def clipped(values: np.ndarray, fitted: np.ndarray) -> np.ndarray:
-    low, high = fitted.min(0), fitted.max(0)
-    return np.clip(values, low - (high - low) / 2, high + (high - low) / 2)
+def drawn_in(values: np.ndarray, fitted: np.ndarray) -> np.ndarray:
+    low, high, centre = fitted.min(0), fitted.max(0), fitted.mean(0)
+    room = np.where(values > centre, high + (high - low) / 2, low - (high - low) / 2) - centre
+    share = np.minimum((room / (values - centre)).min(1), 1)
+    return centre + share[:, None] * (values - centre)
 
 
 @pytest.mark.parametrize("clip", [True, False])
 def test_linear_study_equals_the_pipeline_written_out_with_scikit_learn(arrays: dict, *, clip: bool) -> None:
     def fitted(x: np.ndarray, rows: np.ndarray, labels: np.ndarray, at: np.ndarray) -> np.ndarray:
-        return LinearRegression().fit(x[rows], labels).predict(clipped(x[at], x[rows]) if clip else x[at])
+        return LinearRegression().fit(x[rows], labels).predict(drawn_in(x[at], x[rows]) if clip else x[at])
 
-    arrays["strong"][::7] *= 4  # so that there is something to clip
+    arrays["strong"][::7] *= 4  # so that there is something to draw in
     found = study(**arrays, heads="linear", seeds=3, seed=4, clip=clip)
     options = StudyOptions(heads=("linear",), seeds=3, seed=4)
     inputs = StudyInputs(arrays["weak"], {"strong": arrays["strong"]}, arrays["y"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 from warnings import warn
 
@@ -81,9 +81,10 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
         ``seed``. Given it, a row's fold depends on its position (or group) alone, so any sequence of
         `partial_fit` gives the same result as one `fit`.
     clip : bool
-        Whether features to predict are clipped to their range on the fitted rows, widened by half of it on
-        either side. It is decided without labels and changes nothing on the fitted rows: a feature that
-        hardly varied there, but wakes on a new row, cannot carry its prediction away.
+        Whether a row to predict that is outside the range of the fitted rows, widened by half of it on either
+        side, is drawn towards their mean until it is inside. That is decided without labels and changes
+        nothing on the fitted rows: a feature that hardly varied there, but wakes on a new row, cannot carry
+        its prediction away.
 
     Attributes
     ----------
@@ -211,12 +212,12 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
     def predict(self, X: ArrayLike) -> Array:
         """Return the predictions of the fitted head, of shape (n,) or (n, k) as the labels were.
 
-        Features are clipped to their range on the fitted rows, unless `clip` is off.
+        Rows far outside the range of the fitted ones are drawn into it, unless `clip` is off.
 
         Warns
         -----
         UnlikeRowsWarning
-            If many values are clipped: more than 1%, or more than half of those of one feature.
+            If many values are outside: more than 1%, or more than half of those of one feature.
         """
         check_is_fitted(self, "head_")
         features = self._features(X, None, first=False)
@@ -319,7 +320,9 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.head_, self.heads_ = solution.head, solution.heads
         self.optimality_gap_, self.fit_error_ = solution.optimality_gap, solution.error
         self.rank_, self.n_ignored_features_ = int(solution.rank), int(solution.n_ignored)
-        self.feature_range_ = self._seen.features if self.clip else None
+        self.feature_range_ = None
+        if self.clip and self._seen.features is not None:
+            self.feature_range_ = replace(self._seen.features, centre=self.moments_.feature_mean)
         return self
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 from warnings import warn
@@ -27,6 +27,7 @@ from weakstrong.whole_files import changed, write_atomically
 
 Array = NDArray[np.float64]
 
+_RANGE = ("low", "high", "centre")
 _FORMAT, _READ = 2, (1, 2)  # the first one had no range of features
 _HEAD, _CARD = "head.npz", "model.json"
 
@@ -82,7 +83,7 @@ class Student:
     training_hash : str
         SHA-256 of features, labels, settings and code.
     feature_range : FeatureRange, optional
-        To about which features are clipped.
+        Into about which rows to predict are drawn.
     """
 
     head: Head
@@ -118,10 +119,10 @@ class Student:
         return table
 
     def save(self, folder: Path) -> None:
-        """Write the student to a folder, as ``head.npz`` (coef, intercept; low, high) and ``model.json``."""
+        """Write the student to a folder, as ``head.npz`` (coef, intercept, range) and ``model.json``."""
         arrays = {"coef": self.head.coef, "intercept": self.head.intercept}
         if self.feature_range is not None:
-            arrays |= {"low": self.feature_range.low, "high": self.feature_range.high}
+            arrays |= {name: getattr(self.feature_range, name) for name in _RANGE}
         with (folder / _HEAD).open("wb") as file:
             np.savez(file, **arrays, allow_pickle=False)
         card = {
@@ -156,16 +157,15 @@ class Student:
                 raise InputError(f"{folder}: {_HEAD} does not belong to {_CARD}; fit the student again")
             with np.load(folder / _HEAD, allow_pickle=False) as arrays:
                 head = Head(arrays["coef"], arrays["intercept"])
-                limits = (
-                    FeatureRange(arrays["low"], arrays["high"]) if {"low", "high"} & set(arrays) else None
-                )
+                there = {name: arrays[name] for name in _RANGE if name in arrays}
             reports = tuple(TargetReport(**r) for r in card["targets"])
             if card["format"] not in _READ:
                 raise InputError(
                     f"{folder}: format {card['format']} is of another version of weakstrong; use that version"
                 )
             fits = head.coef.shape == (card["n_features"], len(reports)) and card["format"] in _READ
-            if not fits or (limits is not None and not limits.suits(head)):
+            limits = FeatureRange(**there) if len(there) == len(_RANGE) else None
+            if not fits or (there and (limits is None or not limits.suits(head))):
                 raise InputError(f"{folder}: {_HEAD} does not belong to {_CARD}; fit the student again")
             names, heads, digest = card["feature_names"], card["heads"], card["training_hash"]
             student = cls(head, names, heads, reports, digest, limits)
@@ -193,7 +193,7 @@ def train_student(
     """Fit one head for each target; targets that are labelled on the same rows share a factorization.
 
     Features are read in blocks, so that those of a memory-mapped file need not fit into memory. The range to
-    clip to is that of all rows with a label.
+    draw new rows into is that of all rows with a label, their centre that of the labels.
 
     Raises
     ------
@@ -208,6 +208,7 @@ def train_student(
     reports: dict[int, TargetReport] = {}
     patterns: dict[bytes, list[int]] = {}
     limits: FeatureRange | None = None
+    centres: list[tuple[float, Array]] = []
     for t in range(k):
         patterns.setdefault(np.packbits(known[:, t]).tobytes(), []).append(t)
     for columns in patterns.values():
@@ -218,6 +219,7 @@ def train_student(
             found = model.feature_range_
             assert found is not None
             limits = found if limits is None else limits | found
+            centres.append((len(columns) * float(model.moments_.weight), model.moments_.feature_mean))
         for place, t in enumerate(columns):
             reports[t] = _report(model, labels.targets[t], int(pattern.sum()), place)
     settings = {"targets": labels.targets, "heads": heads, "n_folds": n_folds, "seed": seed, "clip": clip}
@@ -226,7 +228,10 @@ def train_student(
     digest = fingerprint(code, np.asarray(features.values), *arrays, labels.groups, settings)
     names = None if features.names is None else list(features.names)
     told = tuple(reports[t] for t in range(k))
-    return Student(Head(coef, intercept), names, heads, told, digest, limits if clip else None)
+    if limits is not None:
+        weights, means = zip(*centres, strict=True)
+        limits = replace(limits, centre=np.average(means, axis=0, weights=weights))
+    return Student(Head(coef, intercept), names, heads, told, digest, limits)
 
 
 def fit_files(

@@ -56,7 +56,7 @@ def fit(
     seed
         Seed of the folds.
     clip
-        Clip the features of rows to predict to about their range on the fitted rows.
+        Draw rows to predict into about the range of the fitted rows.
     task
         Say that a target of a few distinct integers, such as ratings, is no class.
     overwrite

@@ -88,7 +88,7 @@ def study(
     seed
         Seed of divisions and folds. [default: 0]
     clip
-        Clip the features of rows to predict to about their range on the fitted rows. [default: --clip]
+        Draw rows to predict into about the range of the fitted rows. [default: --clip]
     task
         Say that a target of a few distinct integers, such as ratings, is no class.
     out

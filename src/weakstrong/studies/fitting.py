@@ -102,12 +102,12 @@ def _fit(
 def _predict(
     model: HeadProjection, features: NDArray[Any], head: Head | None = None
 ) -> tuple[Array, Clipped | None]:
-    """Predictions (n, k) of a model's head, or of another in its range of features, and what was clipped."""
+    """Predictions (n, k) of a model's head, or of another in its range of features, and what was outside."""
     return predicted(model.head_ if head is None else head, features, model.feature_range_, "features")
 
 
 def _unlike(fit: str, model: HeadProjection, features: NDArray[Any]) -> dict[str, Any]:
-    """The share of the values of judged rows that is clipped, and whether they are unlike the fitted rows."""
+    """The share of the values of judged rows that is outside the range, and whether it is large."""
     _, clipped = _predict(model, features)
     unlike = clipped is not None and clipped.is_large
     return {f"{fit}_clipped": 0.0 if clipped is None else clipped.share, f"{fit}_unlike": unlike}

@@ -50,7 +50,7 @@ def remarks(found: Mapping[str, Mapping[str, Influence]], rows: pd.DataFrame) ->
 
 
 def feature_notes(rows: pd.DataFrame) -> tuple[str, ...]:
-    """What is to be known of the features: which count for nothing, and how many values were clipped.
+    """What is to be known of the features: which count for nothing, and which rows are unlike the fitted.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def feature_notes(rows: pd.DataFrame) -> tuple[str, ...]:
                 where = f"in {len(unlike)} of {len(mine)} divisions"
                 notes.append(
                     f"{who}: {where} held-out rows are unlike the fitted ones: up to {most} of their values "
-                    "are far outside the range of those, and were clipped to it"
+                    "are far outside the range of those, and were drawn into it"
                 )
     return tuple(notes)
 

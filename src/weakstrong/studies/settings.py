@@ -69,7 +69,7 @@ class StudyOptions(BaseModel):
     seed : int
         Number that the seeds of the divisions are made from, and the seed of the folds.
     clip : bool
-        Whether features of new rows are clipped to about their range on the fitted rows: `HeadProjection`.
+        Whether new rows are drawn into about the range of the fitted ones, as `HeadProjection` does.
     task : {"regression"}, optional
         Says that a target of a few distinct integers is no class, which it is refused as otherwise.
     """
