@@ -1,14 +1,17 @@
-"""How columns are scaled and new rows clipped, beside other rules, on real features.
+"""How columns are scaled and new rows drawn in, beside other rules, on real features.
 
 ``python benchmarks/scaling.py --data DIR`` (or WEAKSTRONG_DATA), about five minutes. DIR has frozen features
 of molecules (``features/{SET}.{ENCODER}.npy``, labels in ``chembench/``) and of sentences (``text/*.npy``,
 labels in ``text/polarity.csv``), and UCI protein (``uci/protein/data.csv.gz``), also with one column in
-millionths of its unit. Heads in a ball with a cross-validated radius are fitted to some rows of
-each of eight random divisions and judged by their mean squared error on the others:
+millionths of its unit. Heads in a ball with a cross-validated radius (and linear ones, where features are
+fewer than rows) are fitted to some rows of each of eight random divisions and judged by their mean squared
+error on the others:
 
 - "by spread": columns scaled by their spread on the rows fitted (in each fold on its own), as stood before;
-- "not clipped": columns of rounding left out, one scale in all folds;
-- "ours": that, and new rows clipped to their range on the rows fitted, widened by half of it;
+- "as they are": columns of rounding left out, one scale in all folds, new rows as they are;
+- "each clipped": that, and each feature of a new row clipped to its range on the rows fitted, widened by
+  half of it on either side;
+- "ours": that, but the new row drawn in whole towards the mean of the rows fitted;
 - "floor": scaled by the spread, but by a tenth of the median spread at least;
 - "one scale": the same for all columns.
 
@@ -37,7 +40,8 @@ from weakstrong.errors import UnlikeRowsWarning
 FITTED, DIVISIONS, FOLDS = (100, 450), 8, 5
 MOST_JUDGED = 5000
 MOLECULES = ("ESOL", "FreeSolv", "Lipop")
-RULES = ("by spread", "not clipped", "ours", "floor", "one scale")
+RULES = ("by spread", "as they are", "each clipped", "ours", "floor", "one scale")
+LINEAR_RULES = RULES[1:4]  # the others scale columns, which makes no difference to linear heads
 
 Predict = Callable[[np.ndarray], np.ndarray]
 
@@ -57,10 +61,14 @@ def sets(data: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     yield "protein, a column in millionths", table[:, :-1] * np.r_[1e-6, np.ones(8)], table[:, -1]
 
 
-def fitted(rule: str, x: np.ndarray, y: np.ndarray) -> Predict:
+def fitted(rule: str, x: np.ndarray, y: np.ndarray, heads: str) -> Predict:
     """Fit a head by one of the rules."""
-    if rule in ("ours", "not clipped"):
-        return HeadProjection("l2", n_folds=FOLDS, clip=rule == "ours").fit(x, y).predict
+    if rule in LINEAR_RULES:
+        model = HeadProjection(heads, clip=rule != "as they are").fit(x, y)
+        if rule != "each clipped":
+            return model.predict
+        low, high = model.feature_range_.bounds
+        return lambda new: model.head_(np.clip(new.astype(float), low, high))[:, 0]
     fold = FoldAssigner(FOLDS, 0)(np.arange(len(y)))
     parts = [Moments.of(x[fold == k], y[fold == k]) for k in range(FOLDS)]
     whole = Moments.merge(parts)
@@ -88,24 +96,26 @@ def scale_of(rule: str, moments: Moments) -> np.ndarray:
     return np.full_like(spread, np.sqrt(np.mean(spread**2))) if rule == "one scale" else spread
 
 
-def compare(x: np.ndarray, y: np.ndarray, rows: int) -> dict[str, Any]:
+def compare(x: np.ndarray, y: np.ndarray, rows: int, heads: str) -> dict[str, Any]:
     """Fit to so many rows of every division, by every rule, and judge on others."""
-    errors = {rule: np.empty(DIVISIONS) for rule in RULES}
-    largest = dict.fromkeys(RULES, 0.0)
+    rules, before = (RULES, "by spread") if heads == "l2" else (LINEAR_RULES, "as they are")
+    errors = {rule: np.empty(DIVISIONS) for rule in rules}
+    largest = dict.fromkeys(rules, 0.0)
     for seed in range(DIVISIONS):
         order = np.random.default_rng(seed).permutation(len(y))
         mine, others = order[:rows], order[rows:][:MOST_JUDGED]
-        for rule in RULES:
-            squared = (fitted(rule, x[mine], y[mine])(x[others]) - y[others]) ** 2
+        for rule in rules:
+            squared = (fitted(rule, x[mine], y[mine], heads)(x[others]) - y[others]) ** 2
             errors[rule][seed] = squared.mean()
             largest[rule] = max(largest[rule], float(np.sqrt(squared.max())))
-    change = Estimate.of_mean(errors["ours"] - errors["by spread"], np.arange(DIVISIONS))
+    change = Estimate.of_mean(errors["ours"] - errors[before], np.arange(DIVISIONS))
     model = HeadProjection("l2").fit(x[mine], y[mine])
     return {
+        "heads": heads,
         "rows_fitted": rows,
         "error": {rule: float(values.mean()) for rule, values in errors.items()},
         "largest_error": largest,
-        "ours_less_by_spread": change.to_dict(),
+        "ours_less_before": change.to_dict(),
         "label_variance": float(y.var()),
         "ignored": model.n_ignored_features_,
     }
@@ -113,14 +123,15 @@ def compare(x: np.ndarray, y: np.ndarray, rows: int) -> dict[str, Any]:
 
 def table(record: dict[str, Any]) -> list[str]:
     """Return the lines of docs/benchmarks.md: mean squared errors, and the change with its interval."""
-    lines = [f"| features | rows fitted | {' | '.join(RULES)} | ours less by spread [95%] | no effect |"]
-    lines.append("|---|---:|" + "---:|" * (len(RULES) + 2))
+    lines = [f"| features | heads | rows fitted | {' | '.join(RULES)} | ours less before [95%] | no effect |"]
+    lines.append("|---|---|---:|" + "---:|" * (len(RULES) + 2))
     for name, cells in record["sets"].items():
         for cell in cells:
-            change = cell["ours_less_by_spread"]
-            shown = [f"{cell['error'][rule]:.4g}" for rule in RULES]
+            change = cell["ours_less_before"]
+            shown = [f"{cell['error'][rule]:.4g}" if rule in cell["error"] else "" for rule in RULES]
             shown.append(f"{change['value']:+.2g} [{change['low']:+.2g}, {change['high']:+.2g}]")
-            lines.append(f"| {name} | {cell['rows_fitted']} | {' | '.join(shown)} | {cell['ignored']} |")
+            place = f"{name} | {cell['heads']} | {cell['rows_fitted']}"
+            lines.append(f"| {place} | {' | '.join(shown)} | {cell['ignored']} |")
     return lines
 
 
@@ -135,7 +146,12 @@ def main() -> None:
     warnings.simplefilter("ignore", UnlikeRowsWarning)
     found = {}
     for name, x, y in sets(options.data):
-        found[name] = [compare(x, y, rows) for rows in FITTED]
+        found[name] = [
+            compare(x, y, rows, heads)
+            for heads in ("l2", "linear")
+            for rows in FITTED
+            if heads == "l2" or x.shape[1] < rows
+        ]
         print(name, [cell["error"] for cell in found[name]], flush=True)
     record = {
         "sets": found,
