@@ -23,7 +23,9 @@ _CACHED_BYTES = 1 << 20
 
 @dataclass(frozen=True, eq=False)
 class Clipped:
-    """How many values of new rows were outside the range, of features that have a coefficient.
+    """A count of the values of new rows that were outside the range of the fitted ones.
+
+    Features without a coefficient are left out.
 
     Parameters
     ----------

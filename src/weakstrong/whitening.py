@@ -111,18 +111,18 @@ def raised(factor: Array) -> tuple[Array, NDArray[np.bool_]]:
 
 
 def in_range(factor: Array) -> NDArray[np.bool_]:
-    """Whether the columns of factors (..., d, d) are zero, or far from where squares under- or overflow."""
+    """Tell whether all columns of factors (..., d, d) are zero or of a size that can be squared."""
     largest = np.abs(factor).max(-2)
     return np.asarray(((largest == 0) | ((largest > SMALLEST) & (largest < LARGEST))).all(-1))
 
 
 def squarable(size: Array) -> NDArray[np.bool_]:
-    """Whether products of numbers of that size are far from under- and overflow."""
+    """Tell whether numbers are of a size that can be multiplied a few times."""
     return np.asarray((size > 1e-70) & (size < 1e70))
 
 
 def is_squared(triangle: Array, gram: Array) -> NDArray[np.bool_]:
-    """Whether the Cholesky factor (..., d, d) of a Gram matrix less the means' part is not to be trusted.
+    """Tell whether a Cholesky factor (..., d, d) has lost its digits to the squares that it was made from.
 
     Its squared pivots are what of each column the means and the columns before it leave.
     """

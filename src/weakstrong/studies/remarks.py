@@ -50,7 +50,7 @@ def remarks(found: Mapping[str, Mapping[str, Influence]], rows: pd.DataFrame) ->
 
 
 def feature_notes(rows: pd.DataFrame) -> tuple[str, ...]:
-    """What is to be known of the features: which count for nothing, and which rows are unlike the fitted.
+    """Note the features without effect, and held-out rows that are unlike the fitted ones.
 
     Parameters
     ----------
