@@ -13,13 +13,13 @@ from weakstrong.neural.mlp import MLP, random_mlp
 from weakstrong.neural.multitask import (
     MultitaskSample,
     _gradient,
-    _orthogonalized,
     _Shape,
     _Stacked,
     pretrain,
     relative_loss,
 )
 from weakstrong.neural.neural_heads import random_heads
+from weakstrong.neural.optimizers import orthogonalized
 from weakstrong.neural.training import Training
 
 KINDS = ["linear", "tanh", "relu", "sigmoid", "mlp"]
@@ -136,7 +136,7 @@ def test_the_frozen_tasks_and_the_data_stay_as_they_are() -> None:
 def test_a_step_sets_singular_values_to_about_one() -> None:
     rng = np.random.default_rng(0)
     matrices = torch.from_numpy(rng.normal(size=(3, 2, 17, 16)) * np.geomspace(1, 30, 16)).float()
-    stepped = _orthogonalized(matrices)
+    stepped = orthogonalized(matrices)
     values = torch.linalg.svdvals(stepped)
     assert values.min() > 0.3
     assert values.max() < 1.3
@@ -153,7 +153,7 @@ def test_padding_stays_zero() -> None:
     )
     outside = stacked == 0
     assert outside.any()
-    step = _orthogonalized(gradient)
+    step = orthogonalized(gradient)
     assert step[0, :, 4:].abs().max() == 0
     assert step[-1, :, :, 5:].abs().max() == 0
     for network, again in zip(
@@ -190,7 +190,7 @@ def test_steps_follow_momentum_with_its_look_ahead() -> None:
         gradient = _gradient(weights, shape, stacked, rows)
         momentum = 0.7 * momentum + 0.3 * gradient
         rate = setting.rate_at(step)
-        weights = (1 - 0.5 * rate) * weights - rate * _orthogonalized(0.7 * momentum + 0.3 * gradient)
+        weights = (1 - 0.5 * rate) * weights - rate * orthogonalized(0.7 * momentum + 0.3 * gradient)
     expected = stacked.unscaled(shape.network(weights[:, 0]), 0)
     for a, b in zip(found.weights, expected.weights, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6 * np.abs(b).max())

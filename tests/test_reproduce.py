@@ -13,6 +13,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -341,9 +342,13 @@ def test_settings_come_from_the_target_then_the_file_then_the_command_line(tmp_p
         resolve(("fig9",), {})
 
 
-def estimates(slope: float, fit: float, reversed_: int = 0) -> dict[str, Estimate]:
-    found = {"slope": slope, "r2_misfit": fit, "r2_minus_misfit": fit, "ceiling_over_misfit": 0.1}
-    return {k: Estimate.of_median([v] * 8) for k, v in found.items()} | {
+def estimates(
+    slope: float, fit: float, reversed_: int = 0, spread: float = 0.01, seeds: int = 8
+) -> dict[str, Estimate]:
+    found = {"slope": slope, "r2_misfit": fit, "r2_minus_misfit": fit, "ceiling_over_misfit": 0.1,
+             "gain_over_misfit": slope}  # fmt: skip
+    around = np.linspace(-spread, spread, seeds)
+    return {k: Estimate.of_median(v + around) for k, v in found.items()} | {
         "reversed": Estimate.of_share(reversed_, 20)
     }
 
@@ -358,9 +363,16 @@ def estimates(slope: float, fit: float, reversed_: int = 0) -> dict[str, Estimat
         ("fig2a", estimates(-1.0, 0.95), "no"),
         ("fig3a", estimates(-1.0, 0.95), "yes"),
         ("fig3a", estimates(1.0, 0.95), "no"),
-        ("fig3c", estimates(-1.0, 0.9, 18), "yes"),
-        ("fig3c", estimates(-1.0, 0.9, 10), "partly"),
-        ("fig3c", estimates(-1.0, 0.9, 2), "no"),
+        ("fig2a", estimates(0.95, 0.89, spread=0.03), "undecided (partly or yes)"),
+        ("fig2a", estimates(0.89, 0.97, spread=0.03), "undecided (partly or yes)"),
+        ("fig2a", estimates(0.51, 0.97, spread=0.03), "undecided (no or partly)"),
+        ("fig2a", estimates(0.9, 0.9, spread=0.5), "undecided (no or yes)"),
+        ("fig2a", estimates(0.95, 0.97, seeds=5), "undecided (no interval: six seeds at least)"),
+        ("fig3a", estimates(-0.92, 0.95, spread=0.03), "undecided (partly or yes)"),
+        ("fig3c", estimates(-1.0, 0.9, 15), "yes"),  # 51% to 91%
+        ("fig3c", estimates(-1.0, 0.9, 14), "undecided (no or yes)"),
+        ("fig3c", estimates(-1.0, 0.9, 6), "undecided (no or yes)"),
+        ("fig3c", estimates(-1.0, 0.9, 5), "no"),
     ],
 )
 def test_verdicts_follow_their_rules(name: str, found: dict[str, Estimate], agrees: str) -> None:

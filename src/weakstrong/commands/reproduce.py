@@ -17,6 +17,7 @@ def reproduce(
     seeds: Count | None = None,
     seed: Count | None = None,
     solver: Literal["exact", "gradient"] | None = None,
+    preset: Literal["paper"] | None = None,
     changes: Annotated[tuple[str, ...], Parameter(name="--set", negative="", show_default=False)] = (),
     config: Path | None = None,
     strong: str | None = None,
@@ -34,6 +35,8 @@ def reproduce(
     the optional dependencies "nn" (torch), those on molecules the optional dependencies "molecules".
 
     Example: weakstrong reproduce
+
+    Example: weakstrong reproduce --preset paper --out as-the-paper
 
     Example: weakstrong reproduce fig2b fig3c --seeds 20 --set pretraining_rows=500 --out record
 
@@ -54,6 +57,10 @@ def reproduce(
         First seed. [default: 0]
     solver
         Fit heads by exact projection, or by Adam as in the paper. [default: exact; nonconvex-*: gradient]
+    preset
+        paper: the paper's own procedure, and where the paper is silent what most would do: networks and heads
+        by Adam; on molecules the student on its supervisor's own rows, judged on the test rows. Other
+        settings override it. [default: ours: exact heads, networks by Muon, other rows]
     changes
         Another setting as key=value, say tasks=50, pretraining_rows=250 or, on molecules, swap_roles=true,
         pooling=mean+cls, true_labels=50; repeat it for several. `weakstrong.paper.task_settings`
@@ -81,7 +88,7 @@ def reproduce(
         return
     settings = {"seeds": seeds, "seed": seed, "solver": solver, "strong": strong}
     given = {k: v for k, v in settings.items() if v is not None}
-    experiments = resolve(targets, given, changes, config)
+    experiments = resolve(targets, given, changes, config, preset)
     for flag, folder in (("--models", models), ("--data", data)):
         if folder is not None and not any(e.settings.extra == "molecules" for e in experiments):
             names = ", ".join(e.name for e in experiments)

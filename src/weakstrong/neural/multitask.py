@@ -13,12 +13,12 @@ from torch import Tensor
 from weakstrong.neural.gradient_heads import apply_by_row
 from weakstrong.neural.mlp import MLP
 from weakstrong.neural.neural_heads import HeadKind, NeuralHead
+from weakstrong.neural.optimizers import steps_of
 from weakstrong.neural.training import Training
 
 Array = NDArray[np.float64]
 
 _INDEX_STEPS = 250  # steps whose rows are drawn at once
-_NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # coefficients of Jordan's quintic iteration
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +52,8 @@ def pretrain(
     """Learn networks h from known tasks by gradient descent, as in equation (9).
 
     Each one minimizes ``1/(T n) Σ_t Σ_j (f^(t)∘h(x_j^(t)) − y_j^(t))²``. Several networks of one
-    shape are trained side by side as one batch, each on a sample of its own; none depends on the others. A
-    step is that of Muon [1]_: the Nesterov momentum of each layer's weights (with biases as one more row),
-    its singular values set to about one.
+    shape are trained side by side as one batch, each on a sample of its own; none depends on the others.
+    `weakstrong.neural.optimizers` makes the steps.
 
     Parameters
     ----------
@@ -69,15 +68,11 @@ def pretrain(
     Returns
     -------
     list of MLP
-
-    References
-    ----------
-    .. [1] Jordan et al., "Muon: an optimizer for hidden layers in neural networks" (2024).
     """
-    data = _Stacked.of(samples)
+    data = _Stacked.of(samples, scaled=training.units == "scaled")
     shape = _Shape.of(initial[0])
     weights = shape.stacked(initial)
-    momentum = torch.zeros_like(weights)
+    make_step = steps_of(training, weights)
 
     def networks() -> list[MLP]:
         return [data.unscaled(shape.network(weights[:, i]), i) for i in range(len(samples))]
@@ -86,11 +81,10 @@ def pretrain(
         steps = range(start, min(start + _INDEX_STEPS, training.steps))
         drawn = data.draw(generators, len(steps), training.batch)
         for step, rows in zip(steps, drawn, strict=True):
-            gradient = _gradient(weights, shape, data, rows)
+            weights.grad = _gradient(weights, shape, data, rows)
             rate = training.rate_at(step)
-            momentum.lerp_(gradient, 1 - training.momentum)
-            ahead = torch.lerp(momentum, gradient, 1 - training.momentum)
-            weights.mul_(1 - rate * training.weight_decay).sub_(_orthogonalized(ahead), alpha=rate)
+            weights.mul_(1 - rate * training.weight_decay)
+            make_step(rate)
         advance(len(steps))
         if watch is not None:
             watch(networks())
@@ -105,7 +99,7 @@ def relative_loss(representation: MLP, sample: MultitaskSample) -> float:
 
 @dataclass(frozen=True, eq=False)
 class _Stacked:
-    """The samples of several networks in one set of rows, rescaled so that all sizes are about one."""
+    """The samples of several networks in one set of rows, rescaled to sizes of about one if asked to."""
 
     inputs: Tensor  # (rows of all samples, d)
     labels: Tensor  # (rows,)
@@ -118,16 +112,15 @@ class _Stacked:
     feature_size: list[float]
 
     @classmethod
-    def of(cls, samples: Sequence[MultitaskSample]) -> _Stacked:
+    def of(cls, samples: Sequence[MultitaskSample], *, scaled: bool = True) -> _Stacked:
         inputs, labels, task, heads, input_size, feature_size = [], [], [], [], [], []
         n_tasks = 0
         for sample in samples:
             tasks, rows = sample.labels.shape
-            input_size.append(_size(sample.inputs))
-            label_size = _size(sample.labels) if sample.heads.homogeneous else 1.0
-            # Features of about this size give labels of the right size. A head with one hidden unit has
-            # coefficients of norm label / feature; with several, the norm of their sum is as good a guess.
-            feature_size.append(label_size / _size(sample.heads.coef.sum(-1), axes=1))
+            units = _units(sample) if scaled else (1.0, 1.0, 1.0)
+            label_size = units[1]
+            input_size.append(units[0])
+            feature_size.append(units[2])
             inputs.append(sample.inputs.reshape(tasks * rows, -1) / input_size[-1])
             labels.append(sample.labels.ravel() / label_size)
             task.append(n_tasks + np.repeat(np.arange(tasks), rows))
@@ -160,6 +153,14 @@ class _Stacked:
     def unscaled(self, network: MLP, index: int) -> MLP:
         """Return a network rescaled to the original units of its sample."""
         return network.scaled(1 / self.input_size[index], self.feature_size[index])
+
+
+def _units(sample: MultitaskSample) -> tuple[float, float, float]:
+    """Compute the sizes of inputs, labels and features that training divides by."""
+    label_size = _size(sample.labels) if sample.heads.homogeneous else 1.0
+    # Features of about this size give labels of the right size. A head with one hidden unit has
+    # coefficients of norm label / feature; with several, the norm of their sum is as good a guess.
+    return _size(sample.inputs), label_size, label_size / _size(sample.heads.coef.sum(-1), axes=1)
 
 
 def _size(values: Array, axes: int | None = None) -> float:
@@ -214,14 +215,3 @@ def _gradient(weights: Tensor, shape: _Shape, data: _Stacked, rows: Tensor) -> T
     predictions = apply_by_row(data.kind, z, data.heads, data.task[rows])
     loss = (predictions - data.labels[rows]).square().mean(-1).sum()
     return torch.stack(torch.autograd.grad(loss, leaves))
-
-
-def _orthogonalized(matrices: Tensor) -> Tensor:
-    """Move the singular values of matrices to about one, by Newton-Schulz iterations."""
-    a, b, c = _NEWTON_SCHULZ
-    x = matrices.flatten(0, 1).mT
-    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-12)
-    for _ in range(5):
-        gram = x @ x.mT
-        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return x.mT.view_as(matrices)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
@@ -25,9 +25,13 @@ def catalogue() -> dict[str, Experiment]:
 
 
 def resolve(
-    names: Sequence[str], settings: dict[str, Any], pairs: Sequence[str] = (), file: Path | None = None
+    names: Sequence[str],
+    settings: dict[str, Any],
+    pairs: Sequence[str] = (),
+    file: Path | None = None,
+    preset: str | None = None,
 ) -> list[Experiment]:
-    """Return the named experiments, their defaults replaced by settings from a file, pairs and a dict.
+    """Return the named experiments, their defaults replaced by a preset, then by a file, pairs and a dict.
 
     Parameters
     ----------
@@ -39,6 +43,8 @@ def resolve(
         Settings as ``key=value``, the value in TOML or a bare word.
     file : Path, optional
         TOML file of settings, and perhaps a ``target``.
+    preset : str, optional
+        Name of a preset that the settings of every experiment have.
 
     Raises
     ------
@@ -68,14 +74,33 @@ def resolve(
     values |= dict(assignments)
     values |= settings
     source = "reproduce" if file is None else f"reproduce, {file}"
-    return [_configured(experiments[name], values, f"{source}: {name}") for name in dict.fromkeys(names)]
+    chosen = [experiments[name] for name in dict.fromkeys(names)]
+    if preset is not None:
+        chosen = [with_preset(experiment, preset) for experiment in chosen]
+    return [_configured(experiment, values, f"{source}: {experiment.name}") for experiment in chosen]
 
 
-def _configured(experiment: Experiment, values: dict[str, Any], source: str) -> Experiment:
+def with_preset(experiment: Experiment, name: str) -> Experiment:
+    """Return an experiment with the settings of a preset.
+
+    Raises
+    ------
+    InputError
+        If it has no such preset.
+    """
+    presets = experiment.settings.presets
+    if name not in presets:
+        known = f"its presets: {', '.join(presets)}" if presets else "it has none"
+        raise InputError(f"{experiment.name} has no preset {name} ({known}); leave one of them out", "preset")
+    return _configured(experiment, presets[name], f"preset {name}: {experiment.name}")
+
+
+def _configured(experiment: Experiment, values: Mapping[str, Any], source: str) -> Experiment:
     defaults = experiment.settings
     renamed: dict[str, str] = getattr(defaults, "renamed", {})
-    base = {name: value for name, value in defaults.model_dump().items() if name not in values}
-    base = {name: value for name, value in base.items() if name not in {renamed.get(v) for v in values}}
+    replaced = {*values, *(renamed.get(name) for name in values)}
+    replaced |= {name for name, leader in defaults.follows.items() if leader in values}
+    base = {name: value for name, value in defaults.model_dump().items() if name not in replaced}
     configured = experiment.with_settings(validated(type(defaults), {**base, **values}, source))
     configured.check(source)
     return configured

@@ -58,6 +58,11 @@ class Experiment(ABC):
     float_format: ClassVar[str | None] = None  # of the record's tables
 
     @property
+    def caveat(self) -> str:
+        """Say in a few words what qualifies an agreement with the claim; empty if nothing does."""
+        return ""
+
+    @property
     def rows_module(self) -> str:
         """Name of the module whose code the rows depend on."""
         return type(self).__module__

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from weakstrong.errors import InputError
 from weakstrong.identity import fingerprint
 from weakstrong.neural.mlp import MLP, Initialization, random_mlp
 from weakstrong.neural.training import Training
@@ -93,12 +94,17 @@ def pretraining_jobs(config: TaskSettings, seed: int) -> dict[str, PretrainingJo
     if config.representations == "pretraining":
         depths["strong"] = config.strong_depth
     world = WorldSettings(**{name: getattr(config, name) for name in _OF_WORLD})
+    if config.pretraining_heads != "same":
+        world = world.model_copy(update={"heads": config.pretraining_heads})
     training = Training(
         config.pretraining_steps,
         config.pretraining_batch,
         config.pretraining_rate,
         config.pretraining_momentum,
         config.weight_decay,
+        config.pretraining_optimizer,
+        config.pretraining_schedule,
+        config.pretraining_units,
     )
     sample = config.pretraining_tasks, config.pretraining_rows, config.pretraining_init
     copies = {"weak": 0, "strong": int(config.strong_depth == config.weak_depth)}
@@ -147,6 +153,11 @@ def train(jobs: list[PretrainingJob], folder: Path, advance: Advance) -> None:
     networks = pretrain(samples, starts, orders, jobs[0].training, advance)
     folder.mkdir(parents=True, exist_ok=True)
     for job, network, sample in zip(jobs, networks, samples, strict=True):
+        if not all(np.isfinite(a).all() for a in (*network.weights, *network.biases)):
+            raise InputError(
+                f"pretraining, seed {job.seed}, {job.depth} layers: the weights went to infinity; lower "
+                "pretraining_rate, or train in pretraining_units = scaled"
+            )
         _save(folder / job.file_name, network, relative_loss(network, sample))
 
 

@@ -56,7 +56,7 @@ def _tables(folder: Path) -> list[Path]:
 def _remarks(record: Record) -> list[str]:
     """Return the remarks that a reader of a figure needs."""
     sentences = [f"{note[0].upper()}{note[1:]}." for note in record.notes]
-    if record.facts["changed"]:
+    if _changes(record):
         sentences.append(f"Settings that are not the target's own: {_changes(record)}.")
     return [" ".join(sentences), ""] if sentences else []
 
@@ -82,7 +82,7 @@ def claims_table(kept: Mapping[str, Record]) -> list[str]:
         facts = record.facts
         for result in record.results:
             heads = "".join(f", {value} {key}" for key, value in result.about.items())
-            agrees = result.facts["agrees"] + (f"; {_student_remark(record)}" if result.about else "")
+            agrees = _qualified(record, result.facts["agrees"])
             cells = (name + heads, facts["claim"], str(facts["seeds"]), _finding(record, result), agrees)
             lines.append(f"| {' | '.join(cells)} |")
     return lines
@@ -96,9 +96,7 @@ def agreement_table(repository: Path) -> list[str]:
     targets: dict[tuple[str, str, str], list[str]] = {}
     for folder in _RECORD_FOLDERS:
         for name, record in records(repository / folder).items():
-            agrees = agreement(record)
-            if record.results[0].about:
-                agrees += f"; {_student_remark(record)}"
+            agrees = _qualified(record, agreement(record))
             targets.setdefault((record.facts["claim"], agrees, folder), []).append(name)
     lines = ["| target | the paper's claim | agrees? | where |", "|---|---|---|---|"]
     for (claim, agrees, folder), names in targets.items():
@@ -131,22 +129,24 @@ def findings(record: Record) -> str:
     if not record.results[0].about:
         return _finding(record, record.results[0])
     parts = [f"{', '.join(result.about.values())}: {result.findings[0]}" for result in record.results]
-    return f"{_student_remark(record)}: {_with_changes(record, '; '.join(parts))}"
+    return f"{record.facts['caveat'] or 'all'}: {_with_changes(record, '; '.join(parts))}"
 
 
 def _finding(record: Record, result: Result) -> str:
     return _with_changes(record, result.findings[0])
 
 
-def _student_remark(record: Record) -> str:
-    """Return whether a record on molecules has the paper's student, from its note."""
-    return record.notes[0].partition(" (")[0] if record.notes else "all"
+def _qualified(record: Record, agrees: str) -> str:
+    """Add to an answer what qualifies it."""
+    return f"{agrees}; {record.facts['caveat']}" if record.facts["caveat"] else agrees
 
 
 def _with_changes(record: Record, finding: str) -> str:
-    return f"with {_changes(record)}: {finding}" if record.facts["changed"] else finding
+    return f"with {_changes(record)}: {finding}" if _changes(record) else finding
 
 
 def _changes(record: Record) -> str:
+    """List the settings that are not the target's own; those of a preset by its name."""
     changed: Mapping[str, Any] = record.facts["changed"]
-    return ", ".join(f"{key} = {value}" for key, value in changed.items())
+    preset = [f"preset {record.facts['preset']}"] * bool(record.facts["preset"])
+    return ", ".join([*preset, *(f"{key} = {value}" for key, value in changed.items())])

@@ -15,7 +15,7 @@ import pandas as pd
 
 from weakstrong.errors import InputError
 from weakstrong.identity import code_hash, fingerprint, provenance
-from weakstrong.paper.catalogue import catalogue
+from weakstrong.paper.catalogue import catalogue, with_preset
 from weakstrong.paper.experiment import Experiment
 from weakstrong.paper.pages import check_page, read_record, write_page
 from weakstrong.paper.run_settings import Extra
@@ -60,12 +60,15 @@ class Origin:
     ----------
     key : str
         Identifies everything that it follows from.
+    preset : str
+        Preset that the settings hold; empty if none.
     changed : mapping
-        Settings that are not the experiment's own.
+        Settings that are neither the preset's nor the experiment's own.
     provenance : mapping
     """
 
     key: str
+    preset: str
     changed: Mapping[str, Any]
     provenance: Mapping[str, Any]
 
@@ -194,7 +197,13 @@ def write_record(
         title=experiment.title,
         settings={"target": experiment.name, **settings.model_dump()},
         results=results,
-        facts={"claim": experiment.claim, "seeds": settings.seeds, "changed": origin.changed},
+        facts={
+            "claim": experiment.claim,
+            "caveat": experiment.caveat,
+            "seeds": settings.seeds,
+            "preset": origin.preset,
+            "changed": origin.changed,
+        },
         notes=experiment.notes(),
         provenance=origin.provenance,
         key=origin.key,
@@ -213,9 +222,20 @@ def _origin(experiment: Experiment) -> Origin:
     settings = experiment.settings
     key = fingerprint(code, _libraries(), experiment.name, settings.model_dump(), experiment.content)
     known = catalogue().get(experiment.name, experiment)
-    values, defaults = (s.model_dump(exclude={"seeds", "seed"}) for s in (settings, known.settings))
-    changed = {name: value for name, value in values.items() if value != defaults[name]}
-    return Origin(key, changed, {**provenance(), **_libraries()})
+    values = settings.model_dump(exclude={"seeds", "seed"})
+    changed_from = {
+        name: {key: values[key] for key, own in _own_settings(known, name).items() if values[key] != own}
+        for name in ("", *known.settings.presets)
+    }
+    preset = min(changed_from, key=lambda name: len(changed_from[name]))
+    return Origin(key, preset, changed_from[preset], {**provenance(), **_libraries()})
+
+
+def _own_settings(experiment: Experiment, preset: str) -> dict[str, Any]:
+    """Return the settings of an experiment as the catalogue has it, or of a preset of it."""
+    settings = with_preset(experiment, preset).settings if preset else experiment.settings
+    values: dict[str, Any] = settings.model_dump(exclude={"seeds", "seed"})
+    return values
 
 
 def _is_current(folder: Path, key: str) -> bool:

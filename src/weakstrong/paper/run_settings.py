@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,6 +21,9 @@ class Settings(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    presets: ClassVar[dict[str, dict[str, Any]]] = {}  # settings by the name of a preset
+    follows: ClassVar[dict[str, str]] = {}  # settings whose defaults depend on another one
 
     seeds: int = Field(default=6, ge=1, le=10_000, strict=True)
     seed: int = Field(default=0, ge=0, lt=2**32, strict=True)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from weakstrong.neural.mlp import Initialization
 from weakstrong.neural.neural_heads import HeadKind
+from weakstrong.neural.training import Optimizer, Schedule, Units
 from weakstrong.paper.run_settings import Extra, Settings
+
+_RATES = {"muon": 0.02, "adam": 0.001, "sgd": 0.05}  # unless one is given
 
 
 class WorldSettings(Settings):
@@ -17,7 +20,8 @@ class WorldSettings(Settings):
     Parameters
     ----------
     input_dim, width, truth_depth : int
-        h* is a ReLU network R^input_dim -> R^width of that many layers, all of that width.
+        h* is a ReLU network R^input_dim -> R^width of that many weight matrices, with a ReLU between any two
+        and all layers of that width. (The paper's "5-layer" could also count five hidden layers.)
     sigma : float
         Inputs are N(0, sigma² I).
     truth_init : {"uniform", "he"}
@@ -56,13 +60,18 @@ class TaskSettings(WorldSettings):
     swap_roles : bool
         The strong representation supervises the weak one (Figures 3a, 3b).
     weak_depth, strong_depth : int
-        Layers of the pretrained networks.
+        Layers of the pretrained networks, counted as those of h*.
     pretraining_tasks, pretraining_rows : int
         T tasks with N_r rows each: the only data of equation (9).
+    pretraining_heads : {"same", "linear", "tanh", "relu", "sigmoid", "mlp"}
+        Class of those T tasks; the same as `heads` unless another is named.
     pretraining_init : {"near-identity", "he", "uniform"}
         First weights of the pretrained networks: `random_mlp`. Never those of h*.
+    pretraining_optimizer, pretraining_schedule, pretraining_units : str
+        How equation (9) is minimized: `weakstrong.neural.training.Training`. The paper says gradient descent,
+        and cites Adam for its Appendix D.
     pretraining_steps, pretraining_batch, pretraining_rate, pretraining_momentum : int, float
-        How equation (9) is minimized: `weakstrong.neural.multitask.Training`.
+        The same. The rate is 0.02 (muon), 0.001 (adam) or 0.05 (sgd) unless given.
     weight_decay : float
         Decoupled decay of weights and biases, in the units that the networks are trained in.
     weak_sigma, strong_sigma : float
@@ -78,13 +87,31 @@ class TaskSettings(WorldSettings):
         Adam's one setting for all heads: `weakstrong.neural.gradient_heads.Descent`.
     """
 
+    # What the paper says and, where it is silent, what most would do: Adam at its usual rate on data as they
+    # are, from PyTorch's first weights; heads by Adam too.
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "paper": {
+            "pretraining_optimizer": "adam",
+            "pretraining_schedule": "constant",
+            "pretraining_units": "raw",
+            "pretraining_init": "uniform",
+            "pretraining_steps": 10_000,
+            "solver": "gradient",
+        }
+    }
+    follows: ClassVar[dict[str, str]] = {"pretraining_rate": "pretraining_optimizer"}
+
     representations: Literal["realizable", "pretraining", "perturbation"] = "pretraining"
     swap_roles: bool = False
     weak_depth: int = Field(default=2, ge=1, le=10_000, strict=True)
     strong_depth: int = Field(default=8, ge=1, le=10_000, strict=True)
     pretraining_tasks: int = Field(default=10, ge=1, le=1_000_000, strict=True)
     pretraining_rows: int = Field(default=2000, ge=1, le=100_000_000, strict=True)
+    pretraining_heads: Literal["same"] | HeadKind = "same"
     pretraining_init: Initialization = "near-identity"
+    pretraining_optimizer: Optimizer = "muon"
+    pretraining_schedule: Schedule = "linear"
+    pretraining_units: Units = "scaled"
     pretraining_steps: int = Field(default=20_000, ge=1, le=1_000_000_000, strict=True)
     pretraining_batch: int = Field(default=256, ge=1, le=100_000_000, strict=True)
     pretraining_rate: float = Field(default=0.02, gt=0, le=10)
@@ -100,6 +127,13 @@ class TaskSettings(WorldSettings):
     descent_batch: int = Field(default=250, ge=1, le=100_000_000, strict=True)
     descent_rate: float = Field(default=0.05, gt=0, le=10)
     descent_starts: int = Field(default=1, ge=1, le=10_000, strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_rate(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Give an optimizer its own rate where none is given."""
+        own = _RATES.get(values.get("pretraining_optimizer", "muon"))
+        return values if own is None else {"pretraining_rate": own, **values}
 
     @property
     def extra(self) -> Extra:

@@ -10,10 +10,10 @@ CLOSE, FIT = 0.1, 0.9
 ROUGH_SLOPE, ROUGH_FIT = 0.5, 0.5
 
 LINE_RULE = (
-    f"*yes* where the slope of gain on misfit is within {CLOSE} of 1 and R² of gain = misfit, nothing fitted, "
-    f"is at least {FIT}; *partly* where the slope is more than {ROUGH_SLOPE} and R² at least {ROUGH_FIT}; else "
-    "*no*. Where the answer is not the same all over the intervals of both it is *undecided*, between the "
-    "answers named; without intervals (fewer than six seeds) it is undecided too"
+    f"*yes* where the slope of gain on misfit is within {CLOSE} of 1 and R² of gain = misfit, nothing "
+    f"fitted, is at least {FIT}; *partly* where the slope is more than {ROUGH_SLOPE} and R² at least "
+    f"{ROUGH_FIT}; else *no*. Where the answer is not the same all over the intervals of both it is "
+    "*undecided*, between the answers named; without intervals (fewer than six seeds) it is undecided too"
 )
 TOO_FEW = "undecided (no interval: six seeds at least)"
 

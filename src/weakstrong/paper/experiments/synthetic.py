@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,7 +19,7 @@ from weakstrong.paper.networks import load, pretraining_jobs
 from weakstrong.paper.sources import Source
 from weakstrong.paper.task_settings import TaskSettings
 from weakstrong.paper.tasks import run_tasks
-from weakstrong.paper.verdicts import CLOSE, FIT, ROUGH_FIT, ROUGH_SLOPE, bracketed, gain_is_misfit
+from weakstrong.paper.verdicts import LINE_RULE, between, bracketed, gain_is_misfit
 from weakstrong.record import Record, Result
 from weakstrong.report.figures import blank_figure
 
@@ -31,7 +31,7 @@ Array = NDArray[np.float64]
 
 _SIGNIFICANT = 1.96  # standard errors
 _MEANS = ("weak_error", "strong_error", "misfit", "gain", "cross_term", "ceiling_error")
-_MOST = 0.9  # of the seeds
+_MOST = 0.5  # of the seeds
 _TAIL = 0.01  # share of tasks on each side that may lie outside a frame
 _NO_CEILING = 1e-9  # of the misfit: nothing to plot against
 
@@ -50,12 +50,16 @@ class WeakToStrong(Experiment):
     expects: Literal["misfit", "minus misfit", "reversal"] = "misfit"
 
     rule = (
-        f"Gain = ± misfit: *yes* where over seeds the median slope is within {CLOSE} of ±1 and the median R² "
-        f"of gain = ± misfit, nothing fitted, is at least {FIT}; *partly* where the slope has the right sign "
-        f"and is more than {ROUGH_SLOPE}, and R² is at least {ROUGH_FIT}. A seed reverses where mean gain "
-        f"and slope are negative: *yes* from {_MOST:.0%} of the seeds, *no* up to {1 - _MOST:.0%}. In "
-        "brackets the 95% interval of the median over seeds (from order statistics: six seeds at least)."
+        f"Gain = ± misfit: {LINE_RULE}. Slope and R² are medians over seeds (for −misfit those of the "
+        "mirrored gain), with their 95% intervals in brackets (from order statistics: six seeds at least). A "
+        "seed reverses where its mean gain and its slope are negative: *yes* where surely most seeds do, "
+        "*no* where surely most do not, else undecided."
     )
+
+    @property
+    def caveat(self) -> str:
+        """Say where the experiment is our reconstruction."""
+        return _RECONSTRUCTION if self.settings.heads != "linear" else ""
 
     @property
     def rows_module(self) -> str:
@@ -133,6 +137,7 @@ def seed_statistics(rows: pd.DataFrame) -> dict[str, float]:
     statistics["slope"] = _slope(misfit, gain)
     for name, prediction in (("r2_misfit", misfit), ("r2_minus_misfit", -misfit)):
         statistics[name] = float(1 - ((gain - prediction) ** 2).sum() / ((gain - gain.mean()) ** 2).sum())
+    statistics["gain_over_misfit"] = statistics["mean_gain"] / statistics["mean_misfit"]
     statistics["ceiling_over_misfit"] = statistics["mean_ceiling_error"] / statistics["mean_misfit"]
     statistics["mean_excess_loss"] = float(rows["excess_loss"].mean())
     for name in ("weak_pretraining_loss", "strong_pretraining_loss"):
@@ -190,17 +195,22 @@ def _line_verdict(estimates: Mapping[str, Estimate], sign: int) -> tuple[str, st
     """Judge gain = ± misfit."""
     fit = estimates["r2_misfit" if sign > 0 else "r2_minus_misfit"]
     relation = "misfit" if sign > 0 else "−misfit"
-    finding = f"slope {bracketed(estimates['slope'])}, R² of gain = {relation} {bracketed(fit)}"
+    slope, share = estimates["slope"], estimates["gain_over_misfit"]
+    finding = f"slope {bracketed(slope)}, gain {bracketed(share)} of the misfit"
+    finding += f"; R² of gain = {relation} {bracketed(fit)}"
     finding += f"; ceiling error / misfit {bracketed(estimates['ceiling_over_misfit'])}"
-    return finding, gain_is_misfit(estimates["slope"].value * sign, fit.value)
+    if sign < 0:
+        slope = replace(slope, value=-slope.value, low=-slope.high, high=-slope.low)
+    return finding, gain_is_misfit(slope, fit)
 
 
 def _reversal_verdict(estimates: Mapping[str, Estimate], facts: Mapping[str, Any]) -> tuple[str, str]:
     """Judge by how many seeds reverse."""
     share, count = estimates["reversed"], facts["seeds_reversed"]
-    agrees = "yes" if share.value >= _MOST else "no" if 1 - share.value >= _MOST else "partly"
+    agrees = between(*("yes" if end > _MOST else "no" for end in (share.low, share.high)))
     reversals = f"{count} of {share.rows} seeds reverse [{share.low:.2f}, {share.high:.2f}]"
-    return f"{reversals}; slope {bracketed(estimates['slope'])}", agrees
+    slope, gain = (bracketed(estimates[name]) for name in ("slope", "gain_over_misfit"))
+    return f"slope {slope}, gain {gain} of the misfit; {reversals}", agrees
 
 
 def tasks_figure(frame: pd.DataFrame, title: str, *, mirrored: bool, law_3: bool) -> Figure:
@@ -223,7 +233,7 @@ def tasks_figure(frame: pd.DataFrame, title: str, *, mirrored: bool, law_3: bool
     left, middle, right = figure.subplots(1, 3)
     first = shown[shown["seed"] == frame["seed"].min()]
     _scatter_gains(left, first, mirrored)
-    left.set_title(f"seed {frame['seed'].min()}, {len(first)} tasks: as the paper draws it", fontsize=10)
+    left.set_title(f"seed {frame['seed'].min()}, {len(first)} tasks", fontsize=10)
     _scatter_gains(middle, shown, mirrored)
     middle.set_title(f"{frame['seed'].nunique()} seeds, a colour each", fontsize=10)
     if (shown["ceiling_error"] <= _NO_CEILING * shown["misfit"]).all():
@@ -313,6 +323,7 @@ _CLAIMS: dict[str, tuple[str, Literal["misfit", "minus misfit", "reversal"]]] = 
         "reversal",
     ),
 }
+_RECONSTRUCTION = "our reconstruction of Appendix C"
 _RECONSTRUCTED = (
     "Appendix C is not in the text at hand: tasks and both models' heads are of this class, "
     "representations are pretrained as in Figure 2b, heads are fitted by Adam from three starts"
@@ -329,7 +340,7 @@ EXPERIMENTS = [
 ] + [
     WeakToStrong(
         f"nonconvex-{kind}",
-        f"Heads that are not a convex class: {name} (our reconstruction of Appendix C)",
+        f"Heads that are not a convex class: {name} ({_RECONSTRUCTION})",
         "the result holds, at least qualitatively, beyond the convex case",
         TaskSettings(heads=kind, solver="gradient", descent_starts=3),
         note=_RECONSTRUCTED,
