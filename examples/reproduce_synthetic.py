@@ -82,8 +82,8 @@ VARIANTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     },
 }  # fmt: skip
 STATISTICS = (
-    "slope", "gain_over_misfit", "r2_misfit", "r2_minus_misfit", "ceiling_over_misfit", "mean_gain", "mean_misfit",
-    "weak_pretraining_loss", "strong_pretraining_loss", "mean_excess_loss", "slope_change",
+    "slope", "gain_over_misfit", "r2_misfit", "r2_minus_misfit", "ceiling_over_misfit", "mean_gain",
+    "mean_misfit", "weak_pretraining_loss", "strong_pretraining_loss", "mean_excess_loss", "slope_change",
 )  # fmt: skip
 
 
@@ -141,7 +141,8 @@ def low_sample(table: pd.DataFrame) -> list[str]:
 def all_variants(table: pd.DataFrame) -> list[str]:
     """Return a table of every variant of every target."""
     headings = {
-        "slope": "slope", "gain_over_misfit": "gain / misfit", "r2_misfit": "R² of gain = misfit", "r2_minus_misfit": "R² of gain = −misfit",
+        "slope": "slope", "gain_over_misfit": "gain / misfit", "r2_misfit": "R² of gain = misfit",
+        "r2_minus_misfit": "R² of gain = −misfit",
         "ceiling_over_misfit": "ceiling error / misfit", "weak_pretraining_loss": "loss of h_w",
         "strong_pretraining_loss": "loss of h_s", "mean_excess_loss": "excess loss of heads",
         "slope_change": "slope less that of exact heads",

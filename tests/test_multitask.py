@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -194,6 +195,37 @@ def test_steps_follow_momentum_with_its_look_ahead() -> None:
     expected = stacked.unscaled(shape.network(weights[:, 0]), 0)
     for a, b in zip(found.weights, expected.weights, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6 * np.abs(b).max())
+
+
+def test_adam_and_gradient_descent_are_pytorch_s_on_one_network_s_own_loss() -> None:
+    """Against torch's modules and autograd, a parameter at a time, on the data as they are."""
+    data, network = sample(15), start(15)
+    x, y = (torch.from_numpy(a.reshape(-1, *a.shape[2:])).float() for a in (data.inputs, data.labels))
+    coef = torch.from_numpy(data.heads.coef[..., 0].repeat(data.labels.shape[1], 0)).float()
+    rates = {"adam": 1e-3, "sgd": 1e-9}
+    for name, rate in rates.items():
+        setting = training(steps=5, batch=16, rate=rate, momentum=0.8)
+        setting = replace(setting, optimizer=name, schedule="constant", units="raw")
+        [found] = pretrain([data], [network], [np.random.default_rng(3)], setting)
+        modules = same_in_torch(network).float()
+        optimizer = {
+            "adam": lambda m: torch.optim.Adam(m.parameters(), lr=1e-3, betas=(0.8, 0.999)),
+            "sgd": lambda m: torch.optim.SGD(m.parameters(), lr=1e-9, momentum=0.8),
+        }[name](modules)
+        for rows in np.random.default_rng(3).integers(len(y), size=(5, 16)):
+            optimizer.zero_grad()
+            ((modules(x[rows]) * coef[rows]).sum(-1) - y[rows]).square().mean().backward()
+            optimizer.step()
+        linear = [m for m in modules if isinstance(m, torch.nn.Linear)]
+        for layer, (module, first) in enumerate(zip(linear, network.weights, strict=True)):
+            moved, expected = (w - first for w in (found.weights[layer], module.weight.detach().numpy().T))
+            assert np.abs(expected).max() > 0
+            np.testing.assert_allclose(moved, expected, rtol=0.02, atol=0.01 * np.abs(expected).max())
+
+
+def test_a_constant_rate_stays() -> None:
+    setting = replace(training(steps=100), schedule="constant")
+    assert {setting.rate_at(step) for step in range(100)} == {0.02}
 
 
 def test_watching_networks_changes_none_of_them() -> None:

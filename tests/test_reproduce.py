@@ -342,6 +342,48 @@ def test_settings_come_from_the_target_then_the_file_then_the_command_line(tmp_p
         resolve(("fig9",), {})
 
 
+def test_a_preset_is_under_the_file_and_the_command_line(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text("pretraining_steps = 50\n")
+    [experiment] = resolve(("fig3c",), {}, ("pretraining_init=he",), file, "paper")
+    config = experiment.settings
+    assert (config.pretraining_optimizer, config.pretraining_rate, config.solver) == (
+        "adam",
+        1e-3,
+        "gradient",
+    )
+    assert (config.pretraining_steps, config.pretraining_init, config.pretraining_rows) == (50, "he", 250)
+    with pytest.raises(InputError, match=r"theorem2 has no preset paper \(it has none\)"):
+        resolve(("theorem2",), {}, preset="paper")
+
+
+def test_a_run_with_a_preset_says_so_and_what_else_is_changed(command: Command, tmp_path: Path) -> None:
+    tiny = ["--set", "tasks=3", "--set", "rows=40", "--seeds", 1, "--out", tmp_path]
+    steps = ["--set", "pretraining_steps=20", "--set", "descent_steps=20", "--set", "pretraining_rows=30"]
+    ran = command("reproduce", "fig2b", "--preset", "paper", *tiny, *steps)
+    assert ran.code == 0, ran.err
+    page = (tmp_path / "README.md").read_text()
+    for said in ("with preset paper, ", "pretraining_rows = 30", "pretraining_steps = 20"):
+        assert said in page
+    assert "pretraining_optimizer = adam" not in page
+    record = Record.read(tmp_path / "fig2b")
+    assert record.settings["pretraining_optimizer"] == "adam"
+    assert record.settings["pretraining_rate"] == 1e-3
+    plain = command("reproduce", "fig2b", *tiny, *steps)
+    assert plain.code == 0
+    assert "preset" not in (tmp_path / "README.md").read_text()
+
+
+def test_networks_that_diverge_are_one_line(command: Command, tmp_path: Path) -> None:
+    changes = ("pretraining_optimizer=sgd", "pretraining_units=raw", "pretraining_steps=100", "tasks=3")
+    pairs = [part for change in changes for part in ("--set", change)]
+    ran = command("reproduce", "fig2a", *pairs, "--seeds", 1, "--out", tmp_path)
+    assert ran.code == 2
+    assert "the weights went to infinity; lower pretraining_rate" in ran.err
+    assert ran.err.strip().count("error") <= 1
+    assert not (tmp_path / "fig2a").exists()
+
+
 def estimates(
     slope: float, fit: float, reversed_: int = 0, spread: float = 0.01, seeds: int = 8
 ) -> dict[str, Estimate]:

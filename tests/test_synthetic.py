@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import kstest, linregress
 
-from weakstrong.paper.catalogue import catalogue
+from weakstrong.paper.catalogue import catalogue, resolve
 from weakstrong.paper.experiments.synthetic import estimates_over_seeds, seed_statistics
 from weakstrong.paper.networks import batches, draw_sample, initial_mlp, pretraining_jobs
 from weakstrong.paper.task_settings import TaskSettings, WorldSettings
@@ -214,6 +214,27 @@ def test_experiments_that_need_the_same_network_share_it() -> None:
     for change in ({"pretraining_rows": 250}, {"weight_decay": 0.1}, {"truth_init": "he"}, {"sigma": 1.0}):
         changed = pretraining_jobs(base.model_copy(update=change), 3)
         assert not {job.key for job in changed.values()} & set(keys.values())
+
+
+def test_tasks_of_another_class_can_have_the_networks_of_linear_ones() -> None:
+    linear, relu = TaskSettings(), TaskSettings(heads="relu", solver="gradient", pretraining_heads="linear")
+    jobs, others = pretraining_jobs(linear, 2), pretraining_jobs(relu, 2)
+    assert {role: job.key for role, job in jobs.items()} == {role: job.key for role, job in others.items()}
+    own = pretraining_jobs(relu.model_copy(update={"pretraining_heads": "same"}), 2)
+    assert {job.key for job in own.values()}.isdisjoint({job.key for job in jobs.values()})
+
+
+def test_an_optimizer_has_a_rate_of_its_own_unless_one_is_given() -> None:
+    assert [TaskSettings(pretraining_optimizer=o).pretraining_rate for o in ("muon", "adam", "sgd")] == [
+        0.02,
+        0.001,
+        0.05,
+    ]
+    assert TaskSettings(pretraining_optimizer="adam", pretraining_rate=0.5).pretraining_rate == 0.5
+    [changed] = resolve(("fig2b",), {}, ("pretraining_optimizer=adam",))
+    assert changed.settings.pretraining_rate == 0.001
+    [given] = resolve(("fig2b",), {}, ("pretraining_optimizer=adam", "pretraining_rate=0.5"))
+    assert given.settings.pretraining_rate == 0.5
 
 
 def test_what_the_optimizer_missed_is_known_for_the_first_ten_tasks_of_other_heads() -> None:
