@@ -108,11 +108,12 @@ def _draw_molecules(axes: Axes, record: Record, names: Sequence[str]) -> None:
     magnitudes = spans_magnitudes(rows["misfit"])
     judged = rows["evaluation"] == settings.get("judge_on", "valid+test")
     rows = rows[judged & (rows["seed"] == rows["seed"].min())]
-    span = np.array([0.0, rows["misfit"].max() * 1.05])
+    positive = rows.loc[rows["misfit"] > 0, "misfit"]
+    span = np.array([0.0, positive.max() * 1.05 if len(positive) else 1.0])
     if magnitudes:
         axes.set_xscale("log")
         axes.set_yscale("symlog", linthresh=1.0)
-        span = np.geomspace(rows["misfit"].min() / 1.5, rows["misfit"].max() * 1.5, 100)
+        span = np.geomspace(positive.min() / 1.5, positive.max() * 1.5, 100)
     swapped = settings["swap_roles"]
     for sign in (1, -1) if magnitudes else (-1,) if swapped else (1,):
         _draw_line(axes, span, sign)
