@@ -185,7 +185,8 @@ def test_the_table_has_every_number_in_its_column(found: Record) -> None:
     lines = console.file.getvalue().splitlines()
     headings = [h.strip() for h in lines[2].split("  ") if h.strip()]
     keys = {
-        "weak error": "weak_error", "student": "strong_error", "misfit": "misfit", "gain": "gain",
+        "weak error": "weak_error", "student": "strong_error", "misfit": "misfit",
+        "weak − misfit": "weak_error_minus_misfit", "gain": "gain",
         "cross term": "cross_term", "ceiling": "ceiling_error", "direct": "direct_error",
         "mean": "mean_error",
     }  # fmt: skip
@@ -195,6 +196,16 @@ def test_the_table_has_every_number_in_its_column(found: Record) -> None:
         estimates = found.result(supervisor=name).estimates
         for key, cell in zip(keys.values(), cells, strict=True):
             assert float(cell) == pytest.approx(estimates[key].value, rel=1e-3)
+
+
+def test_a_record_without_an_estimate_that_came_later_is_still_shown(found: Record) -> None:
+    earlier = [replace(result, estimates=dict(result.estimates)) for result in found.results]
+    for result in earlier:
+        del result.estimates["weak_error_minus_misfit"]
+    console = Console(width=300, file=io.StringIO())
+    console.print(study_table(replace(found, results=tuple(earlier))))
+    for line in console.file.getvalue().splitlines()[4:6]:
+        assert line.split()[4] == "–"
 
 
 def test_the_figure_has_misfit_across_gain_up_and_the_diagonal(found: Record) -> None:

@@ -180,6 +180,7 @@ class Record:
                 Result(r["about"], revived(r["estimates"]), revived(r["facts"]), tuple(r["findings"]))
                 for r in summary["results"]
             )
+            known["facts"] = revived(known["facts"])
             more = _read_files(folder) if tables else {}
             return cls(**known, notes=tuple(summary["notes"]), settings=settings, results=results, **more)
         except InputError:

@@ -38,8 +38,7 @@ def molecules_figure(rows: pd.DataFrame, config: MoleculeSettings, title: str) -
         points = rows[rows["heads"] == heads]
         first, both = points["seed"] == config.seed, points["evaluation"] == "valid+test"
         splits = points["split"].nunique()
-        # Interpolating heads: errors over several orders of magnitude.
-        log_scale = points["misfit"].max() > _LOG_FROM * points["misfit"].median()
+        log_scale = spans_magnitudes(points["misfit"])
         panels = (
             (points[first & both], f"{heads} heads: one division of {splits} splits, as the paper draws it"),
             (points[first & ~both], "the same, judged on the test rows alone"),
@@ -51,6 +50,11 @@ def molecules_figure(rows: pd.DataFrame, config: MoleculeSettings, title: str) -
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, frameon=False, fontsize=9, loc="outside right center")
     return figure
+
+
+def spans_magnitudes(misfit: pd.Series) -> bool:
+    """Whether misfits span orders of magnitude, as those of heads that interpolate do."""
+    return bool(misfit.max() > _LOG_FROM * misfit.median())
 
 
 def _draw_gain_against_misfit(

@@ -8,6 +8,7 @@ from typing import Any
 
 from weakstrong.errors import InputError
 from weakstrong.paper.catalogue import catalogue
+from weakstrong.paper.composite_figures import PANELS, composites, write_composites
 from weakstrong.record import Record, Result
 from weakstrong.whole_files import write_atomically
 
@@ -16,7 +17,7 @@ _RECORD_FOLDERS = ("results/synthetic", "results/molecules/records")  # in the r
 
 
 def check_page(out: Path) -> None:
-    """Refuse to replace a README.md that is not one of these pages.
+    """Refuse to replace a README.md that is not one of these pages, or figures without such a page.
 
     Raises
     ------
@@ -29,14 +30,22 @@ def check_page(out: Path) -> None:
         raise InputError(
             f"{page}: is not a page of this command and would be replaced; choose another folder", "out"
         )
+    for figure in [out / f"{name}.png" for name in PANELS]:
+        if figure.exists() and not page.exists():
+            raise InputError(
+                f"{figure}: is not of this command, whose page is not here, and would be replaced; choose "
+                "another folder",
+                "out",
+            )
 
 
 def write_page(out: Path) -> None:
-    """Write ``out/README.md``: a table of claims and findings, then every figure."""
+    """Write ``out/README.md``: claims and findings, Figures 2 and 3 as the paper has them, every figure."""
     kept, experiments = records(out), catalogue()
     lines = [_FIRST_LINE, "", *claims_table(kept), ""]
     for rule in dict.fromkeys(experiments[name].rule for name in kept if experiments[name].rule):
         lines += [rule, ""]
+    lines += _composites(kept)
     for name, record in kept.items():
         lines += [f"## {record.title}", "", *_remarks(record)]
         lines += [f"![{record.title}]({name}/figure.png)", "", *experiments[name].page(record)]
@@ -47,6 +56,24 @@ def write_page(out: Path) -> None:
             "",
         ]
     write_atomically(out / "README.md", "\n".join(lines).encode())
+    write_composites(out, kept)  # last: where there is no page yet, files of these names are another's
+
+
+def _composites(kept: Mapping[str, Record]) -> list[str]:
+    """Return the section with Figures 2 and 3 laid out as in the paper, of the panels that are there."""
+    names = composites(kept)
+    if not names:
+        return []
+    drawn = [kept[target] for name in names for row in PANELS[name] for target in row if target in kept]
+    parts = []
+    if any("weak" not in record.settings for record in drawn):
+        parts.append("one seed, a point for each task")
+    if any("weak" in record.settings for record in drawn):
+        parts.append("on molecules one division of each split, and the first class of heads")
+    lines = ["## In the paper's layout", "", f"As the paper draws them: {'; '.join(parts)}.", ""]
+    for name in names:
+        lines += [f"![Figure {name[-1]}]({name}.png)", ""]
+    return lines
 
 
 def _tables(folder: Path) -> list[Path]:

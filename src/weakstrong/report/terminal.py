@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -22,6 +23,7 @@ _STUDY_COLUMNS = {
     "weak error": "weak_error",
     "student": "strong_error",
     "misfit": "misfit",
+    "weak − misfit": "weak_error_minus_misfit",
     "gain": "gain",
     "cross term": "cross_term",
     "ceiling": "ceiling_error",
@@ -51,6 +53,23 @@ class _Escaped:
         for segment in console.render(self.renderable, options):
             shown = printable(segment.text, keep="\n")
             yield segment if segment.control else Segment(shown, segment.style)
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """A table whose columns stand closer, and names fold before numbers, on a terminal too narrow for it."""
+
+    table: Table
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        table = copy(self.table)
+        if table.__rich_measure__(console, options).minimum > options.max_width:
+            table.padding = 0
+            names, *numbers = self.table.columns
+            headings = ["\n".join(str(column.header).rsplit(" ", 1)) for column in numbers]
+            pairs = zip(numbers, headings, strict=True)
+            table.columns = [names, *(replace(c, header=heading, no_wrap=True) for c, heading in pairs)]
+        yield table
 
 
 def _table(title: str, first: str, others: Iterable[str]) -> Table:
@@ -90,7 +109,7 @@ def study_table(record: Record) -> RenderableType:
             "procedure that fits others."
         )
     )
-    return Group(table, *lines)
+    return Group(_Fitted(table), *lines)
 
 
 def _labels(about: list[Mapping[str, str]]) -> list[str]:
@@ -162,6 +181,8 @@ def reproduced_table(rows: list[tuple[str, str, str, str, bool]]) -> RenderableT
 
 
 def _cell(estimates: Mapping[str, Estimate], key: str) -> str:
+    if key not in estimates:
+        return "–"  # of a record that an earlier version made
     value = estimates[key].value
     if abs(value) <= _NOTHING * estimates["mean_error"].value:
         return "0"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from weakstrong.arrays import power_of_two
+from weakstrong.arrays import group_numbers, power_of_two
+from weakstrong.divergence import SQUARED_ERROR
 from weakstrong.estimate import HOLDS_ZERO, Estimate
 from weakstrong.gain import measure
 from weakstrong.predictions import NO_MISFIT, Pair, Parts, Predictions
@@ -44,12 +47,19 @@ def measure_pair(predictions: Predictions, *, tested: bool = False) -> tuple[dic
     y, s = table["y_true"], table["y_strong"]
     gain = measure(y, table["y_weak"], s, y_ceiling=table["y_ceiling"], groups=clusters, tested=tested)
     estimates = gain.estimates()
+    estimates["weak_error_minus_misfit"] = _weak_error_minus_misfit(table, clusters)
     for baseline in predictions.baselines:
         if baseline != "ceiling" and table[f"y_{baseline}"].notna().all():
             against = measure(y, table[f"y_{baseline}"], s, groups=clusters, tested=tested)
             estimates[f"{baseline}_error"] = against.weak_error
             estimates[f"gain_over_{baseline}"] = against.gain
     return estimates, gain.not_recovered_because
+
+
+def _weak_error_minus_misfit(table: pd.DataFrame, clusters: NDArray[Any]) -> Estimate:
+    """The bound of Theorem 1 on the student's error, by which the paper chooses among supervisors."""
+    losses = SQUARED_ERROR.of_rows(*(table[f"y_{of}"].to_numpy() for of in ("true", "weak", "strong")))
+    return Estimate.of_mean(losses["weak_error"] - losses["misfit"], group_numbers(clusters))
 
 
 def summarize(parts: Parts, rows: pd.DataFrame) -> tuple[Result, ...]:
@@ -91,7 +101,7 @@ def summarize(parts: Parts, rows: pd.DataFrame) -> tuple[Result, ...]:
 
 def conclusions(estimates: Mapping[str, Estimate]) -> list[str]:
     """Conclusions from the estimates, in words, by the rules of `Estimate.verdict`."""
-    over_direct = _verdict(
+    over_direct = worded_verdict(
         estimates["gain_over_direct"],
         "the student beats training directly on the true labels its supervisor had",
         "training directly on the true labels its supervisor had beats the student",
@@ -105,13 +115,13 @@ def conclusions(estimates: Mapping[str, Estimate]) -> list[str]:
             *last,
             *_skewed(estimates, "gain_over_direct"),
         ]
-    gain = _verdict(
+    gain = worded_verdict(
         estimates["gain"],
         "the student is better than its supervisor",
         "the student is worse than its supervisor",
         "whether the student is better than its supervisor",
     )
-    cross = _verdict(
+    cross = worded_verdict(
         estimates["cross_term"],
         "gain exceeds misfit, as in Theorem 1",
         "gain falls short of misfit",
@@ -167,7 +177,7 @@ def _leakage(estimates: Mapping[str, Estimate]) -> list[str]:
     return said
 
 
-def _verdict(estimate: Estimate, positive: str, negative: str, question: str) -> str:
+def worded_verdict(estimate: Estimate, positive: str, negative: str, question: str) -> str:
     """The claim that the estimate supports; an open question, and why, where it supports none."""
     low, high = (float(v) for v in estimate.interval())
     shown = f"({float(estimate.value):+.4g}, 95% interval {low:+.4g} to {high:+.4g})"

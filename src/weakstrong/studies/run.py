@@ -18,6 +18,7 @@ from weakstrong.identity import code_hash, fingerprint, provenance
 from weakstrong.predictions import Parts, Predictions
 from weakstrong.record import Record
 from weakstrong.storage import output_folder
+from weakstrong.studies.choosing import choice_facts, choice_notes, choices
 from weakstrong.studies.divisions import Division, divisions
 from weakstrong.studies.findings import by_division, cluster_notes, summarize
 from weakstrong.studies.fitting import fit_division
@@ -204,14 +205,16 @@ def run(
         parts = [load for load, _ in judged]
         rows = with_explosions(pd.concat([measured for _, measured in judged], ignore_index=True))
         results = summarize(parts, rows)
+        chosen = choices(parts, results)
         conditional = [_CONDITIONAL] if "l2" in options.heads else []
+        noted = (*feature_notes(rows), *cluster_notes(results))
         record = Record(
             kind="study",
             title=inputs.target,
             settings=described,
             results=results,
-            facts=_facts(inputs),
-            notes=(*inputs.notes, *conditional, *feature_notes(rows), *cluster_notes(results)),
+            facts={**_facts(inputs), **choice_facts(chosen)},
+            notes=(*inputs.notes, *conditional, *noted, *choice_notes(chosen)),
             provenance=provenance(),
             key=key,
             tables={"divisions": rows},
