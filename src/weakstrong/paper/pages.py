@@ -14,6 +14,7 @@ from weakstrong.whole_files import write_atomically
 
 _FIRST_LINE = "# Reproduced with weakstrong"
 _RECORD_FOLDERS = ("results/synthetic", "results/molecules/records")  # in the repository
+_AS_THE_PAPER = "results/paper"  # the same in the paper's own procedure
 
 
 def check_page(out: Path) -> None:
@@ -118,16 +119,21 @@ def claims_table(kept: Mapping[str, Record]) -> list[str]:
 def agreement_table(repository: Path) -> list[str]:
     """Return a short Markdown table for the front page: the paper's claims, and whether our results agree.
 
-    Targets of one claim and one verdict share a line.
+    Targets of one claim and the same verdicts share a line.
     """
-    targets: dict[tuple[str, str, str], list[str]] = {}
+    as_the_paper = records(repository / _AS_THE_PAPER)
+    targets: dict[tuple[str, ...], list[str]] = {}
     for folder in _RECORD_FOLDERS:
         for name, record in records(repository / folder).items():
-            agrees = _qualified(record, agreement(record))
-            targets.setdefault((record.facts["claim"], agrees, folder), []).append(name)
-    lines = ["| target | the paper's claim | agrees? | where |", "|---|---|---|---|"]
-    for (claim, agrees, folder), names in targets.items():
-        lines.append(f"| {', '.join(names)} | {claim} | {agrees} | [{folder}]({folder}/README.md) |")
+            other = as_the_paper.get(name)
+            verdicts = (_qualified(record, agreement(record)), "" if other is None else agreement(other))
+            targets.setdefault((record.facts["claim"], *verdicts, folder), []).append(name)
+    lines = [
+        f"| target | the paper's claim | agrees? | [in the paper's procedure]({_AS_THE_PAPER}/README.md) | where |",
+        "|---|---|---|---|---|",
+    ]
+    for (claim, ours, theirs, folder), names in targets.items():
+        lines.append(f"| {', '.join(names)} | {claim} | {ours} | {theirs} | [{folder}]({folder}/README.md) |")
     return lines
 
 
