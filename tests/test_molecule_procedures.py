@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from pydantic import ValidationError
 from sklearn.linear_model import LinearRegression
 
+from tests.test_docs import script
 from tests.test_molecules import WEAK, config, frame_of, inputs, losses_of, record_of
 from weakstrong.gradient_descent import DescentPath, step_counts
 from weakstrong.heads import Head
 from weakstrong.minibatch_adam import AdamOptions, LinearTask, fit_by_adam
+from weakstrong.paper.catalogue import catalogue
 from weakstrong.paper.molecule_divisions import (
     MoleculeInputs,
     division,
@@ -190,6 +194,13 @@ def test_the_share_of_best_picks_counts_resamples_in_which_the_pick_errs_least()
     assert ranking(of)["picked_best"] == pytest.approx(expected)
 
 
+def test_students_from_a_file_have_no_untrained_control() -> None:
+    settings = config(**SAME, heads=("linear", "steps"))
+    frame = frame_of(settings, replace(inputs(120), untrained={}))
+    assert summarize_molecules(settings, frame)["steps"]["test"]["line"]["points"] == 18
+    by_division(frame)
+
+
 def test_clipping_changes_exact_heads_alone() -> None:
     world = inputs()
     world.features["strong"][world.roles[:, 0] == "test"] *= 9
@@ -233,3 +244,32 @@ def test_what_contradicts_itself_is_refused() -> None:
     config(student_rows="same", seeds=1)
     config(student_rows="same", true_labels=20)
     config(**MoleculeSettings.presets["paper"])
+
+
+def test_the_table_of_procedures_has_the_estimates_on_test_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    example = script("examples/reproduce_molecules.py")
+    settings = config(**SAME, heads=("linear", "steps"))
+    frame = frame_of(settings, inputs(120))
+    experiment = replace(catalogue()["fig2d"], settings=settings)
+    rows = [
+        {"student": "ours", "rows": "same", "dataset": "ESOL", **row}
+        for row in example.procedure_rows(experiment, frame)
+    ]
+    assert [(row["heads"], row["evaluation"]) for row in rows] == [
+        (heads, name) for heads in settings.heads for name in ("valid+test", "valid", "test")
+    ]
+    found = summarize_molecules(settings, frame)["steps"]["test"]
+    ratio = found["line"]["gain_over_misfit"]
+    assert rows[-1]["gain_over_misfit_low"] == ratio.low
+    students = [row["strong_error"]["all"].value for row in found["table"]]
+    assert rows[-1]["strong_error"] == pytest.approx(np.mean(students))
+    monkeypatch.setattr(example, "PROCEDURE_TABLE", tmp_path / "procedures.csv")
+    pd.DataFrame(rows).to_csv(example.PROCEDURE_TABLE, index=False)
+    lines = example.procedures_table(pd.read_csv(example.PROCEDURE_TABLE))
+    cell = f"{ratio.value:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]"
+    assert lines[-1].startswith(f"| ours | same | steps | {cell} | ")
+    assert len(lines) == 4
+    text = "9.999<!-- procedure: ours / same / steps / ESOL / gain_over_misfit -->"
+    assert example.filled(text) == text.replace("9.999", f"{ratio.value:.3f}", 1)

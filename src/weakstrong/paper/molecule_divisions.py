@@ -57,13 +57,14 @@ class MoleculeInputs:
         weak = {name: self.features[name] for name in config.weak}
         strong = {config.strong: self.features[config.strong]}
         supervisors, students = (strong, weak) if config.swap_roles else (weak, strong)
+        none = np.empty((0, len(self.y), 0))  # a student without an encoder has no untrained control
         return StudyInputs(
             supervisors,
             students,
             self.y,
             config.dataset,
             groups=self.clusters,
-            untrained=self.untrained,
+            untrained={name: self.untrained.get(name, none) for name in students},
             display={"smiles": self.smiles},
         )
 
