@@ -52,7 +52,7 @@ def molecules_figure(rows: pd.DataFrame, config: MoleculeSettings, title: str) -
         )
         for axes, (part, caption) in zip(axes_row, panels, strict=True):
             _draw_gain_against_misfit(axes, part, config, log_scale=log_scale, small=axes is axes_row[-1])
-            axes.set_title(caption, fontsize=10)
+            axes.set_title(caption, fontsize=9)
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, frameon=False, fontsize=9, loc="outside right center")
     return figure
