@@ -1,9 +1,10 @@
-"""Make ``results/molecules/``: Figures 2d-f and Tables 1-3, variants of them, and label budgets.
+"""Make ``results/molecules/``: Figures 2d-f and Tables 1-3, variants of them, procedures, and label budgets.
 
 Run ``python examples/reproduce_molecules.py --data DIR`` (or set WEAKSTRONG_DATA), twenty minutes on two
 cores once molecules are embedded (some minutes more); it resumes if it is killed, and makes again only what
 settings or code changed. DIR holds ``chembench/`` and, for the variants with other encoders,
-``features/{SET}.lstm_chem_512.npy`` and ``features/{SET}.chemvae_zinc_196.npy``. ``--report`` rewrites the
+``features/{SET}.lstm_chem_512.npy``, ``features/{SET}.chemvae_zinc_196.npy`` and, for the procedures,
+``features/{SET}.minimol_512.npy``. ``--report`` rewrites the
 tables of the pages and the figure of the budgets alone.
 """
 
@@ -13,6 +14,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,7 +29,7 @@ from weakstrong.paper.experiment import Experiment
 from weakstrong.paper.molecule_claims import PAPER_TABLE_1
 from weakstrong.paper.molecule_inputs import MODELS
 from weakstrong.paper.molecule_settings import MoleculeSettings
-from weakstrong.paper.molecule_statistics import CROSSED, RULE, RULES
+from weakstrong.paper.molecule_statistics import CROSSED, EVALUATIONS, RULE, RULES, summarize_molecules
 from weakstrong.paper.pages import agreement_table, claims_table, records
 from weakstrong.paper.reproduction import CACHE, compute_rows, read_rows, reproduce
 from weakstrong.paper.sources import Places
@@ -37,11 +39,14 @@ from weakstrong.report.figures import blank_figure, png
 RESULTS = ROOT / "results" / "molecules"
 RECORDS = RESULTS / "records"
 VARIANT_TABLE, TWINS_TABLE = RESULTS / "variants.csv", RESULTS / "twins.csv"
+PROCEDURE_TABLE = RESULTS / "procedures.csv"
 BUDGET_TABLE, BUDGET_FIGURE = RESULTS / "budget.csv", RESULTS / "budget.png"
 FIGURES = {"ESOL": "fig2d", "FreeSolv": "fig2e", "Lipop": "fig2f"}
 TABLES = {"ESOL": "table2", "FreeSolv": "table3", "Lipop": "table1"}
 EIGHT = MoleculeSettings.model_fields["weak"].default
-LSTM, CHEMVAE = (f"features/{{dataset}}.{name}.npy" for name in ("lstm_chem_512", "chemvae_zinc_196"))
+LSTM, CHEMVAE, MINIMOL = (
+    f"features/{{dataset}}.{name}.npy" for name in ("lstm_chem_512", "chemvae_zinc_196", "minimol_512")
+)
 
 # What is changed from the defaults.
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -69,6 +74,19 @@ STATISTICS = {
     "rule_over_weak_error": ("regret", RULE, "over_weak_alone"),
 }
 
+# Who the student is, which rows it is fitted to, and how: all on redrawn splits, so that rows compare.
+STUDENTS: dict[str, dict[str, Any]] = {
+    "ours": {},
+    "LSTM_Chem": {"strong": LSTM},
+    "MiniMol": {"strong": MINIMOL},
+    "realizable": {"truth": "realizable"},
+}
+STUDENT_ROWS = ("others", "same")
+PROCEDURE_HEADS = ("linear", "l2", "stopped", "steps", "adam")
+PROCEDURE: dict[str, Any] = {"heads": PROCEDURE_HEADS, "splits": "redrawn", "untrained": 0, "seeds": 20}
+LINE = ("gain_over_misfit", "slope", "slope_of_means", "r2_misfit")
+MEAN_ERRORS = ("weak_error", "strong_error", "ceiling_error", "direct_error")
+
 TRUE: dict[Literal["ESOL", "FreeSolv", "Lipop"], tuple[int, ...]] = {
     "ESOL": (12, 25, 50, 100, 200, 451),
     "FreeSolv": (12, 25, 50, 100, 256),
@@ -95,6 +113,7 @@ def run_all(data: Path) -> None:
     for variant, file_name in KEPT_FIGURES.items():
         shutil.copy(folder_of(variant) / FIGURES["Lipop"] / "figure.png", RESULTS / file_name)
     pd.DataFrame(twins_rows()).to_csv(TWINS_TABLE, index=False, float_format="%.6g")
+    procedures(places)
     budget(places)
 
 
@@ -143,6 +162,32 @@ def variant_rows(record: Record) -> Iterator[dict[str, Any]]:
                     estimate = estimate[part]
                 row |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
             yield row
+
+
+def procedures(places: Places) -> None:
+    """Compute gain against misfit for every procedure; the table is written anew after each experiment."""
+    table: list[dict[str, Any]] = []
+    for dataset, target in FIGURES.items():
+        for student, rows in product(STUDENTS, STUDENT_ROWS):
+            print(f"{dataset}: {student}, {rows}", flush=True)
+            [experiment] = resolve((target,), {**PROCEDURE, "student_rows": rows, **STUDENTS[student]})
+            [files] = compute_rows([experiment], RESULTS / CACHE, places=places, meter=meter)
+            about = {"student": student, "rows": rows, "dataset": dataset}
+            table += [{**about, **row} for row in procedure_rows(experiment, read_rows(files))]
+            pd.DataFrame(table).to_csv(PROCEDURE_TABLE, index=False, float_format="%.6g")
+
+
+def procedure_rows(experiment: Experiment, frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Return one row for each class of heads and evaluation."""
+    for heads, evaluations in summarize_molecules(experiment.settings, frame).items():
+        for evaluation in EVALUATIONS:
+            found = evaluations[evaluation]
+            row: dict[str, Any] = {"heads": heads, "evaluation": evaluation}
+            for name in LINE:
+                estimate = found["line"][name]
+                row |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+            errors = {name: [weak[name]["all"].value for weak in found["table"]] for name in MEAN_ERRORS}
+            yield row | {name: float(np.mean(values)) for name, values in errors.items()}
 
 
 def budget(places: Places) -> None:
@@ -227,6 +272,7 @@ def blocks() -> dict[str, list[str]]:
         "claims": claims_table(records(RECORDS)),
         "regret": regret_table(),
         "variants": variants_table(variants),
+        "procedures": procedures_table(pd.read_csv(PROCEDURE_TABLE)),
         "twins": twins_table(),
         "true labels": true_labels_table(labels),
         "weak labels": weak_labels_table(labels),
@@ -255,6 +301,30 @@ def variants_table(table: pd.DataFrame) -> list[str]:
         cells += [f"{row[f'regret_{rule}']:.3g}" for rule in ("rule", "weak_error", "at_random")]
         lines.append(f"| {row['variant']} | {row['dataset']} | {row['heads']} | {' | '.join(cells)} |")
     return lines
+
+
+def procedures_table(table: pd.DataFrame) -> list[str]:
+    """Return a table of gain over misfit and slope, with a line for each student, rows and heads."""
+    columns = {"gain / misfit": "gain_over_misfit", "slope": "slope"}
+    headings = [f"{dataset}: {title}" for dataset in FIGURES for title in columns]
+    lines = [
+        f"| student | rows | heads | {' | '.join(headings)} |",
+        "|---|---|---|" + "---:|" * len(headings),
+    ]
+    test = table[table["evaluation"] == "test"].set_index(_PROCEDURE_KEYS)
+    for student, rows, heads in product(STUDENTS, STUDENT_ROWS, PROCEDURE_HEADS):
+        keys = [(student, rows, heads, dataset) for dataset in FIGURES]
+        if any(key in test.index for key in keys):
+            cells = [
+                _bracketed(test.loc[key], name) if key in test.index else ""
+                for key in keys
+                for name in columns.values()
+            ]
+            lines.append(f"| {student} | {rows} | {heads} | {' | '.join(cells)} |")
+    return lines
+
+
+_PROCEDURE_KEYS = ["student", "rows", "heads", "dataset"]
 
 
 def twins_table() -> list[str]:
@@ -362,6 +432,13 @@ def filled(text: str) -> str:
         value = variants.loc[(match[2], match[3], match[4]), match[5]]
         return with_value(match, abs(value) if match[6] else value)
 
+    procedures = pd.read_csv(PROCEDURE_TABLE)
+    procedures = procedures[procedures["evaluation"] == "test"].set_index(_PROCEDURE_KEYS)
+
+    def from_procedure(match: re.Match[str]) -> str:
+        value = procedures.loc[(match[2], match[3], match[4], match[5]), match[6]]
+        return with_value(match, abs(value) if match[7] else value)
+
     cross = [rule - true for (rule, _), (true, _) in PAPER_TABLE_1.values()]
 
     def from_paper(match: re.Match[str]) -> str:
@@ -370,6 +447,8 @@ def filled(text: str) -> str:
     number = r"(-?[\d.]+)"
     text = re.sub(number + r"<!-- (fig2\w|table\d) (\w+) ([^>]+?)( abs)? -->", from_record, text)
     text = re.sub(number + r"<!-- variant: ([^>]+?) / (\w+) / (\w+) / (\w+)( abs)? -->", from_variant, text)
+    mark = r"<!-- procedure: ([^>]+?) / (\w+) / (\w+) / (\w+) / (\w+)( abs)? -->"
+    text = re.sub(number + mark, from_procedure, text)
     return re.sub(number + r"<!-- paper (most|least) -->", from_paper, text)
 
 

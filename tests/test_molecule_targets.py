@@ -29,6 +29,7 @@ from weakstrong.paper.molecule_inputs import clusters, prepare, representation
 from weakstrong.paper.molecule_settings import MoleculeSettings
 from weakstrong.paper.molecule_statistics import by_division
 from weakstrong.paper.sources import Places
+from weakstrong.paper.verdicts import TOO_FEW
 
 TINY = ["--seeds", 2, "--set", 'weak=["small", "smaller"]', "--set", "resamples=100", "--set", "untrained=1"]
 FILES = {"config.toml", "tasks.csv", "table.csv", "predictions.csv", "summary.json", "figure.png", "DONE"}
@@ -61,8 +62,8 @@ def test_a_figure_and_a_table_of_a_set_share_their_rows(
     rows = pd.read_csv(out / "fig2e" / "tasks.csv")
     keys = ["seed", "split", "heads", "evaluation", "supervisor"]
     assert not rows.duplicated(keys).any()
-    assert len(rows) == 2 * 3 * 2 * 2 * 2
-    assert set(rows["evaluation"]) == {"valid+test", "test"}
+    assert len(rows) == 2 * 3 * 2 * 3 * 2
+    assert set(rows["evaluation"]) == {"valid+test", "valid", "test"}
     errors = ("weak_error", "strong_error", "misfit", "ceiling_error", "direct_error", "mean_error",
               "untrained_error")  # fmt: skip
     assert (rows[list(errors)] > 0).all(axis=None)
@@ -207,6 +208,45 @@ def test_what_is_missing_or_wrong_is_said_in_one_line(
     ran = command("reproduce", "fig2a", "--strong", models / "strong", "--out", tmp_path / "r")
     assert ran.code == 2
     assert "strong is no setting" in ran.err
+
+
+def test_the_papers_procedure_runs_resumes_and_says_what_is_refused(
+    command,
+    tmp_path: Path,
+    models: Path,
+    data_folder: Path,
+) -> None:
+    places = ["--models", models, "--data", data_folder, "--workers", 1]
+    same = ["--set", "student_rows=same", "--set", "splits=redrawn", "--set", "adam_epochs=2"]
+    heads = ["--set", 'heads=["adam", "stopped"]', "--set", "clip=false", "--set", "truth=realizable"]
+    run = ["reproduce", "fig2e", "table3", *TINY, *places, *same, *heads, "--out", tmp_path / "r"]
+    ran = command(*run, "--set", "judge_on=test")
+    assert ran.code == 0, ran.err
+    assert "targets and seeds: 2/2" in ran.err
+    record = Record.read(tmp_path / "r" / "fig2e")
+    assert record.notes[1].startswith("the truth is realizable")
+    assert set(record.tables["tasks"]["evaluation"]) == {"valid+test", "valid", "test"}
+    assert {result.facts["agrees"] for result in record.results} == {TOO_FEW}
+    page = (tmp_path / "r" / "README.md").read_text()
+    for said in ("by Adam on minibatches", "by gradient descent", "on test rows; the last"):
+        assert said in page
+    assert "nan" not in page
+    again = command(*run, "--set", "judge_on=valid")  # the same rows
+    assert "targets and seeds" not in again.err
+    assert again.code == 0, again.err
+    for refused, said in (
+        (["--set", "student_rows=same"], "set splits = redrawn"),
+        ([*same, "--set", "weak_labels=9"], "weak_labels has no effect"),
+        ([*same, "--set", "true_labels=600"], "513 training rows are not enough for 600 true labels"),
+        ([*same, "--set", "true_labels=3"], "do not fill 5 folds"),
+        (["--set", "truth=realizable", "--set", "swap_roles=true"], "with swap_roles there are several"),
+        (["--set", "noise=1.0"], "noise has no effect on measured labels"),
+        (["--set", 'heads=["newton"]'], "heads"),
+    ):
+        ran = command("reproduce", "fig2e", *TINY, *places, *refused, "--out", tmp_path / "no")
+        assert ran.code == 2, ran
+        assert said in ran.err
+        assert len(ran.err.strip().splitlines()) == 1, ran.err
 
 
 def test_features_are_found_where_the_data_are(

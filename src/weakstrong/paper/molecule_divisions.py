@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from weakstrong.paper.worlds import stream
 from weakstrong.predictions import Pair, Predictions
 from weakstrong.studies.divisions import Division
 from weakstrong.studies.inputs import StudyInputs
-from weakstrong.studies.settings import StudyOptions
 from weakstrong.whole_files import keep, opened
 
 Array = NDArray[np.float64]
@@ -58,13 +57,14 @@ class MoleculeInputs:
         weak = {name: self.features[name] for name in config.weak}
         strong = {config.strong: self.features[config.strong]}
         supervisors, students = (strong, weak) if config.swap_roles else (weak, strong)
+        none = np.empty((0, len(self.y), 0))  # a student without an encoder has no untrained control
         return StudyInputs(
             supervisors,
             students,
             self.y,
             config.dataset,
             groups=self.clusters,
-            untrained=self.untrained,
+            untrained={name: self.untrained.get(name, none) for name in students},
             display={"smiles": self.smiles},
         )
 
@@ -103,6 +103,14 @@ def label_counts(config: MoleculeSettings, train: int, split: str) -> tuple[int,
     InputError
         If there are not so many.
     """
+    if config.student_rows == "same":
+        true = train if config.true_labels is None else config.true_labels
+        if true > train:
+            raise InputError(
+                f"{config.dataset}, split {split}: {train} training rows are not enough for {true} true "
+                "labels; set fewer true_labels"
+            )
+        return _filling_folds(config, true, true, split)
     true = train // 2 if config.true_labels is None else config.true_labels
     weak = train - true if config.weak_labels is None else config.weak_labels
     if true + weak > train or weak < 1:
@@ -110,12 +118,38 @@ def label_counts(config: MoleculeSettings, train: int, split: str) -> tuple[int,
             f"{config.dataset}, split {split}: {train} training rows are not enough for {true} true and "
             f"{max(weak, 1)} weak labels; set fewer true_labels or weak_labels"
         )
+    return _filling_folds(config, true, weak, split)
+
+
+def _filling_folds(config: MoleculeSettings, true: int, weak: int, split: str) -> tuple[int, int]:
+    """Refuse numbers of labels that are too few for the folds."""
     if "l2" in config.heads and min(true, weak) < config.n_folds:
         raise InputError(
             f"{config.dataset}, split {split}: {true} true and {weak} weak labels do not fill "
             f"{config.n_folds} folds; set more true_labels or weak_labels, or fewer folds (n_folds)"
         )
     return true, weak
+
+
+def roles_in_division(
+    config: MoleculeSettings, inputs: MoleculeInputs, seed: int, split: int
+) -> NDArray[np.str_]:
+    """Return the role of each molecule: as published, or permuted where splits are redrawn."""
+    roles = inputs.roles[:, split]
+    is_published = config.splits == "published" or seed == 0
+    return roles if is_published else stream(seed, "redrawn split", split).permutation(roles)
+
+
+def true_labels(config: MoleculeSettings, inputs: MoleculeInputs, seed: int) -> Array:
+    """Return the labels that count as the truth: those measured, or a head of the student's features."""
+    if config.truth == "measured":
+        return inputs.y
+    from weakstrong.estimator import HeadProjection
+
+    features = inputs.features[config.strong]
+    head = HeadProjection("l2", n_folds=config.n_folds).fit(features, inputs.y, groups=inputs.clusters)
+    noise = config.noise * stream(seed, "noise of the labels").standard_normal(len(features))
+    return np.asarray(head.predict(features) + noise)
 
 
 def division(config: MoleculeSettings, inputs: MoleculeInputs, seed: int, split: int) -> Division:
@@ -126,7 +160,7 @@ def division(config: MoleculeSettings, inputs: MoleculeInputs, seed: int, split:
     InputError
         If there are not rows enough.
     """
-    roles = inputs.roles[:, split]
+    roles = roles_in_division(config, inputs, seed, split)
     judged, train = np.flatnonzero(roles != "train"), np.flatnonzero(roles == "train")
     names, cluster_index = np.unique(inputs.clusters[train], return_inverse=True)
     rank = stream(seed, "division", split).permutation(len(names))
@@ -138,16 +172,26 @@ def division(config: MoleculeSettings, inputs: MoleculeInputs, seed: int, split:
     cut = true
     while 0 < cut < len(order) and ordered_clusters[cut] == ordered_clusters[cut - 1]:
         cut -= 1  # keep clusters whole
-    supervised, unlabelled = order[:cut], order[cut:][: None if config.weak_labels is None else weak]
+    supervised, student = order[:cut], order[cut:][: None if config.weak_labels is None else weak]
+    if config.student_rows == "same":
+        student = supervised
     if "l2" in config.heads:
-        fewest = min(len(np.unique(inputs.clusters[rows])) for rows in (supervised, unlabelled))
+        fewest = min(len(np.unique(inputs.clusters[rows])) for rows in (supervised, student))
         if fewest < config.n_folds:
             raise InputError(
                 f"{config.dataset}, split {inputs.splits[split]}: {fewest} different molecules are too few "
                 f"for {config.n_folds} folds; set more true_labels and weak_labels, or fewer folds (n_folds)"
             )
-    name, roles = inputs.splits[split], roles[judged]
-    return Division(name, seed, supervised, unlabelled, judged, roles, untrained_draw=seed + split)
+    return Division(
+        inputs.splits[split],
+        seed,
+        supervised,
+        student,
+        judged,
+        roles[judged],
+        untrained_draw=seed + split,
+        validation=np.flatnonzero(roles == "valid"),
+    )
 
 
 def run_division(config: MoleculeSettings, inputs: MoleculeInputs, seed: int) -> pd.DataFrame:
@@ -166,12 +210,12 @@ def run_division(config: MoleculeSettings, inputs: MoleculeInputs, seed: int) ->
         The table of `Predictions`, with `FIT_COLUMNS` of each division, class of heads and pair:
         ``fitting_misfit`` is the misfit on the student's own rows.
     """
-    from weakstrong.studies.fitting import fit_division  # scikit-learn takes a second
+    from weakstrong.paper.molecule_heads import molecule_fitters  # scikit-learn takes a second
+    from weakstrong.studies.fitting import fit_division
 
-    options = StudyOptions(heads=config.heads, n_folds=config.n_folds)
-    study = inputs.study(config)
+    study = replace(inputs.study(config), y=true_labels(config, inputs, seed))
     parts = [
-        fit_division(division(config, inputs, seed, split), study, options)
+        fit_division(division(config, inputs, seed, split), study, molecule_fitters(config, seed, split))
         for split in range(len(inputs.splits))
     ]
     fits = pd.concat([fits for _, fits in parts])

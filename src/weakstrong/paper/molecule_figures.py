@@ -10,17 +10,20 @@ import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, SymmetricalLogLocator
 
-from weakstrong.paper.molecule_settings import MoleculeSettings
+from weakstrong.paper.molecule_claims import BESIDE, ROWS
+from weakstrong.paper.molecule_settings import JudgedOn, MoleculeSettings
 from weakstrong.record import Result
 from weakstrong.report.figures import blank_figure
 
 _TAIL = 0.01  # share of points on each side that may lie outside a frame
+_TICKS = 6  # of an axis, at most
 _LOG_FROM = 20.0  # times the median, from which a misfit needs a logarithmic axis
 
 
 def molecules_figure(rows: pd.DataFrame, config: MoleculeSettings, title: str) -> Figure:
-    """Draw gain against misfit, one colour for each weak model: one division as in the paper, then all.
+    """Draw gain against misfit, one colour for each weak model: the first division, then all.
 
     Parameters
     ----------
@@ -36,17 +39,19 @@ def molecules_figure(rows: pd.DataFrame, config: MoleculeSettings, title: str) -
     grid = figure.subplots(len(config.heads), 3, squeeze=False)
     for axes_row, heads in zip(grid, config.heads, strict=True):
         points = rows[rows["heads"] == heads]
-        first, both = points["seed"] == config.seed, points["evaluation"] == "valid+test"
-        splits = points["split"].nunique()
+        first = points["seed"] == config.seed
+        judged, beside = (points["evaluation"] == name for name in (config.judge_on, BESIDE[config.judge_on]))
+        what = _first_division(config, points["split"].nunique())
+        rows_judged = ROWS[config.judge_on]
         log_scale = spans_magnitudes(points["misfit"])
         panels = (
-            (points[first & both], f"{heads} heads: one division of {splits} splits, as the paper draws it"),
-            (points[first & ~both], "the same, judged on the test rows alone"),
-            (points[both], f"{config.seeds} divisions of each split"),
+            (points[first & judged], f"{heads} heads: {what}, {rows_judged}"),
+            (points[first & beside], f"the same, judged on {ROWS[BESIDE[config.judge_on]]}"),
+            (points[judged], f"{config.seeds} divisions of each split, {rows_judged}"),
         )
         for axes, (part, caption) in zip(axes_row, panels, strict=True):
             _draw_gain_against_misfit(axes, part, config, log_scale=log_scale, small=axes is axes_row[-1])
-            axes.set_title(caption, fontsize=10)
+            axes.set_title(caption, fontsize=9)
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, frameon=False, fontsize=9, loc="outside right center")
     return figure
@@ -57,16 +62,27 @@ def spans_magnitudes(misfit: pd.Series) -> bool:
     return bool(misfit.max() > _LOG_FROM * misfit.median())
 
 
+def _first_division(config: MoleculeSettings, splits: int) -> str:
+    """Say what the first division of each split is."""
+    if config.splits == "redrawn" and config.seed > 0:
+        return f"one division of {splits} redrawn splits"
+    if config.student_rows == "same" and config.true_labels is None:
+        return f"the published division of {splits} splits"
+    return f"one division of {splits} published splits"
+
+
 def _draw_gain_against_misfit(
     axes: Axes, rows: pd.DataFrame, config: MoleculeSettings, *, log_scale: bool, small: bool
 ) -> None:
     if log_scale:
         axes.set_xscale("log")
         axes.set_yscale("symlog", linthresh=1.0)
+        _few_ticks(axes, "log", "symlog")
         span = np.geomspace(rows["misfit"].min() / 1.5, rows["misfit"].max() * 1.5, 100)
     else:
         largest = rows["misfit"].quantile(1 - _TAIL) if small else rows["misfit"].max()
         span = np.array([0, largest * 1.1])
+        _few_ticks(axes, "linear", "linear")
     axes.plot(span, span, color="0.4", linestyle="--", linewidth=1, label="gain = misfit", zorder=1)
     if config.swap_roles or log_scale:
         axes.plot(span, -span, color="0.4", linestyle=":", linewidth=1, label="gain = −misfit", zorder=1)
@@ -86,7 +102,21 @@ def _draw_gain_against_misfit(
     axes.set_ylabel("gain in accuracy")
 
 
-def ranking_figure(results: Sequence[Result], title: str) -> Figure:
+def _few_ticks(axes: Axes, x: str, y: str) -> None:
+    """Label a few ticks of each axis, so that they do not overlap."""
+    for axis, scale in ((axes.xaxis, x), (axes.yaxis, y)):
+        if scale == "log":
+            axis.set_major_locator(LogLocator(numticks=_TICKS))
+        elif scale == "symlog":
+            locator = SymmetricalLogLocator(base=10, linthresh=1.0)
+            locator.set_params(numticks=_TICKS)
+            axis.set_major_locator(locator)
+        else:
+            axis.set_major_locator(MaxNLocator(_TICKS))
+        axis.set_minor_formatter(NullFormatter())
+
+
+def ranking_figure(results: Sequence[Result], title: str, judge_on: JudgedOn = "valid+test") -> Figure:
     """Draw each student's true error against weak error − misfit: one division of each split, then all.
 
     Parameters
@@ -94,11 +124,13 @@ def ranking_figure(results: Sequence[Result], title: str) -> Figure:
     results : sequence of Result
         One for each class of heads.
     title : str
+    judge_on : str
+        Rows that errors are means over.
     """
     figure = blank_figure((11.5, 4.8 * len(results)))
-    figure.suptitle(f"{title}; valid and test rows, squared units of the label", fontsize=12)
+    figure.suptitle(f"{title}; {ROWS[judge_on]}, squared units of the label", fontsize=12)
     for axes_row, result in zip(figure.subplots(len(results), 2, squeeze=False), results, strict=True):
-        heads, evaluation = result.about["heads"], result.estimates["valid+test"]
+        heads, evaluation = result.about["heads"], result.estimates[judge_on]
         table = sorted(evaluation["table"], key=lambda row: _width(row["weak"]))
         errors = [_value(row["strong_error"], first) for row in table for first in (True, False)]
         log_scale = max(errors) > _LOG_FROM * min(errors)
@@ -109,8 +141,7 @@ def ranking_figure(results: Sequence[Result], title: str) -> Figure:
             if log_scale:
                 axes.set_yscale("log")
                 axes.set_xscale("symlog", linthresh=1.0)
-            else:
-                axes.locator_params(axis="x", nbins=6)
+            _few_ticks(axes, *(("symlog", "log") if log_scale else ("linear", "linear")))
             picked = int(np.argmin(rule))
             axes.scatter(
                 rule[picked], true[picked], s=160, facecolor="none", edgecolor="0.2", label="the rule's pick"

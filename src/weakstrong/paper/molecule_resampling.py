@@ -81,15 +81,14 @@ def means(frame: pd.DataFrame, roles: tuple[str, ...], weights: Array, config: M
     order = {name: position for position, name in enumerate(config.weak)}
     weak = role_losses["student" if config.swap_roles else "supervisor"].map(order)
     role_losses = role_losses.assign(weak=weak).sort_values(["split", "division", "weak", "row"])
-    seeds, pairs = role_losses["division"].nunique(), len(config.weak)
-    split_means: dict[str, list[Array]] = {name: [] for name in ERRORS}
-    for _, split_losses in role_losses.groupby("split", sort=True):
-        rows = split_losses["row"].to_numpy()[: len(split_losses) // (seeds * pairs)]
-        row_weights = weights[:, rows]
-        total = np.maximum(row_weights.sum(1), 1.0)[:, None, None]
-        for name, lists in split_means.items():
-            values = split_losses[name].to_numpy().reshape(seeds * pairs, len(rows))
-            lists.append((row_weights @ values.T).reshape(-1, seeds, pairs) / total)
+    splits, seeds = (role_losses[name].nunique() for name in ("split", "division"))
+    pairs = len(config.weak)
+    # Each division may judge rows of its own.
+    divisions = [
+        _means_of_division(losses, weights, pairs)
+        for _, losses in role_losses.groupby(["split", "division"], sort=True)
+    ]
+    stacked = np.stack(divisions, axis=2).reshape(len(ERRORS), len(weights), splits, seeds, pairs)
     rows = role_losses.drop_duplicates("row")
     cluster_sizes = rows.groupby("cluster").size().to_numpy()
     sizes: dict[str, Any] = {
@@ -97,8 +96,16 @@ def means(frame: pd.DataFrame, roles: tuple[str, ...], weights: Array, config: M
         "clusters": len(cluster_sizes),
         "effective_clusters": round(float(cluster_sizes.sum() ** 2 / (cluster_sizes**2).sum()), 1),
     }
-    stacked = {name: np.stack(lists, axis=1) for name, lists in split_means.items()}
-    return Means.of(config.weak, stacked, **sizes)
+    return Means.of(config.weak, dict(zip(ERRORS, stacked, strict=True)), **sizes)
+
+
+def _means_of_division(losses: pd.DataFrame, weights: Array, pairs: int) -> Array:
+    """Compute the weighted means of one division's losses, shape (errors, 1 + resamples, pairs)."""
+    rows = losses["row"].to_numpy()[: len(losses) // pairs]
+    row_weights = weights[:, rows]
+    values = losses[list(ERRORS)].to_numpy().reshape(pairs, len(rows), len(ERRORS))
+    sums = row_weights @ values.transpose(2, 1, 0)
+    return np.asarray(sums / np.maximum(row_weights.sum(1), 1.0)[:, None])
 
 
 def resample_weights(config: MoleculeSettings, frame: pd.DataFrame) -> Array:

@@ -18,7 +18,7 @@ from weakstrong.record import Result
 
 Array = NDArray[np.float64]
 
-EVALUATIONS = {"valid+test": ("valid", "test"), "test": ("test",)}
+EVALUATIONS = {"valid+test": ("valid", "test"), "valid": ("valid",), "test": ("test",)}
 CROSSED = "chosen on valid, judged on test"
 RULE, WEAK_ALONE = "weak error − misfit", "weak error"
 RULES = (RULE, WEAK_ALONE, "most misfit", "least misfit", "at random")
@@ -63,7 +63,6 @@ def summarize_molecules(config: MoleculeSettings, frame: pd.DataFrame) -> dict[s
     for heads in config.heads:
         of_heads = losses[losses["heads"] == heads]
         evaluations = {name: means(of_heads, roles, weights, config) for name, roles in EVALUATIONS.items()}
-        valid = means(of_heads, ("valid",), weights, config)
         summary[heads] = {
             name: {
                 "table": table(sample),
@@ -74,7 +73,7 @@ def summarize_molecules(config: MoleculeSettings, frame: pd.DataFrame) -> dict[s
             }
             for name, sample in evaluations.items()
         }
-        summary[heads][CROSSED] = {"regret": regret(valid, evaluations["test"], by_split=True)}
+        summary[heads][CROSSED] = {"regret": regret(evaluations["valid"], evaluations["test"], by_split=True)}
     return summary
 
 
@@ -113,7 +112,8 @@ def _columns(values: dict[str, Array]) -> dict[str, Array]:
 def ranking(means: Means) -> dict[str, Any]:
     """Correlate weak error − misfit with the student's true error over weak models, by Spearman.
 
-    Of the means over splits: in one division, over all, and its spread over the divisions.
+    Of the means over splits: in one division, over all, and its spread over the divisions. ``picked_best``
+    is the share of resamples in which the student picked by the means over all divisions errs least.
     """
     rule, true = means.rule.mean(axis=1), means["strong_error"].mean(axis=1)
     first = means.first["weak_error"] - means.first["misfit"]
@@ -122,7 +122,13 @@ def ranking(means: Means) -> dict[str, Any]:
         "first": means.estimate(spearman(first.mean(axis=1), means.first["strong_error"].mean(axis=1))),
         "all": means.estimate(spearman(rule.mean(axis=1), true.mean(axis=1))),
         "over_divisions": {"median": float(np.median(spread)), "min": spread.min(), "max": spread.max()},
+        "picked_best": _share_of_best_picks(rule.mean(axis=1), true.mean(axis=1)),
     }
+
+
+def _share_of_best_picks(score: Array, true: Array) -> float:
+    """Return the share of resamples, the sample left out, in which the least score has the least error."""
+    return float((_error_at_least_score(score, true) <= true.min(-1))[1:].mean())
 
 
 def spearman(a: Array, b: Array) -> Array:

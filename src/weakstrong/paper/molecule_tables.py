@@ -7,7 +7,8 @@ from math import isnan
 from typing import Any
 
 from weakstrong.estimate import Estimate
-from weakstrong.paper.molecule_claims import PAPER_TABLE_1
+from weakstrong.paper.molecule_claims import BESIDE, PAPER_TABLE_1, ROWS
+from weakstrong.paper.molecule_settings import JudgedOn
 from weakstrong.paper.molecule_statistics import CROSSED, RULES, WEAK_ALONE
 from weakstrong.record import Record
 
@@ -15,14 +16,19 @@ _HEADS = {
     "linear": "Plain linear heads.",
     "l2": "Heads in an L2 ball, radius by cross-validation on the labels being fitted: the theory holds "
     "given the radius.",
+    "stopped": "Plain linear heads by gradient descent from zero, stopped where the error on the valid rows "
+    "is least, on the labels being fitted: a student never sees the truth.",
+    "steps": "Plain linear heads by gradient descent from zero, after a fixed number of steps.",
+    "adam": "Plain linear heads by Adam on minibatches from zero, of the epoch whose error on the valid rows "
+    "is least, on the labels being fitted: a student never sees the truth.",
 }
 _OF_ONE_DIVISION = (
-    "One division a split, the first, on valid and test rows unless said: mean ± standard deviation over the "
+    "One division a split, the first, on {rows} unless said: mean ± standard deviation over the "
     "splits; the least of each column in bold. All divisions: means with 95% intervals. Baselines: means "
     "over the splits."
 )
 _OF_ALL = (
-    "Means over splits and divisions, on valid and test rows; the last column has the gain's standard "
+    "Means over splits and divisions, on {rows}; the last column has the gain's standard "
     "deviation over splits (of means over divisions) and over divisions (of means over splits)."
 )
 _SIGNED = {"gain", "cross_term", "gain_over_direct"}
@@ -52,23 +58,29 @@ def molecule_page(record: Record, *, ranking: bool) -> list[str]:
     """Return the Markdown lines that a page shows below the figure of a record."""
     lines: list[str] = []
     swapped, dataset = record.settings["swap_roles"], record.settings["dataset"]
+    judge_on = record.settings.get("judge_on", "valid+test")  # older records have no such setting
+    rows = ROWS[judge_on]
     weak = "student" if swapped else "weak model"
     for result in record.results:
         heads, evaluations = result.about["heads"], result.estimates
         if ranking:
             is_table_1 = dataset == "Lipop" and not swapped
-            lines += [f"**{_HEADS[heads]}** {_OF_ONE_DIVISION}", ""]
-            lines += [*paper_table(evaluations, PAPER_TABLE_1 if is_table_1 else {}, weak), ""]
-            lines += [f"{spearman_sentence(evaluations)}.", "", *regret_table(evaluations), ""]
+            lines += [f"**{_HEADS[heads]}** {_OF_ONE_DIVISION.format(rows=rows)}", ""]
+            lines += [*paper_table(evaluations, PAPER_TABLE_1 if is_table_1 else {}, weak, judge_on), ""]
+            lines += [f"{spearman_sentence(evaluations, judge_on)}.", ""]
+            lines += [*regret_table(evaluations, judge_on), ""]
         else:
-            table = errors_table(evaluations["valid+test"]["table"], weak)
-            lines += [f"**{_HEADS[heads]}** {_OF_ALL}", "", *table, ""]
-            lines += [f"{misfit_sentence(evaluations['valid+test'])}.", ""]
+            table = errors_table(evaluations[judge_on]["table"], weak)
+            lines += [f"**{_HEADS[heads]}** {_OF_ALL.format(rows=rows)}", "", *table, ""]
+            lines += [f"{misfit_sentence(evaluations[judge_on])}.", ""]
     return lines
 
 
 def paper_table(
-    evaluations: Mapping[str, Any], paper: dict[str, Any] | None = None, weak: str = "weak model"
+    evaluations: Mapping[str, Any],
+    paper: dict[str, Any] | None = None,
+    weak: str = "weak model",
+    judge_on: JudgedOn = "valid+test",
 ) -> list[str]:
     """Return the paper's Table 1: mean ± std over the splits, the least of each column in bold.
 
@@ -79,9 +91,10 @@ def paper_table(
     paper : dict, optional
         The paper's two columns, for the weak models of its names.
     """
-    rows = sorted(evaluations["valid+test"]["table"], key=lambda row: row[_RULE]["first"]["mean"])
+    rows = sorted(evaluations[judge_on]["table"], key=lambda row: row[_RULE]["first"]["mean"])
     columns: dict[str, dict[str, dict[str, float]]] = {}
-    for suffix, table in (("", rows), (", test alone", evaluations["test"]["table"])):
+    beside = BESIDE[judge_on]
+    for suffix, table in (("", rows), (f", {ROWS[beside]}", evaluations[beside]["table"])):
         for index, title in enumerate(_PAPER_COLUMNS):
             columns[title + suffix] = {row["weak"]: row[_PAPER_COLUMNS[title]]["first"] for row in table}
             if paper and not suffix:
@@ -120,10 +133,10 @@ def errors_table(rows: list[dict[str, Any]], weak: str = "weak model") -> list[s
     return lines
 
 
-def regret_table(evaluations: Mapping[str, Any]) -> list[str]:
+def regret_table(evaluations: Mapping[str, Any], judge_on: JudgedOn = "valid+test") -> list[str]:
     """Return a table of each rule's regret, chosen and judged on the same rows and on different rows."""
     titles = {
-        "valid+test": "scored and judged on the same rows, means over splits",
+        judge_on: "scored and judged on the same rows, means over splits",
         CROSSED: "chosen on valid rows, judged on test rows, split by split",
     }
     headings = [f"regret, {title} | the same minus weak error alone" for title in titles.values()]
@@ -138,13 +151,14 @@ def regret_table(evaluations: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def spearman_sentence(evaluations: Mapping[str, Any]) -> str:
+def spearman_sentence(evaluations: Mapping[str, Any], judge_on: JudgedOn = "valid+test") -> str:
     """Report Spearman's correlation of the table's two columns in a sentence."""
-    ranking, test = evaluations["valid+test"]["ranking"], evaluations["test"]["ranking"]
-    spread = ranking["over_divisions"]
+    beside = BESIDE[judge_on]
+    ranking, spread = evaluations[judge_on]["ranking"], evaluations[judge_on]["ranking"]["over_divisions"]
+    others = f"{ROWS[beside]} {_bracketed(evaluations[beside]['ranking']['all'])}"
     return (
         f"Spearman's correlation of the two columns: {_bracketed(ranking['first'])} in this division, "
-        f"{_bracketed(ranking['all'])} over all (test rows alone {_bracketed(test['all'])}); over single "
+        f"{_bracketed(ranking['all'])} over all ({others}); over single "
         f"divisions {_number(spread['min'])} to {_number(spread['max'])}, median {_number(spread['median'])}"
     )
 

@@ -129,7 +129,7 @@ def agreement_table(repository: Path) -> list[str]:
             verdicts = (_qualified(record, agreement(record)), "" if other is None else agreement(other))
             targets.setdefault((record.facts["claim"], *verdicts, folder), []).append(name)
     lines = [
-        f"| target | the paper's claim | agrees? | [in the paper's procedure]({_AS_THE_PAPER}/README.md) | where |",
+        f"| target | the paper's claim | agrees? | [in its own procedure]({_AS_THE_PAPER}/README.md) | where |",
         "|---|---|---|---|---|",
     ]
     for (claim, ours, theirs, folder), names in targets.items():

@@ -39,6 +39,8 @@ class Division:
         What each judged row is called: ``valid`` or ``test``, say.
     untrained_draw : int
         Which of the untrained controls' random draws it takes, counted round.
+    validation : array of int, optional
+        Rows that heads may choose by, on labels as they are fitted to; they may be judged on too.
     """
 
     split: str
@@ -48,6 +50,7 @@ class Division:
     judged: Rows
     roles: NDArray[np.str_] | None = None
     untrained_draw: int = 0
+    validation: Rows | None = None
 
 
 def divisions(inputs: StudyInputs, options: StudyOptions) -> list[Division]:

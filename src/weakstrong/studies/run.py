@@ -21,6 +21,7 @@ from weakstrong.storage import output_folder
 from weakstrong.studies.choosing import choice_facts, choice_notes, choices
 from weakstrong.studies.divisions import Division, divisions
 from weakstrong.studies.findings import by_division, cluster_notes, summarize
+from weakstrong.studies.fitted_heads import exact_fitters
 from weakstrong.studies.fitting import fit_division
 from weakstrong.studies.influence import with_explosions
 from weakstrong.studies.inputs import Split, StudyInputs, check_inputs
@@ -232,11 +233,11 @@ def _judged(
     Returns a function that has its predictions, on disk if there is a folder, and what was measured.
     """
     if stage is None:
-        predictions, fits = fit_division(division, inputs, options)
+        predictions, fits = fit_division(division, inputs, exact_fitters(options))
         return lambda: predictions, by_division(predictions, fits)
     files = [stage / f".{part}-{place}.parquet" for part in ("predictions", "fits")]
     if any(kept(file) is None for file in files):
-        predictions, fits = fit_division(division, inputs, options)
+        predictions, fits = fit_division(division, inputs, exact_fitters(options))
         for frame, file in zip((predictions.table, fits), files, strict=True):
             keep(file, frame.to_parquet(index=False))
     predictions, fits = Predictions(_table(files[0])), _table(files[1])

@@ -12,7 +12,7 @@ import pandas as pd
 from weakstrong.errors import InputError
 from weakstrong.paper import molecule_inputs
 from weakstrong.paper.experiment import Experiment
-from weakstrong.paper.molecule_claims import MOLECULE_RULES, molecule_verdict, strong_model
+from weakstrong.paper.molecule_claims import MOLECULE_RULES, molecule_verdict, strong_model, truth_notes
 from weakstrong.paper.molecule_divisions import FIT_COLUMNS, MoleculeInputs, run_division
 from weakstrong.paper.molecule_settings import MoleculeSettings
 from weakstrong.paper.molecule_statistics import by_division, flat_table, summarize_molecules
@@ -42,6 +42,11 @@ class MoleculeStudy(Experiment):
     float_format = "%.6g"
 
     @property
+    def caveat(self) -> str:
+        """Say whether the student's representation is the paper's."""
+        return self.notes()[0].partition(" (")[0] if self.content else ""
+
+    @property
     def rows_module(self) -> str:
         """Name of the module that computes divisions; rows do not depend on statistics and figures."""
         return run_division.__module__
@@ -62,7 +67,7 @@ class MoleculeStudy(Experiment):
         """Compute all estimates for the set, and judge the claim, for each class of heads."""
         results = []
         for heads, evaluations in summarize_molecules(self.settings, rows).items():
-            finding, agrees = molecule_verdict(evaluations, self.expects)
+            finding, agrees = molecule_verdict(evaluations, self.expects, self.settings.judge_on)
             gap = float(rows.loc[rows["heads"] == heads, "strong_optimality_gap"].max())
             facts = {"optimality_gap": gap, "agrees": "not claimed" if self.settings.swap_roles else agrees}
             results.append(Result({"heads": heads}, evaluations, facts, (finding,)))
@@ -81,7 +86,7 @@ class MoleculeStudy(Experiment):
         from weakstrong.paper.molecule_figures import molecules_figure, ranking_figure
 
         if self.expects == "ranking":
-            return ranking_figure(results, self.title)
+            return ranking_figure(results, self.title, self.settings.judge_on)
         return molecules_figure(tables["tasks"], self.settings, self.title)
 
     def page(self, record: Record) -> list[str]:
@@ -89,8 +94,9 @@ class MoleculeStudy(Experiment):
         return molecule_page(record, ranking=self.expects == "ranking")
 
     def notes(self) -> tuple[str, ...]:
-        """Return a note on whether the student's representation is the paper's."""
-        return (strong_model(self.content["strong"], self.settings.strong),)
+        """Return notes on whether the student's representation is the paper's, and on the truth."""
+        student = strong_model(self.content["strong"], self.settings.strong)
+        return (student, *truth_notes(self.settings.truth, self.settings.noise))
 
     def check(self, source: str) -> None:
         """Refuse a data set other than that of the figure or table."""
