@@ -128,10 +128,8 @@ def agreement_table(repository: Path) -> list[str]:
             other = as_the_paper.get(name)
             verdicts = (_qualified(record, agreement(record)), "" if other is None else agreement(other))
             targets.setdefault((record.facts["claim"], *verdicts, folder), []).append(name)
-    lines = [
-        f"| target | the paper's claim | agrees? | [in its own procedure]({_AS_THE_PAPER}/README.md) | where |",
-        "|---|---|---|---|---|",
-    ]
+    its_own = f"[in its own procedure]({_AS_THE_PAPER}/README.md)"
+    lines = [f"| target | the paper's claim | agrees? | {its_own} | where |", "|---|---|---|---|---|"]
     for (claim, ours, theirs, folder), names in targets.items():
         lines.append(f"| {', '.join(names)} | {claim} | {ours} | {theirs} | [{folder}]({folder}/README.md) |")
     return lines
@@ -162,7 +160,7 @@ def findings(record: Record) -> str:
     if not record.results[0].about:
         return _finding(record, record.results[0])
     parts = [f"{', '.join(result.about.values())}: {result.findings[0]}" for result in record.results]
-    return f"{record.facts['caveat'] or 'all'}: {_with_changes(record, '; '.join(parts))}"
+    return f"{record.facts.get('caveat') or 'all'}: {_with_changes(record, '; '.join(parts))}"
 
 
 def _finding(record: Record, result: Result) -> str:
@@ -171,7 +169,8 @@ def _finding(record: Record, result: Result) -> str:
 
 def _qualified(record: Record, agrees: str) -> str:
     """Add to an answer what qualifies it."""
-    return f"{agrees}; {record.facts['caveat']}" if record.facts["caveat"] else agrees
+    caveat = record.facts.get("caveat")
+    return f"{agrees}; {caveat}" if caveat else agrees
 
 
 def _with_changes(record: Record, finding: str) -> str:
@@ -181,5 +180,6 @@ def _with_changes(record: Record, finding: str) -> str:
 def _changes(record: Record) -> str:
     """List the settings that are not the target's own; those of a preset by its name."""
     changed: Mapping[str, Any] = record.facts["changed"]
-    preset = [f"preset {record.facts['preset']}"] * bool(record.facts["preset"])
-    return ", ".join([*preset, *(f"{key} = {value}" for key, value in changed.items())])
+    preset = record.facts.get("preset")
+    named = [f"preset {preset}"] if preset else []
+    return ", ".join([*named, *(f"{key} = {value}" for key, value in changed.items())])
