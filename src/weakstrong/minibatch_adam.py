@@ -33,7 +33,7 @@ class AdamOptions:
 
     epochs: int = 100
     batch: int = 32
-    rate: float = 1e-3
+    rate: float = 0.01
 
 
 @dataclass(frozen=True, eq=False)

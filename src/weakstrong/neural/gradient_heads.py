@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,7 +15,9 @@ from weakstrong.neural.neural_heads import HeadKind, NeuralHead, random_heads
 
 Array = NDArray[np.float64]
 
-_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+Activation = Callable[[Tensor], Tensor]
+
+_ACTIVATIONS: dict[str, Activation] = {
     "linear": lambda z: z,
     "tanh": torch.tanh,
     "relu": torch.relu,
@@ -92,23 +95,42 @@ def fit_heads(
 def _descend(first: NeuralHead, features: Array, labels: Array, descent: Descent) -> list[Array]:
     """Run the descents from all starts side by side; return final coefficients, biases and outer weights."""
     parts = [torch.from_numpy(getattr(first, p)).float().requires_grad_() for p in _PARTS]
-    coef, bias, outer = parts
-    free = parts if first.kind == "mlp" else parts[:1]
-    optimizer = torch.optim.Adam(free, lr=descent.rate, fused=True)
-    decay = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, descent.steps)
     count = max(features.shape[1] // descent.batch, 1)
     lots = [
-        tuple(torch.from_numpy(a).float().repeat(descent.starts, *[1] * (a.ndim - 1)) for a in lot)
-        for lot in zip(np.array_split(features, count, 1), np.array_split(labels, count, 1), strict=True)
+        (torch.from_numpy(z).float(), torch.from_numpy(y).float())
+        for z, y in zip(np.array_split(features, count, 1), np.array_split(labels, count, 1), strict=True)
     ]
+    if first.kind == "mlp":
+        lots = [(z.repeat(descent.starts, 1, 1), y.repeat(descent.starts, 1)) for z, y in lots]
+        free, loss = parts, partial(_loss_of_layers, _ACTIVATIONS[first.kind], parts)
+    else:
+        # All starts of a task see its rows in one product, which is as fast again as one for each.
+        lots = [(z.mT.contiguous(), y[:, None]) for z, y in lots]
+        coef = parts[0].detach().view(descent.starts, *features.shape[::2]).transpose(0, 1).contiguous()
+        free = [coef.requires_grad_()]
+        loss = partial(_loss_of_units, _ACTIVATIONS[first.kind], coef)
+    optimizer = torch.optim.Adam(free, lr=descent.rate, fused=True)
+    decay = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, descent.steps)
     for step in range(descent.steps):
-        z, y = lots[step % count]
         optimizer.zero_grad()
-        outputs = (_ACTIVATIONS[first.kind](torch.baddbmm(bias[:, None], z, coef)) * outer[:, None]).sum(-1)
-        (outputs - y).square().mean(-1).sum().backward()
+        torch.autograd.backward(loss(*lots[step % count]))
         optimizer.step()
         decay.step()
+    if first.kind != "mlp":
+        parts[0] = free[0].transpose(0, 1).reshape(parts[0].shape)
     return [p.detach().double().numpy() for p in parts]
+
+
+def _loss_of_units(activation: Activation, coef: Tensor, z: Tensor, y: Tensor) -> Tensor:
+    """Compute the loss of heads of one unit, coefficients (M, starts, d), on rows (M, d, batch)."""
+    return (activation(torch.bmm(coef, z)) - y).square().mean(-1).sum()
+
+
+def _loss_of_layers(activation: Activation, parts: list[Tensor], z: Tensor, y: Tensor) -> Tensor:
+    """Compute the loss of heads with a hidden layer, (starts · M) of them, each on rows (batch, d)."""
+    coef, bias, outer = parts
+    outputs = (activation(torch.baddbmm(bias[:, None], z, coef)) * outer[:, None]).sum(-1)
+    return (outputs - y).square().mean(-1).sum()
 
 
 def apply_by_row(kind: HeadKind, z: Tensor, heads: tuple[Tensor, Tensor, Tensor], which: Tensor) -> Tensor:

@@ -29,15 +29,14 @@ PAPER_TABLE_1 = {
 # Rows that are judged on, in words, and those that they are shown beside.
 ROWS: dict[JudgedOn, str] = {"valid+test": "valid and test rows", "valid": "valid rows", "test": "test rows"}
 BESIDE: dict[JudgedOn, JudgedOn] = {"valid+test": "test", "valid": "test", "test": "valid+test"}
-_SMALL = 0.5  # of the regret of picking at random
 _SURE = 0.975  # of the resamples
 
 MOLECULE_RULES = (
     "Rules for molecules, judged on valid and test rows unless the setting judge_on names others. Figures: "
     f"{LINE_RULE} (slope over all points, R² in the median division). "
-    "Tables: *no* where the interval of the mean regret of picking by least weak error − misfit lies above "
-    f"{_SMALL:.0%} of the mean regret of picking at random, *undecided (no or partly)* where it holds that. "
-    "Where it lies below: *yes* if the student picked by the means over all divisions has the least true "
+    "Tables: *no* where the mean regret of picking by least weak error − misfit is surely more than half of "
+    "that of picking at random (the interval of the difference), *undecided (no or partly)* where it may be. "
+    "Where it is surely less: *yes* if the student picked by the means over all divisions has the least true "
     f"error in at least {_SURE:.1%} of the resamples, *partly* if in at most {1 - _SURE:.1%}, else "
     "*undecided (partly or yes)*. With roles swapped the paper claims neither. In brackets 95% intervals of "
     "a bootstrap over molecules (connectivities as clusters) and divisions, given the splits; of R², of the "
@@ -68,8 +67,8 @@ def _ranking_verdict(evaluation: dict[str, Any]) -> tuple[str, str]:
         return f"{rows[0]['weak']} alone: nothing to choose", "no choice"
     true = [row["strong_error"]["all"].value for row in rows]
     rank = sorted(true).index(true[0]) + 1
-    rule, threshold = regret[RULE]["regret"], _SMALL * regret["at random"]["regret"].value
-    agrees = between(*("partly" if end <= threshold else "no" for end in (rule.high, rule.low)))
+    rule, excess = (regret[RULE][name] for name in ("regret", "over_half_of_random"))
+    agrees = between(*("partly" if end <= 0 else "no" for end in (excess.high, excess.low)))
     share = evaluation["ranking"]["picked_best"]
     if agrees == "partly":
         agrees = between("yes" if share >= _SURE else "partly", "partly" if share <= 1 - _SURE else "yes")

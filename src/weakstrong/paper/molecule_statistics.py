@@ -157,7 +157,8 @@ def regret(chosen_on: Means, judged_on: Means, *, by_split: bool = False) -> dic
 
     Every division is a decision, on scores and errors that are means over its splits, or every split of
     every division. Of tied picks the mean counts. ``over_weak_alone`` is the difference from picking by
-    least weak error; intervals hold the picks of every resample.
+    least weak error, ``over_half_of_random`` that from half the regret of picking at random; intervals hold
+    the picks of every resample.
 
     Parameters
     ----------
@@ -175,9 +176,12 @@ def regret(chosen_on: Means, judged_on: Means, *, by_split: bool = False) -> dic
     scores = {RULE: rule, WEAK_ALONE: weak, "most misfit": -misfit, "least misfit": misfit}
     picked = {name: _error_at_least_score(score, true) for name, score in scores.items()}
     picked["at random"] = true.mean(-1)
+    least = true.min(-1)
+    half = (picked["at random"] - least).mean(axis=1) / 2
     return {
         name: {
-            "regret": judged_on.estimate((values - true.min(-1)).mean(axis=1)),
+            "regret": judged_on.estimate((values - least).mean(axis=1)),
+            "over_half_of_random": judged_on.estimate((values - least).mean(axis=1) - half),
             "over_weak_alone": judged_on.estimate((values - picked[WEAK_ALONE]).mean(axis=1)),
         }
         for name, values in picked.items()
