@@ -32,6 +32,8 @@ TRAINED = ("fig2a", "fig2b", "fig3a", "fig3c")  # with networks pretrained by eq
 MAIN = {"seeds": 20}
 FEWER = {"seeds": 10}
 FEWEST = {"seeds": 6}
+OURS, PRESET = "our defaults", "the paper's preset"
+_2B, _2C, _REALIZABLE = (f"representations {which}" for which in ("of Figure 2b", "of Figure 2c", "h_s = h*"))
 
 
 def training(optimizer: str, start: str, steps: int, units: str = "scaled") -> dict[str, Any]:
@@ -47,7 +49,7 @@ def training(optimizer: str, start: str, steps: int, units: str = "scaled") -> d
 
 # What is changed from the defaults, for which targets.
 VARIANTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
-    "as in the paper, our defaults": (FIGURES, {}),
+    OURS: (FIGURES, {}),
     "h* initialised by He's rule": (("fig2a", "fig2b", "fig2c", "fig3c"), {"truth_init": "he", **FEWER}),
     "representations end in a ReLU": (("fig2a", "fig2b", "fig2c", "fig3c"), {"output_relu": True, **FEWER}),
     "tasks on a sphere": (("fig2a", "fig2b", "fig2c", "fig3c"), {"task_law": "sphere", **FEWER}),
@@ -63,9 +65,9 @@ VARIANTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "T = 5, N_r = 4000": (("fig3c",), {"pretraining_rows": 4000}),
     "T = 10, N_r = 250": (("fig3c",), {"pretraining_tasks": 10}),
     "T = 20, N_r = 250": (("fig3c",), {"pretraining_tasks": 20}),
-    "realizable: h_s = h*": (NON_CONVEX, {"representations": "realizable", **FEWEST}),
-    "representations of Figure 2b": (NON_CONVEX, {"pretraining_heads": "linear", **FEWEST}),
-    "representations of Figure 2c": (NON_CONVEX, {"representations": "perturbation", **FEWEST}),
+    _REALIZABLE: (NON_CONVEX, {"representations": "realizable", **FEWEST}),
+    _2B: (NON_CONVEX, {"pretraining_heads": "linear", **FEWEST}),
+    _2C: (NON_CONVEX, {"representations": "perturbation", **FEWEST}),
     "a layer more in each network": (
         ("fig2b", "fig2c", "fig3c"), {"truth_depth": 6, "weak_depth": 3, "strong_depth": 9, **FEWER},
     ),
@@ -93,8 +95,8 @@ def run_all() -> None:
     cache = RESULTS / CACHE
     main = [*resolve(FIGURES, MAIN), *resolve(("theorem2",), MAIN), *resolve(("figure1",), {})]
     reproduce([*main, *resolve(NON_CONVEX, FEWER)], RESULTS, cache=cache, meter=meter)
-    reproduce(resolve(FIGURES, FEWER, preset="paper"), AS_THE_PAPER, cache=cache, meter=meter)
-    rows = []
+    outcomes = reproduce(resolve(FIGURES, FEWER, preset="paper"), AS_THE_PAPER, cache=cache, meter=meter)
+    rows = [{"variant": PRESET, **row(outcome.record)} for outcome in outcomes]
     for variant, (targets, changes) in VARIANTS.items():
         print(variant, flush=True)
         folder = RESULTS if not changes else RESULTS / ".variants" / variant.replace(" ", "-")
@@ -120,7 +122,9 @@ def page_tables() -> dict[str, dict[str, list[str]]]:
     return {
         "docs/paper.md": {
             "synthetic": claims_table(records(RESULTS)),
+            "training": training_table(pd.read_csv(TABLE)),
             "low sample": low_sample(pd.read_csv(TABLE)),
+            "not convex": not_convex_table(pd.read_csv(TABLE)),
         },
         "README.md": {"reproduced": agreement_table(ROOT)},
     }
@@ -136,6 +140,43 @@ def low_sample(table: pd.DataFrame) -> list[str]:
         lines.append(
             f"| {variant['variant']} | {reverse} | {_interval(variant, 'slope')} | {' | '.join(losses)} |"
         )
+    return lines
+
+
+def training_table(table: pd.DataFrame) -> list[str]:
+    """Return a table of slopes by how networks are trained: optimizer, first weights and number of steps."""
+    lines = [
+        f"| networks by | seeds | {' | '.join(f'slope in {t[3:]}' for t in TRAINED)} | loss of h_s in 2b |"
+    ]
+    lines.append("|---|---:|" + "---:|" * (len(TRAINED) + 1))
+    names = {OURS: "Muon, near-identity start, 20,000 steps (ours)", "2,000 steps": "the same, 2,000 steps"}
+    names |= {name: name for name in VARIANTS if " start, " in name}
+    names[PRESET] = (
+        "Adam on raw data, uniform start, 10,000 steps at a constant rate, heads by Adam (the preset)"
+    )
+    for variant, title in names.items():
+        of_target = table[table["variant"] == variant].set_index("target")
+        cells = [_interval(of_target.loc[t], "slope") if t in of_target.index else "" for t in TRAINED]
+        of_2b = of_target.loc["fig2b"]
+        loss = f"{100 * of_2b['strong_pretraining_loss']:.2g}%"
+        lines.append(f"| {title} | {of_2b['seeds']} | {' | '.join(cells)} | {loss} |")
+    return lines
+
+
+def not_convex_table(table: pd.DataFrame) -> list[str]:
+    """Return a table of slopes of heads that are not convex, by where the representations come from."""
+    own = pd.DataFrame([{"variant": OURS, **row(record)} for record in records(RESULTS).values()
+                        if record.kind in NON_CONVEX])  # fmt: skip
+    rows = pd.concat([own, table]).set_index(["variant", "target"])
+    titles = {
+        OURS: "pretrained on tasks of the same heads (the targets)", _2B: "pretrained on linear tasks, as in 2b",
+        _2C: "h* with noise, as in 2c", _REALIZABLE: "h_s = h*, as in 2a",
+    }  # fmt: skip
+    lines = [f"| representations | seeds | {' | '.join(t.partition('-')[2] for t in NON_CONVEX)} |"]
+    lines.append("|---|---:|" + "---:|" * len(NON_CONVEX))
+    for variant, title in titles.items():
+        cells = [_interval(rows.loc[(variant, t)], "slope") for t in NON_CONVEX]
+        lines.append(f"| {title} | {rows.loc[(variant, NON_CONVEX[0]), 'seeds']} | {' | '.join(cells)} |")
     return lines
 
 

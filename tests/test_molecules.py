@@ -315,6 +315,7 @@ def test_regret_is_what_each_rule_s_pick_loses() -> None:
     }
     assert tuple(found) == RULES
     assert found["weak error − misfit"]["over_weak_alone"].value == 1.0
+    assert found["weak error − misfit"]["over_half_of_random"].value == pytest.approx(0.8)  # 1.0 − 0.4/2
     other = made(weak_error=[3.0, 2.0, 4.0], strong_error=[0.1, 0.5, 1.5])
     assert regret(of, other)["weak error"]["regret"].value == pytest.approx(
         0.4
@@ -539,7 +540,11 @@ def ranking_of(
 ) -> dict[str, object]:
     rows = [{"weak": w, "strong_error": {"all": exactly(t)}} for w, t in zip(WEAK, true, strict=True)]
     lost = {
-        "weak error − misfit": {"regret": exactly(rule, high), "over_weak_alone": exactly(over)},
+        "weak error − misfit": {
+            "regret": exactly(rule, high),
+            "over_weak_alone": exactly(over),
+            "over_half_of_random": exactly(rule - chance / 2, high - chance / 2),
+        },
         "at random": {"regret": exactly(chance)},
     }
     order = {"all": exactly(0.5), "picked_best": picked_best}
@@ -565,7 +570,7 @@ def ranking_of(
 def test_verdicts_follow_their_rules(expects: str, found: dict[str, object], agrees: str) -> None:
     verdicts = {heads: molecule_verdict(at, expects) for heads, at in found.items()}
     results = [Result({"heads": h}, {}, {"agrees": a}, (said,)) for h, (said, a) in verdicts.items()]
-    record = Record("fig2d", "a title", {}, tuple(results), {"changed": {}}, ("whose",))
+    record = Record("fig2d", "a title", {}, tuple(results), {"changed": {}, "caveat": "whose"}, ("whose",))
     assert agreement(record) == agrees
     assert all(f"{heads}: " in findings(record) for heads in found)
 
