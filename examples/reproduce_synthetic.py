@@ -169,8 +169,9 @@ def not_convex_table(table: pd.DataFrame) -> list[str]:
                         if record.kind in NON_CONVEX])  # fmt: skip
     rows = pd.concat([own, table]).set_index(["variant", "target"])
     titles = {
-        OURS: "pretrained on tasks of the same heads (the targets)", _2B: "pretrained on linear tasks, as in 2b",
-        _2C: "h* with noise, as in 2c", _REALIZABLE: "h_s = h*, as in 2a",
+        OURS: "pretrained on tasks of the same heads (the targets)",
+        _2B: "pretrained on linear tasks, as in 2b", _2C: "h* with noise, as in 2c",
+        _REALIZABLE: "h_s = h*, as in 2a",
     }  # fmt: skip
     lines = [f"| representations | seeds | {' | '.join(t.partition('-')[2] for t in NON_CONVEX)} |"]
     lines.append("|---|---:|" + "---:|" * len(NON_CONVEX))
