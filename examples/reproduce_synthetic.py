@@ -1,7 +1,8 @@
 """Make ``results/synthetic/``: every target, and what the choices that the paper leaves open change.
 
-Run ``python examples/reproduce_synthetic.py``, about an hour on two cores; it resumes if it is killed, and
-makes again only what settings or code changed. ``--report`` rewrites the tables of the pages alone.
+Run ``python examples/reproduce_synthetic.py``, about an hour and a half on two cores; it resumes if it is
+killed, and makes again only what settings or code changed. The records in the paper's own procedure go to
+``results/paper/``. ``--report`` rewrites the tables of the pages alone.
 """
 
 from __future__ import annotations

@@ -213,7 +213,7 @@ def test_products_are_as_fast_and_as_exact_as_the_page_says() -> None:
             assert cell["excess_loss"]["gram"] > 1e-6
 
 
-@pytest.mark.parametrize("folder", ["results/synthetic", "results/molecules/records"])
+@pytest.mark.parametrize("folder", ["results/synthetic", "results/molecules/records", "results/paper"])
 def test_the_pages_beside_the_records_are_those_that_are_written(tmp_path: Path, folder: str) -> None:
     for record in (ROOT / folder).iterdir():
         if record.is_dir():
