@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from weakstrong.gradient_descent import DescentPath, step_counts, with_ones
-from weakstrong.minibatch_adam import AdamOptions, LinearTask, fit_by_adam
+from weakstrong.errors import InputError
+from weakstrong.paper.gradient_descent import DescentPath, step_counts, with_ones
+from weakstrong.paper.minibatch_adam import AdamOptions, LinearTask, fit_by_adam
 
 # Rows, features and targets: tall, square, wide.
 SHAPES = [(60, 7, 3), (12, 12, 1), (10, 30, 2), (40, 1, 2)]
@@ -101,8 +102,8 @@ def test_adam_is_that_of_torch_on_a_linear_layer_of_which_the_best_epoch_is_kept
         torch.from_numpy(getattr(given, name)).float()
         for name in ("features", "labels", "held_out", "held_out_labels")
     )
-    rng, best = np.random.default_rng(3), [(np.inf, 0, None)] * 2
-    for epoch in range(1, OPTIONS.epochs + 1):
+    rng, best = np.random.default_rng(3), [(np.inf, None)] * 2
+    for _ in range(OPTIONS.epochs):
         for rows in torch.from_numpy(rng.permutation(len(x))).split(OPTIONS.batch):
             optimizer.zero_grad()
             (layer(x[rows]) - y[rows]).square().mean(0).sum().backward()
@@ -111,24 +112,28 @@ def test_adam_is_that_of_torch_on_a_linear_layer_of_which_the_best_epoch_is_kept
             errors = (layer(held_out) - held_out_labels).square().mean(0)
             for j, error in enumerate(errors.tolist()):
                 if error < best[j][0]:
-                    best[j] = (error, epoch, (layer.weight[j].clone(), layer.bias[j].item()))
-    for j, (error, epoch, (coef, bias)) in enumerate(best):
-        assert found.epoch[j] == epoch
-        np.testing.assert_allclose(found.error[j], error, rtol=1e-5)
-        np.testing.assert_allclose(found.head.coef[:, j], coef, rtol=1e-4, atol=1e-6)
-        np.testing.assert_allclose(found.head.intercept[j], bias, rtol=1e-4, atol=1e-6)
+                    best[j] = (error, (layer.weight[j].clone(), layer.bias[j].item()))
+    for j, (_, (coef, bias)) in enumerate(best):
+        np.testing.assert_allclose(found.coef[:, j], coef, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(found.intercept[j], bias, rtol=1e-4, atol=1e-6)
+
+
+def test_adam_that_goes_to_infinity_is_refused() -> None:
+    given = task(5, 2)
+    huge = LinearTask(1e30 * given.features, given.labels, given.held_out, given.held_out_labels)
+    with np.errstate(all="ignore"), pytest.raises(InputError, match="lower adam_rate"):
+        fit_by_adam([huge], OPTIONS, np.random.default_rng(0))
 
 
 def test_targets_and_tasks_trained_together_are_those_trained_alone() -> None:
     tasks = [task(5, 3), task(2, 1, 1), task(9, 2, 2)]
     together = fit_by_adam(tasks, OPTIONS, np.random.default_rng(1))
     for given, fit in zip(tasks, together, strict=True):
-        assert fit.head.coef.shape == (given.features.shape[1], given.labels.shape[1])
+        assert fit.coef.shape == (given.features.shape[1], given.labels.shape[1])
         for j in range(given.labels.shape[1]):
             one = LinearTask(
                 given.features, given.labels[:, [j]], given.held_out, given.held_out_labels[:, [j]]
             )
             [alone] = fit_by_adam([one], OPTIONS, np.random.default_rng(1))
-            assert alone.epoch[0] == fit.epoch[j]
-            np.testing.assert_allclose(fit.head.coef[:, j], alone.head.coef[:, 0], rtol=1e-4, atol=1e-6)
-            np.testing.assert_allclose(fit.head.intercept[j], alone.head.intercept[0], rtol=1e-4)
+            np.testing.assert_allclose(fit.coef[:, j], alone.coef[:, 0], rtol=1e-4, atol=1e-6)
+            np.testing.assert_allclose(fit.intercept[j], alone.intercept[0], rtol=1e-4)

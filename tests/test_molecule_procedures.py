@@ -14,10 +14,10 @@ from sklearn.linear_model import LinearRegression
 
 from tests.test_docs import script
 from tests.test_molecules import WEAK, config, frame_of, inputs, losses_of, record_of
-from weakstrong.gradient_descent import DescentPath, step_counts
 from weakstrong.heads import Head
-from weakstrong.minibatch_adam import AdamOptions, LinearTask, fit_by_adam
 from weakstrong.paper.catalogue import catalogue
+from weakstrong.paper.gradient_descent import DescentPath, step_counts
+from weakstrong.paper.minibatch_adam import AdamOptions, LinearTask, fit_by_adam
 from weakstrong.paper.molecule_divisions import (
     MoleculeInputs,
     division,
@@ -79,35 +79,29 @@ def test_rows_of_descents_are_those_of_supervisors_and_students_made_by_hand(
 ) -> None:
     """Who is fitted to which labels, and whose valid labels stop it: the student never sees the truth."""
     world = inputs()
-    settings = config(
-        heads=(heads,),
-        student_rows=student_rows,
-        splits="redrawn",
-        descent_steps=7,
-        adam_epochs=3,
-        adam_rate=0.1,
-    )
+    own = {"steps": {"descent_steps": 7}, "adam": {"adam_epochs": 3, "adam_rate": 0.1}}.get(heads, {})
+    settings = config(heads=(heads,), student_rows=student_rows, splits="redrawn", judge_on="test", **own)
     table = run_division(settings, world, 1)
     rows = division(settings, world, 1, 1)
     options, grid = AdamOptions(3, 32, 0.1), step_counts(10**6)
 
-    def fitted(purpose: str, x: np.ndarray, on: np.ndarray, y: np.ndarray) -> Head:
+    def fitted(kind: str, x: np.ndarray, on: np.ndarray, y: np.ndarray) -> Head:
         valid = rows.validation
         if heads == "adam":
             task = LinearTask(x[on], y[on], x[valid], y[valid])
-            return fit_by_adam([task], options, stream(1, f"adam, {purpose}", 1))[0].head
+            return fit_by_adam([task], options, stream(1, f"adam, {kind}", 1))[0]
         path = DescentPath.of(x[on], y[on])
         return path.head(7 if heads == "steps" else path.stopped(x[valid], y[valid], grid))
 
     for name in WEAK:
         x = world.features[name]
-        weak = fitted("weak a", x, rows.supervised, world.y[:, None])(x)
-        student = fitted("strong strong", world.features["strong"], rows.student, weak)
+        weak = fitted("weak", x, rows.supervised, world.y[:, None])(x)
+        student = fitted("strong", world.features["strong"], rows.student, weak)
         found = table[(table["split"] == "123") & (table["supervisor"] == name)]
         tolerance = {"rtol": 1e-4, "atol": 1e-5} if heads == "adam" else {"rtol": 1e-9}
         np.testing.assert_allclose(found["y_weak"], weak[rows.judged, 0], **tolerance)
         np.testing.assert_allclose(found["y_strong"], student(design(world, rows.judged))[:, 0], **tolerance)
-    ceiling = fitted("strong strong", world.features["strong"], rows.student, world.y[:, None])
+    ceiling = fitted("strong", world.features["strong"], rows.student, world.y[:, None])
     np.testing.assert_allclose(found["y_ceiling"], ceiling(design(world, rows.judged))[:, 0], **tolerance)
     assert (found["y_class"] == found["y_ceiling"]).all() == (heads != "stopped")
     assert table["strong_optimality_gap"].isna().all()
@@ -206,7 +200,8 @@ def test_clipping_changes_exact_heads_alone() -> None:
     world.features["strong"][world.roles[:, 0] == "test"] *= 9
     heads = ("linear", "l2", *DESCENTS)
     clipped, free = (
-        run_division(config(heads=heads, clip=clip, adam_epochs=2), world, 0) for clip in (True, False)
+        run_division(config(heads=heads, clip=clip, adam_epochs=2, judge_on="test"), world, 0)
+        for clip in (True, False)
     )
     changed = (clipped["y_strong"] != free["y_strong"]).groupby(clipped["heads"]).any()
     assert changed.to_dict() == dict.fromkeys(heads, False) | {"linear": True, "l2": True}

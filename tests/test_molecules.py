@@ -303,6 +303,23 @@ def made(pairs: int = 3, divisions: int = 2, **values: list[float]) -> Means:
     return Means.of(WEAK[:pairs], {k: np.broadcast_to(v, shape) for k, v in given.items()})
 
 
+def test_slopes_over_redrawn_splits_are_inside_their_intervals() -> None:
+    """Points that have row noise of their own: drawing rows again would shrink every resampled slope."""
+    rng = np.random.default_rng(0)
+    shape = (1, 3, 20, 8)
+    size = np.linspace(1, 2, 8)
+    misfit = size + rng.normal(size=shape)
+    gain = size + 0.3 * rng.normal(size=shape)
+    again = [v + s * rng.normal(size=(300, *shape[1:])) for v, s in ((misfit, 1.0), (gain, 0.3))]
+    values = {name: np.zeros((301, *shape[1:])) for name in ERRORS}
+    values["misfit"], gains = (np.concatenate(pair) for pair in zip((misfit, gain), again, strict=True))
+    values["weak_error"] = gains  # the student errs by nothing
+    of = Means.of(tuple("abcdefgh"), values)
+    inside = {r: line(of, redrawn=r)["slope"] for r in (True, False)}
+    assert inside[True].low < inside[True].value < inside[True].high
+    assert inside[False].value == inside[True].value > inside[False].high
+
+
 def test_regret_is_what_each_rule_s_pick_loses() -> None:
     of = made(weak_error=[3.0, 2.0, 4.0], misfit=[1.0, 0.5, 2.9], strong_error=[0.7, 0.5, 1.5])
     found = regret(of, of)

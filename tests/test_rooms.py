@@ -8,8 +8,8 @@ from weakstrong import identity
 
 CORE = {
     "accumulation", "arrays", "bootstrap", "cluster_means", "cross_validation", "divergence", "errors",
-    "estimate", "estimator", "feature_range", "gain", "gradient_descent", "heads", "identity", "lazy",
-    "least_squares", "minibatch_adam", "moments", "optimality", "parallel", "predictions", "progress",
+    "estimate", "estimator", "feature_range", "gain", "heads", "identity", "lazy",
+    "least_squares", "moments", "optimality", "parallel", "predictions", "progress",
     "projection", "record", "serialization", "stacking", "storage", "whitening", "whole_files",
     "wild_bootstrap",
 }  # fmt: skip

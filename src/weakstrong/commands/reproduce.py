@@ -58,8 +58,9 @@ def reproduce(
     solver
         Fit heads by exact projection, or by Adam as in the paper. [default: exact; nonconvex-*: gradient]
     preset
-        paper: the paper's own procedure, and where the paper is silent what most would do: networks and heads
-        by Adam; on molecules the student on its supervisor's own rows, judged on the test rows. Other
+        paper: what the paper says of its procedure and, where it is silent, what most would do: networks and
+        heads by Adam; on molecules heads by gradient descent, stopped by the valid rows, supervisor and
+        student on the same rows, judged on the test rows, splits redrawn after the published ones. Other
         settings override it. [default: ours: exact heads, networks by Muon, other rows]
     changes
         Another setting as key=value, say tasks=50, pretraining_rows=250 or, on molecules, swap_roles=true,

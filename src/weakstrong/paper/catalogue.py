@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
@@ -52,6 +53,10 @@ def resolve(
         On an unknown experiment or setting, or a value that does not fit.
     """
     values = {} if file is None else read_toml(file)
+    if preset is not None and "target" in values:
+        raise InputError(
+            f"{file}: is a record's, with all its settings; leave it or the preset out", "preset"
+        )
     target = values.pop("target", None)
     if target is not None and not isinstance(target, str):
         raise InputError(f"{file}: target must be one name; got {target!r}")
@@ -92,7 +97,7 @@ def with_preset(experiment: Experiment, name: str) -> Experiment:
     if name not in presets:
         known = f"its presets: {', '.join(presets)}" if presets else "it has none"
         raise InputError(f"{experiment.name} has no preset {name} ({known}); leave one of them out", "preset")
-    return _configured(experiment, presets[name], f"preset {name}: {experiment.name}")
+    return replace(_configured(experiment, presets[name], f"preset {name}: {experiment.name}"), preset=name)
 
 
 def _configured(experiment: Experiment, values: Mapping[str, Any], source: str) -> Experiment:

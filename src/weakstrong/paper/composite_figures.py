@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from weakstrong.paper.catalogue import catalogue
@@ -46,7 +48,7 @@ def write_composites(out: Path, kept: Mapping[str, Record]) -> None:
         Its records by name, without tables: they are read from the folder.
     """
     for name, rows in PANELS.items():
-        grid = [[Record.read(out / target) for target in row if target in kept] for row in rows]
+        grid = [[_with_points(kept[target], out) for target in row if target in kept] for row in rows]
         grid = [row for row in grid if row]
         file = out / f"{name}.png"
         if not grid:
@@ -54,6 +56,11 @@ def write_composites(out: Path, kept: Mapping[str, Record]) -> None:
             continue
         with plain_drawing():
             write_atomically(file, png(composite_figure(grid)))
+
+
+def _with_points(record: Record, out: Path) -> Record:
+    """Return a record with the one table that is drawn."""
+    return replace(record, tables={"tasks": pd.read_csv(out / record.kind / "tasks.csv")})
 
 
 def composite_figure(grid: Sequence[Sequence[Record]]) -> Figure:
@@ -179,8 +186,9 @@ def _molecules_caption(record: Record) -> str:
     s = record.settings
     role = "w" if s["swap_roles"] else "s"
     strong = str(s["strong"]).rsplit("/", maxsplit=1)[-1].replace("$", r"\$")[-40:]
+    rows = "its supervisor's rows" if s.get("student_rows") == "same" else "other rows"
     return f"({record.kind[-1]}) {s['dataset']}, $h_{role}$: {strong}, {s['heads'][0]} heads\n" + (
-        f"judged on {s.get('judge_on', 'valid+test')} rows"
+        f"fitted to {rows}, judged on {s.get('judge_on', 'valid+test')} rows"
     )
 
 

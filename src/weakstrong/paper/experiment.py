@@ -37,6 +37,8 @@ class Experiment(ABC):
         Default settings; a run may change them.
     default : bool
         Whether it is run when none is named.
+    preset : str
+        Preset that the settings start from; none if empty.
     note : str
         Remark that a reader needs.
     places : Places
@@ -50,6 +52,7 @@ class Experiment(ABC):
     claim: str
     settings: Any
     default: bool = field(default=False, kw_only=True)
+    preset: str = field(default="", kw_only=True)
     note: str = field(default="", kw_only=True)
     places: Places = field(default=Places(), kw_only=True)
     content: Mapping[str, Any] = field(default_factory=dict, kw_only=True)

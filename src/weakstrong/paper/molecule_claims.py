@@ -39,8 +39,8 @@ MOLECULE_RULES = (
     "Where it is surely less: *yes* if the student picked by the means over all divisions has the least true "
     f"error in at least {_SURE:.1%} of the resamples, *partly* if in at most {1 - _SURE:.1%}, else "
     "*undecided (partly or yes)*. With roles swapped the paper claims neither. In brackets 95% intervals of "
-    "a bootstrap over molecules (connectivities as clusters) and divisions, given the splits; of R², of the "
-    "median over divisions."
+    "a bootstrap over molecules (connectivities as clusters) and divisions, given the published splits; of "
+    "the slope over redrawn splits, over divisions alone; of R², of the median over divisions."
 )
 
 
@@ -68,7 +68,7 @@ def _ranking_verdict(evaluation: dict[str, Any]) -> tuple[str, str]:
     true = [row["strong_error"]["all"].value for row in rows]
     rank = sorted(true).index(true[0]) + 1
     rule, excess = (regret[RULE][name] for name in ("regret", "over_half_of_random"))
-    agrees = between(*("partly" if end <= 0 else "no" for end in (excess.high, excess.low)))
+    agrees = between("partly" if excess.high <= 0 else "no", "no" if excess.low > 0 else "partly")
     share = evaluation["ranking"]["picked_best"]
     if agrees == "partly":
         agrees = between("yes" if share >= _SURE else "partly", "partly" if share <= 1 - _SURE else "yes")

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from weakstrong.gradient_descent import DescentPath, step_counts
 from weakstrong.heads import Head
-from weakstrong.minibatch_adam import AdamOptions, LinearTask, fit_by_adam
+from weakstrong.paper.gradient_descent import DescentPath, step_counts
+from weakstrong.paper.minibatch_adam import AdamOptions, LinearTask, fit_by_adam
 from weakstrong.paper.molecule_settings import MoleculeSettings
 from weakstrong.paper.worlds import stream
 from weakstrong.studies.fitted_heads import FittedHeads, Fitter, Sample, projected_heads
@@ -44,12 +44,13 @@ def _stopped(sample: Sample) -> FittedHeads:
         truth = DescentPath(path.singular, path.right, np.repeat(path.along[:, :1], len(steps), axis=1))
         return truth.head(steps)
 
-    return _fitted(sample, path.head(steps), of_truth)
+    return _fitted(sample, path.head(steps), of_truth, path.rank)
 
 
 def _after(sample: Sample, steps: int) -> FittedHeads:
     """Take a number of steps of gradient descent."""
-    return _fitted(sample, DescentPath.of(sample.features, sample.labels).head(steps))
+    path = DescentPath.of(sample.features, sample.labels)
+    return _fitted(sample, path.head(steps), rank=path.rank)
 
 
 def _by_adam(samples: Sequence[Sample], options: AdamOptions, seed: int, split: int) -> list[FittedHeads]:
@@ -58,12 +59,14 @@ def _by_adam(samples: Sequence[Sample], options: AdamOptions, seed: int, split: 
     for sample in samples:
         assert sample.validation is not None
         tasks.append(LinearTask(sample.features, sample.labels, *sample.validation))
-    rng = stream(seed, f"adam, {samples[0].purpose}", split)
-    fits = fit_by_adam(tasks, options, rng)
-    return [_fitted(sample, fit.head) for sample, fit in zip(samples, fits, strict=True)]
+    kind = samples[0].purpose.split()[0]  # of fit: not the names, so that none depends on who is there too
+    heads = fit_by_adam(tasks, options, stream(seed, f"adam, {kind}", split))
+    return [_fitted(sample, head) for sample, head in zip(samples, heads, strict=True)]
 
 
-def _fitted(sample: Sample, head: Head, of_truth: Callable[[], Head] | None = None) -> FittedHeads:
+def _fitted(
+    sample: Sample, head: Head, of_truth: Callable[[], Head] | None = None, rank: float = np.nan
+) -> FittedHeads:
     """Describe the end of a descent, which has neither a certificate nor a range of features."""
     targets = head.n_targets
 
@@ -72,4 +75,4 @@ def _fitted(sample: Sample, head: Head, of_truth: Callable[[], Head] | None = No
 
     unknown = np.full(targets, np.nan)
     error = ((head(sample.features) - sample.labels) ** 2).mean(axis=0)
-    return FittedHeads(head, None, error, of_truth or first_target, unknown, unknown, np.nan, 0)
+    return FittedHeads(head, None, error, of_truth or first_target, unknown, unknown, rank, 0)

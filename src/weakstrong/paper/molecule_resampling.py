@@ -33,6 +33,8 @@ class Means:
         Of the first division. The sample comes first. Names are those of `ERRORS` and ``gain``.
     values : dict of str to array of shape (1 + resamples, splits, divisions, pairs)
         Of all divisions, which the resamples draw with replacement too.
+    given_rows : dict of str to array of shape (1 + resamples, splits, divisions, pairs)
+        Of resamples of the divisions alone.
     sizes : dict
         Numbers of rows and clusters resampled.
     """
@@ -40,6 +42,7 @@ class Means:
     pairs: tuple[str, ...]
     first: dict[str, Array]
     values: dict[str, Array]
+    given_rows: dict[str, Array]
     sizes: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -51,7 +54,8 @@ class Means:
         values = {**values, "gain": values["weak_error"] - values["strong_error"]}
         first = {name: v[:, :, 0] for name, v in values.items()}
         resampled = {n: np.take_along_axis(v, drawn[:, None, :, None], axis=2) for n, v in values.items()}
-        return cls(pairs, first, resampled, sizes)
+        given_rows = {name: v[0][:, drawn].swapaxes(0, 1) for name, v in values.items()}
+        return cls(pairs, first, resampled, given_rows, sizes)
 
     def __getitem__(self, name: str) -> Array:
         return self.values[name]

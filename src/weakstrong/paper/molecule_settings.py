@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from weakstrong.paper.run_settings import Extra, Settings
 
 MoleculeHeads = Literal["linear", "l2", "stopped", "steps", "adam"]
+_OF_HEADS = {"descent_steps": "steps", "adam_epochs": "adam", "adam_batch": "adam", "adam_rate": "adam"}
 JudgedOn = Literal["valid+test", "valid", "test"]
 
 
@@ -40,10 +41,11 @@ class MoleculeSettings(Settings):
         other seed each split's roles are permuted over the molecules at random.
     heads : tuple of {"linear", "l2", "stopped", "steps", "adam"}
         Classes of all heads. ``linear`` and ``l2`` are fitted exactly; ``l2`` chooses its radius by
-        cross-validation on the labels it is fitted to. ``stopped`` is gradient descent on linear heads,
-        stopped where its error on the valid rows is least, on the labels as they are fitted; ``steps``
-        takes a fixed number of its steps. ``adam`` is Adam on minibatches, of which the best epoch is kept
-        by the same error.
+        cross-validation on the labels it is fitted to. ``stopped`` is gradient descent on linear heads, from
+        zero on the features as they are, at the rate of `weakstrong.paper.gradient_descent.DescentPath`,
+        stopped after that many steps (0 to 10⁶) where its error on the valid rows is least, on the labels as
+        they are fitted; ``steps`` takes a fixed number of its steps. ``adam`` is Adam on minibatches, whose
+        best epoch by the same error is kept.
     n_folds : int
         Number of folds of that cross-validation.
     descent_steps : int
@@ -65,7 +67,8 @@ class MoleculeSettings(Settings):
         protonation, duplicates: the same first 14 letters of the InChIKey).
     true_labels, weak_labels : int, optional
         Rows that the supervisor, and that the student is fitted to; half the training rows, and all others,
-        unless given. If the student has the same rows, all training rows unless `true_labels` is given.
+        unless given. If the student has the same rows, all training rows unless `true_labels` is given. The
+        labels of the valid rows, by which ``stopped`` and ``adam`` choose, come on top.
     untrained : int
         Random initialisations of the student's encoder, for the control: divisions take them in turn.
     resamples : int
@@ -73,6 +76,8 @@ class MoleculeSettings(Settings):
     """
 
     renamed: ClassVar[dict[str, str]] = {"cv": "n_folds"}
+    # The paper says: three splits, and a linear layer that is finetuned. The rest is what most would do:
+    # gradient descent with early stopping, on all the training rows, judged on the test rows.
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {
             "student_rows": "same",
@@ -138,6 +143,15 @@ class MoleculeSettings(Settings):
             raise ValueError(
                 "with student_rows = same all divisions of a published split are equal: set "
                 "splits = redrawn, true_labels or seeds = 1"
+            )
+        for name, heads in _OF_HEADS.items():
+            is_set = getattr(self, name) != type(self).model_fields[name].default
+            if is_set and heads not in self.heads:
+                raise ValueError(f"{name} has no effect without {heads} heads; leave it out, or add them")
+        if {"stopped", "adam"} & {*self.heads} and self.judge_on != "test":
+            raise ValueError(
+                "stopped and adam heads choose by the valid rows, whose errors are then too small: set "
+                "judge_on = test"
             )
         if self.noise > 0 and self.truth == "measured":
             raise ValueError("noise has no effect on measured labels: set truth = realizable")

@@ -67,7 +67,7 @@ def summarize_molecules(config: MoleculeSettings, frame: pd.DataFrame) -> dict[s
             name: {
                 "table": table(sample),
                 "ranking": ranking(sample),
-                "line": line(sample),
+                "line": line(sample, redrawn=config.splits == "redrawn"),
                 "law_3": law_3(sample),
                 "regret": regret(sample, sample),
             }
@@ -113,7 +113,7 @@ def ranking(means: Means) -> dict[str, Any]:
     """Correlate weak error − misfit with the student's true error over weak models, by Spearman.
 
     Of the means over splits: in one division, over all, and its spread over the divisions. ``picked_best``
-    is the share of resamples in which the student picked by the means over all divisions errs least.
+    is the share of resamples in which the student that the sample's means over all divisions pick errs least.
     """
     rule, true = means.rule.mean(axis=1), means["strong_error"].mean(axis=1)
     first = means.first["weak_error"] - means.first["misfit"]
@@ -127,8 +127,9 @@ def ranking(means: Means) -> dict[str, Any]:
 
 
 def _share_of_best_picks(score: Array, true: Array) -> float:
-    """Return the share of resamples, the sample left out, in which the least score has the least error."""
-    return float((_error_at_least_score(score, true) <= true.min(-1))[1:].mean())
+    """Return the share of resamples in which the sample's pick, which comes first, has the least error."""
+    picked = score[0].argmin()
+    return float((true[1:, picked] <= true[1:].min(-1)).mean())
 
 
 def spearman(a: Array, b: Array) -> Array:
@@ -195,8 +196,12 @@ def _error_at_least_score(score: Array, true: Array) -> Array:
     return np.asarray((true * least).sum(-1) / least.sum(-1))
 
 
-def line(means: Means) -> dict[str, Any]:
+def line(means: Means, *, redrawn: bool = False) -> dict[str, Any]:
     """Relate gain to misfit over the points of the figure: weak models, splits and divisions.
+
+    Of redrawn splits the resamples of slope and correlation over all points draw divisions alone: there each
+    point has noise of its own rows already, and drawing these again would add as much to the spread of the
+    misfits, and so take from every resampled slope. Molecules are then as given.
 
     ``slope`` of the least squares line, ``slope_of_means`` of that over the means of the weak models;
     ``cross_over_misfit`` and ``gain_over_misfit``, ratios of means; ``r2_misfit`` of gain = misfit, nothing
@@ -205,10 +210,12 @@ def line(means: Means) -> dict[str, Any]:
     """
     misfit, gain, cross = (means[n].reshape(len(means.rule), -1) for n in ("misfit", "gain", "cross_term"))
     total = misfit.mean(axis=1)
+    values = means.given_rows if redrawn else means.values
+    points = [values[name].reshape(len(misfit), -1) for name in ("misfit", "gain")]
     return {
-        "slope": means.estimate(_slope(misfit, gain)),
+        "slope": means.estimate(_slope(*points)),
         "slope_of_means": means.estimate(_slope(means["misfit"].mean((1, 2)), means["gain"].mean((1, 2)))),
-        "correlation": means.estimate(_correlation(misfit, gain)),
+        "correlation": means.estimate(_correlation(*points)),
         "r2_misfit": Estimate.of_median(_fit(means["misfit"][0], means["gain"][0])),
         "cross_over_misfit": means.estimate(cross.mean(axis=1) / total),
         "gain_over_misfit": means.estimate(gain.mean(axis=1) / total),

@@ -18,7 +18,8 @@ _HEADS = {
     "given the radius.",
     "stopped": "Plain linear heads by gradient descent from zero, stopped where the error on the valid rows "
     "is least, on the labels being fitted: a student never sees the truth.",
-    "steps": "Plain linear heads by gradient descent from zero, after a fixed number of steps.",
+    "steps": "Plain linear heads by gradient descent from zero, at the largest rate that is safe in every "
+    "direction (1/λ₁), after a fixed number of steps.",
     "adam": "Plain linear heads by Adam on minibatches from zero, of the epoch whose error on the valid rows "
     "is least, on the labels being fitted: a student never sees the truth.",
 }

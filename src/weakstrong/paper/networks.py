@@ -152,13 +152,19 @@ def train(jobs: list[PretrainingJob], folder: Path, advance: Advance) -> None:
     orders = [stream(job.seed, "order of rows", job.depth, job.copy) for job in jobs]
     networks = pretrain(samples, starts, orders, jobs[0].training, advance)
     folder.mkdir(parents=True, exist_ok=True)
+    diverged = []
     for job, network, sample in zip(jobs, networks, samples, strict=True):
-        if not all(np.isfinite(a).all() for a in (*network.weights, *network.biases)):
-            raise InputError(
-                f"pretraining, seed {job.seed}, {job.depth} layers: the weights went to infinity; lower "
-                "pretraining_rate, or train in pretraining_units = scaled"
-            )
-        _save(folder / job.file_name, network, relative_loss(network, sample))
+        if all(np.isfinite(a).all() for a in (*network.weights, *network.biases)):
+            _save(folder / job.file_name, network, relative_loss(network, sample))
+        else:
+            diverged.append(job)
+    if diverged:
+        first = diverged[0]
+        units = ", or train in pretraining_units = scaled" if first.training.units == "raw" else ""
+        raise InputError(
+            f"pretraining, seed {first.seed}, {first.depth} layers: the weights went to infinity; lower "
+            f"pretraining_rate{units}"
+        )
 
 
 def load(path: Path) -> tuple[MLP, float]:

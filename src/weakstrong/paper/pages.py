@@ -41,7 +41,7 @@ def check_page(out: Path) -> None:
 
 
 def write_page(out: Path) -> None:
-    """Write ``out/README.md``: claims and findings, Figures 2 and 3 as the paper has them, every figure."""
+    """Write ``out/README.md``: claims and findings, Figures 2 and 3 in the paper's layout, every figure."""
     kept, experiments = records(out), catalogue()
     lines = [_FIRST_LINE, "", *claims_table(kept), ""]
     for rule in dict.fromkeys(experiments[name].rule for name in kept if experiments[name].rule):
@@ -71,7 +71,8 @@ def _composites(kept: Mapping[str, Record]) -> list[str]:
         parts.append("one seed, a point for each task")
     if any("weak" in record.settings for record in drawn):
         parts.append("on molecules one division of each split, and the first class of heads")
-    lines = ["## In the paper's layout", "", f"As the paper draws them: {'; '.join(parts)}.", ""]
+    what = "Its Figures 2 and 3, in the procedure of these records"
+    lines = ["## In the paper's layout", "", f"{what}: {'; '.join(parts)}.", ""]
     for name in names:
         lines += [f"![Figure {name[-1]}]({name}.png)", ""]
     return lines
@@ -125,8 +126,8 @@ def agreement_table(repository: Path) -> list[str]:
     targets: dict[tuple[str, ...], list[str]] = {}
     for folder in _RECORD_FOLDERS:
         for name, record in records(repository / folder).items():
-            other = as_the_paper.get(name)
-            verdicts = (_qualified(record, agreement(record)), "" if other is None else agreement(other))
+            both = (record, as_the_paper.get(name))
+            verdicts = ("" if one is None else _qualified(one, agreement(one)) for one in both)
             targets.setdefault((record.facts["claim"], *verdicts, folder), []).append(name)
     its_own = f"[in its own procedure]({_AS_THE_PAPER}/README.md)"
     lines = [f"| target | the paper's claim | agrees? | {its_own} | where |", "|---|---|---|---|---|"]

@@ -61,7 +61,7 @@ class Origin:
     key : str
         Identifies everything that it follows from.
     preset : str
-        Preset that the settings hold; empty if none.
+        Preset that the settings start from; empty if none.
     changed : mapping
         Settings that are neither the preset's nor the experiment's own.
     provenance : mapping
@@ -220,22 +220,15 @@ def _origin(experiment: Experiment) -> Origin:
     """Find what a record comes from; the key hashes code, libraries, settings and the content of files."""
     code = code_hash(__name__, type(experiment).__module__)
     settings = experiment.settings
-    key = fingerprint(code, _libraries(), experiment.name, settings.model_dump(), experiment.content)
-    known = catalogue().get(experiment.name, experiment)
-    values = settings.model_dump(exclude={"seeds", "seed"})
-    changed_from = {
-        name: {key: values[key] for key, own in _own_settings(known, name).items() if values[key] != own}
-        for name in ("", *known.settings.presets)
-    }
-    preset = min(changed_from, key=lambda name: len(changed_from[name]))
-    return Origin(key, preset, changed_from[preset], {**provenance(), **_libraries()})
-
-
-def _own_settings(experiment: Experiment, preset: str) -> dict[str, Any]:
-    """Return the settings of an experiment as the catalogue has it, or of a preset of it."""
-    settings = with_preset(experiment, preset).settings if preset else experiment.settings
-    values: dict[str, Any] = settings.model_dump(exclude={"seeds", "seed"})
-    return values
+    key = fingerprint(
+        code, _libraries(), experiment.name, experiment.preset, settings.model_dump(), experiment.content
+    )
+    own = catalogue().get(experiment.name, experiment)
+    if experiment.preset:
+        own = with_preset(own, experiment.preset)
+    values, before = (e.settings.model_dump(exclude={"seeds", "seed"}) for e in (experiment, own))
+    changed = {name: value for name, value in values.items() if value != before[name]}
+    return Origin(key, experiment.preset, changed, {**provenance(), **_libraries()})
 
 
 def _is_current(folder: Path, key: str) -> bool:

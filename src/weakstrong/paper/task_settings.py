@@ -132,8 +132,9 @@ class TaskSettings(WorldSettings):
     @classmethod
     def _own_rate(cls, values: dict[str, Any]) -> dict[str, Any]:
         """Give an optimizer its own rate where none is given."""
-        own = _RATES.get(values.get("pretraining_optimizer", "muon"))
-        return values if own is None else {"pretraining_rate": own, **values}
+        optimizer = values.get("pretraining_optimizer", "muon")
+        known = isinstance(optimizer, str) and optimizer in _RATES
+        return {"pretraining_rate": _RATES[optimizer], **values} if known else values
 
     @property
     def extra(self) -> Extra:
