@@ -44,7 +44,7 @@ def training(optimizer: str, start: str, steps: int, units: str = "scaled") -> d
         "pretraining_init": start,
         "pretraining_steps": steps,
         "pretraining_units": units,
-        **FEWER,
+        **FEWEST,
     }
 
 
@@ -79,8 +79,8 @@ VARIANTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
             ("Adam", "adam", "near-identity", "scaled"),
             ("Adam", "adam", "uniform", "scaled"),
             ("Adam on raw data", "adam", "uniform", "raw"),
-            ("gradient descent", "sgd", "near-identity", "scaled"),
-            ("gradient descent", "sgd", "uniform", "scaled"),
+            ("SGD", "sgd", "near-identity", "scaled"),
+            ("SGD", "sgd", "uniform", "scaled"),
         )
         for steps, targets in ((2000, ("fig2b", "fig3c")), (20_000, TRAINED))
     },
