@@ -145,7 +145,7 @@ def _finish(axes: Axes, caption: str) -> None:
     axes.axhline(0, color="0.8", linewidth=1, zorder=0)
     if axes.get_xscale() == "linear":
         axes.locator_params(nbins=_TICKS)
-        axes.ticklabel_format(style="sci", scilimits=(-2, 4), useMathText=True)
+        axes.ticklabel_format(style="sci", scilimits=(-3, 4), useMathText=True)
     axes.set_xlabel("misfit" + (" (logarithmic)" if axes.get_xscale() == "log" else ""))
     axes.set_ylabel("gain in accuracy")
     axes.set_title(caption, fontsize=9.5)

@@ -120,20 +120,30 @@ def claims_table(kept: Mapping[str, Record]) -> list[str]:
 def agreement_table(repository: Path) -> list[str]:
     """Return a short Markdown table for the front page: the paper's claims, and whether our results agree.
 
-    Targets of one claim and the same verdicts share a line.
+    Targets of one claim share a line.
     """
     as_the_paper = records(repository / _AS_THE_PAPER)
-    targets: dict[tuple[str, ...], list[str]] = {}
-    for folder in _RECORD_FOLDERS:
-        for name, record in records(repository / folder).items():
-            both = (record, as_the_paper.get(name))
-            verdicts = ("" if one is None else _qualified(one, agreement(one)) for one in both)
-            targets.setdefault((record.facts["claim"], *verdicts, folder), []).append(name)
     its_own = f"[in its own procedure]({_AS_THE_PAPER}/README.md)"
     lines = [f"| target | the paper's claim | agrees? | {its_own} | where |", "|---|---|---|---|---|"]
-    for (claim, ours, theirs, folder), names in targets.items():
-        lines.append(f"| {', '.join(names)} | {claim} | {ours} | {theirs} | [{folder}]({folder}/README.md) |")
+    for folder in _RECORD_FOLDERS:
+        by_claim: dict[str, dict[str, Record]] = {}
+        for name, record in records(repository / folder).items():
+            by_claim.setdefault(record.facts["claim"], {})[name] = record
+        for claim, ours in by_claim.items():
+            theirs = {name: as_the_paper[name] for name in ours if name in as_the_paper}
+            cells = (", ".join(ours), claim, _verdicts(ours), _verdicts(theirs))
+            lines.append(f"| {' | '.join(cells)} | [{folder}]({folder}/README.md) |")
     return lines
+
+
+def _verdicts(of_claim: Mapping[str, Record]) -> str:
+    """Return the verdicts of the targets of one claim, said once where they are the same, and a caveat."""
+    names: dict[str, list[str]] = {}
+    for name, record in of_claim.items():
+        names.setdefault(agreement(record), []).append(name)
+    parts = [f"{', '.join(of)}: {verdict}" for verdict, of in names.items()] if len(names) > 1 else [*names]
+    caveats = dict.fromkeys(record.facts.get("caveat") for record in of_claim.values())
+    return "; ".join([*parts, *filter(None, caveats)])
 
 
 def with_blocks(text: str, blocks: Mapping[str, list[str]]) -> str:
@@ -153,7 +163,7 @@ def agreement(record: Record) -> str:
     answers = {", ".join(result.about.values()): result.facts["agrees"] for result in record.results}
     if len(set(answers.values())) == 1:
         return str(next(iter(answers.values())))
-    return ", ".join(f"{agrees} ({about})" for about, agrees in answers.items())
+    return ", ".join(f"{agrees} ({about} heads)" for about, agrees in answers.items())
 
 
 def findings(record: Record) -> str:
