@@ -69,9 +69,6 @@ VARIANTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     _REALIZABLE: (NON_CONVEX, {"representations": "realizable", **FEWEST}),
     _2B: (NON_CONVEX, {"pretraining_heads": "linear", **FEWEST}),
     _2C: (NON_CONVEX, {"representations": "perturbation", **FEWEST}),
-    "a layer more in each network": (
-        ("fig2b", "fig2c", "fig3c"), {"truth_depth": 6, "weak_depth": 3, "strong_depth": 9, **FEWER},
-    ),
     **{
         f"{name}, {start} start, {steps:,} steps": (targets, training(optimizer, start, steps, units))
         for name, optimizer, start, units in (
