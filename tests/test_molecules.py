@@ -573,7 +573,8 @@ def ranking_of(
     [
         ("misfit", {"linear": line_of(1.0, 0.95), "l2": line_of(0.95, 0.9)}, "yes"),
         ("misfit", {"linear": line_of(0.7, 0.6), "l2": line_of(0.6, 0.5)}, "partly"),
-        ("misfit", {"linear": line_of(-1.0, 0.95), "l2": line_of(0.95, 0.9)}, "no (linear heads), yes (l2 heads)"),
+        ("misfit", {"linear": line_of(-1.0, 0.95), "l2": line_of(0.95, 0.9)},
+         "no (linear heads), yes (l2 heads)"),
         ("ranking", {"l2": ranking_of([1.0, 2.0, 3.0], 0.3, 1.0)}, "yes"),
         ("misfit", {"l2": line_of(1.0, 0.6, 0.95)}, "undecided (partly or yes)"),
         ("misfit", {"l2": line_of(1.0, 0.6, np.nan)}, TOO_FEW),
