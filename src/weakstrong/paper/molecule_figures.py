@@ -58,7 +58,7 @@ def molecules_figure(rows: pd.DataFrame, config: MoleculeSettings, title: str) -
 
 
 def spans_magnitudes(misfit: pd.Series) -> bool:
-    """Whether misfits span orders of magnitude, as those of heads that interpolate do."""
+    """Tell whether the largest misfit is many times the median, so that an axis must be logarithmic."""
     return bool(misfit.max() > _LOG_FROM * misfit.median())
 
 

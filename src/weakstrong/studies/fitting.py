@@ -54,9 +54,8 @@ def fit_division(
             [students] = fitter([sample(f"strong {student}", features, own, labels)])
             columns_of = {"weak": weak[judged], **_with_ceilings(students, features[judged])}
             # Fitted to the supervisor's own rows, the ceiling is the direct baseline.
-            is_direct = np.array_equal(supervised, own)
             direct = students
-            if not is_direct:
+            if not np.array_equal(supervised, own):
                 [direct] = fitter([sample(f"direct {student}", features, supervised, y)])
             columns_of["direct"] = direct.predict(features[judged])[:, 0]
             columns_of["mean"] = np.full(len(judged), inputs.y[supervised].mean())
