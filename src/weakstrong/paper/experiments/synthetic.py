@@ -275,6 +275,8 @@ def _ratio_histogram(axes: Axes, frame: pd.DataFrame) -> None:
 
 def _scatter_ratios(axes: Axes, frame: pd.DataFrame, *, law_3: bool) -> None:
     """Draw gain / misfit, with law 3's bounds 1 ± 2√(ceiling error / misfit) for a convex class."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     x, y = frame["ceiling_error"] / frame["misfit"], frame["gain"] / frame["misfit"]
     _scatter_by_seed(axes, frame, x, y)
     if law_3:
@@ -285,6 +287,9 @@ def _scatter_ratios(axes: Axes, frame: pd.DataFrame, *, law_3: bool) -> None:
     axes.axhline(1, color="0.3", linestyle="--", linewidth=1)
     axes.axhline(0, color="0.75", linewidth=1, zorder=0)
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0), numticks=5))  # few enough not to overlap
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
     (left, right), (low, high) = (np.quantile(v, [_TAIL, 1 - _TAIL]) for v in (x, y))
     left, right, low, high = left / 2, 2 * right, min(low, 0) - 0.2, max(high, 1) + 0.2
     axes.set_xlim(left, right)
