@@ -10,7 +10,7 @@ CORE = {
     "accumulation", "arrays", "bootstrap", "cluster_means", "cross_validation", "divergence", "errors",
     "estimate", "estimator", "feature_range", "gain", "heads", "identity", "lazy",
     "least_squares", "moments", "optimality", "parallel", "predictions", "progress",
-    "projection", "record", "serialization", "stacking", "storage", "whitening", "whole_files",
+    "projection", "record", "serialization", "stacking", "storage", "votes", "whitening", "whole_files",
     "wild_bootstrap",
 }  # fmt: skip
 # Each room with the rooms that it may import.
