@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -16,6 +16,7 @@ from weakstrong.wild_bootstrap import p_value
 Array = NDArray[np.float64]
 
 CLUSTER_T = "Student t over clusters"
+CLUSTERS_AND_OTHERS = "Student t over clusters and divisions"
 BOOTSTRAP = "percentile bootstrap over clusters"
 ORDER_STATISTICS = "median, order statistics"
 BINOMIAL = "share, exact binomial"
@@ -128,6 +129,41 @@ class Estimate:
             point, point - half, point + half, CLUSTER_T, standard_error=error, degrees_of_freedom=freedom,
             rows=len(psi), clusters=len(shares), effective_clusters=means.effective(),
             largest_share=float(shares.max()), skewness=means.skewness(), p_value=found,
+        )  # fmt: skip
+
+    @classmethod
+    def of_mean_over_two(
+        cls,
+        values: ArrayLike,
+        clusters: NDArray[np.int64],
+        others: NDArray[np.int64],
+        weights: ArrayLike | None = None,
+    ) -> Self:
+        """Estimate a weighted mean over values that depend on one another in two ways.
+
+        ``V = V_a + V_b − V_ab``, and at least V_a, with V_a the variance over clusters, V_b that over the
+        others and V_ab that over what both have in common (Cameron, Gelbach and Miller 2011); Student's t
+        with the lesser degrees of freedom. With a single one of the others they do not count.
+
+        Parameters
+        ----------
+        values : array of shape (n,)
+        clusters, others : array of int of shape (n,)
+            Numbers from 0, each of them there: rows and divisions, say.
+        weights : array of shape (n,), optional
+        """
+        first = cls.of_mean(values, clusters, weights)
+        if others.max(initial=0) == 0:
+            return first
+        both = np.unique(np.stack([clusters, others]), axis=1, return_inverse=True)[1]
+        second, common = (cls.of_mean(values, of, weights) for of in (others, np.ravel(both)))
+        variances = [np.asarray(e.standard_error) ** 2 for e in (first, second, common)]
+        error = np.sqrt(np.maximum(variances[0], variances[0] + variances[1] - variances[2]))
+        freedom = min(first.degrees_of_freedom or 0.0, second.degrees_of_freedom or 0.0)
+        half = _t_quantile(0.95, freedom) * error
+        return replace(
+            first, low=first.value - half, high=first.value + half, method=CLUSTERS_AND_OTHERS,
+            standard_error=error, degrees_of_freedom=freedom,
         )  # fmt: skip
 
     @classmethod

@@ -15,17 +15,25 @@ _SEVERAL = Parameter(negative="", show_default=False, consume_multiple=True)
 def study(
     *,
     weak: Paths = (),
+    weak_labels: Paths = (),
+    weak_columns: Columns = (),
+    worker: str | None = None,
+    vote: Literal["mean", "majority"] | None = None,
+    each_worker: Switch = False,
     strong: Paths = (),
     labels: Path | None = None,
     target: str | None = None,
     id: str | None = None,
     groups: str | None = None,
+    weights: str | None = None,
+    label_probability: str | None = None,
     splits: Paths = (),
     evaluate_on: Columns = (),
     test_size: float | None = None,
     seeds: Count | None = None,
     true_labels: float | None = None,
-    weak_labels: float | None = None,
+    student_rows: float | None = None,
+    budget: Annotated[tuple[Count, ...], _SEVERAL] = (),
     heads: Annotated[tuple[Literal["linear", "l2"], ...], _SEVERAL] = (),
     n_folds: Count | None = None,
     seed: Count | None = None,
@@ -41,12 +49,15 @@ def study(
 ) -> None:
     """Measure, on your own frozen features, whether a student is worth having.
 
-    On each division of the rows, the supervisor's head is fitted to true labels on one part of the
-    training rows and labels the other part; the student's head is fitted to those labels. Both are judged
-    on held-out rows, beside three references: the ceiling, training directly on the true labels that the
-    supervisor had, and the mean.
+    The supervisor has features (--weak), and on each division of the rows its head is fitted to true labels
+    on one part of the training rows and labels the other part; or its labels exist already (--weak-labels).
+    The student's head is fitted to its labels. Both are judged on held-out rows with true labels, beside the
+    ceiling, training directly on the true labels at hand, the mean, and the same heads without the student's
+    representation.
 
     Example: weakstrong study --weak small.npy --strong large.npy --labels labels.csv --target y --out record
+
+    Example: weakstrong study --weak-labels rules.csv --strong large.npz --labels few.csv --id id
 
     Example: weakstrong study --example diabetes
 
@@ -54,10 +65,22 @@ def study(
     ----------
     weak
         Features of the supervisors, one file each: .npy, .npz, .csv or .parquet.
+    weak_labels
+        Tables of weak labels that exist already, of any origin: .csv or .parquet, with a column for each
+        supervisor, or (see worker) a row for each label. An empty cell is no label.
+    weak_columns
+        Columns of weak labels. [default: all that have no other use]
+    worker
+        Column of who gave a row's label, in tables with several labels of an id, which are combined.
+    vote
+        How several labels are combined: mean or majority. [default: mean]
+    each_worker
+        Make each worker a supervisor too.
     strong
         Features of the student, or of several students, one file each.
     labels
-        Table of true labels: .csv or .parquet.
+        Table of true labels: .csv or .parquet. A row that it lacks, or whose cell is empty, has none: it is
+        the student's.
     target
         Label column, if there are several.
     id
@@ -65,6 +88,11 @@ def study(
     groups
         Column of groups in LABELS. The rows of a group stay on one side of every division, and are one
         cluster in intervals.
+    weights
+        Column of what each row counts for, in LABELS or, for rows that it lacks, a table of weak labels.
+    label_probability
+        Column in LABELS of the probability with which a row was drawn to get its true label; true labels
+        weigh the inverse.
     splits
         Tables with one column per split, of train, test, other roles or empty cells, or of 0 and 1 (1 is
         held out), or of supervised, student and test, which give a division as it stands; or index files
@@ -77,10 +105,13 @@ def study(
         Number of seeds; each makes a random division (with --splits, of the training rows of each split).
         [default: 10]
     true_labels
-        Training rows whose true labels the supervisor sees: a share of them, or how many. [default: 0.5]
-    weak_labels
+        Training rows whose true labels teach supervisors and the direct baseline: a share of them, as far as
+        they have true labels, or how many. [default: 0.5]
+    student_rows
         Training rows that the student is fitted to, of the others: a share of all training rows, or how many.
         [default: all others]
+    budget
+        Numbers of true labels to train on directly too, to see how many the weak labels are worth.
     heads
         Class of every head: linear, or l2, a ball with cross-validated radius; or both. [default: l2]
     n_folds
@@ -92,7 +123,8 @@ def study(
     task
         Say that a target of a few distinct integers, such as ratings, is no class.
     out
-        Folder for summary.json, divisions.csv, predictions.csv, figure.png and config.toml.
+        Folder for summary.json, divisions.csv, predictions.csv, figure.png and config.toml (with a budget,
+        budget.csv).
     config
         TOML file with these settings (underscores for dashes); flags override it. Every record has one.
     example
@@ -115,21 +147,25 @@ def study(
     from weakstrong.studies.settings import ExampleConfig, load_config
 
     options = {
-        "test_size": test_size, "seeds": seeds, "true_labels": true_labels, "weak_labels": weak_labels,
-        "heads": heads or None, "n_folds": n_folds, "seed": seed, "clip": clip, "task": task,
+        "test_size": test_size, "seeds": seeds, "true_labels": true_labels, "student_rows": student_rows,
+        "budget": budget or None, "heads": heads or None, "n_folds": n_folds, "seed": seed, "clip": clip,
+        "task": task,
         "supervised_fraction": supervised_fraction, "repeats": repeats, "cv": cv,
     }  # fmt: skip
     files = {
-        "weak": weak or None, "strong": strong or None, "labels": labels, "target": target, "id": id,
-        "groups": groups, "splits": splits or None, "evaluate_on": evaluate_on or None, "out": out,
-        "example": example,
+        "weak": weak or None, "weak_labels": weak_labels or None, "weak_columns": weak_columns or None,
+        "worker": worker, "vote": vote, "each_worker": each_worker or None, "strong": strong or None,
+        "labels": labels, "target": target, "id": id, "groups": groups, "weights": weights,
+        "label_probability": label_probability, "splits": splits or None,
+        "evaluate_on": evaluate_on or None, "out": out, "example": example,
     }  # fmt: skip
     given = {k: v for k, v in {**options, **files}.items() if v is not None}
     settled = load_config(config, given)
     if settled.out is not None:
         check_output(settled.out, overwrite)
         if not isinstance(settled, ExampleConfig):
-            refuse_inputs(settled.out, settled.labels, *settled.weak, *settled.strong, *settled.splits)
+            files_read = (*settled.weak, *settled.weak_labels, *settled.strong, *settled.splits)
+            refuse_inputs(settled.out, settled.labels, *files_read)
     inputs = load_example(settled.example) if isinstance(settled, ExampleConfig) else read_inputs(settled)
     record = run(
         inputs, settled.options(), out=settled.out, overwrite=overwrite, track=track,

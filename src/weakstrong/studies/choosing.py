@@ -110,9 +110,11 @@ def _excess_error(parts: Parts, mine: Pair, other: Pair) -> Estimate:
     """Estimate the mean over the same rows of the one student's squared error less the other's."""
     losses = []
     for pair in (mine, other):
-        part = Predictions.concatenated(load().of(pair) for load in parts)
-        losses.append(part.losses()[[*_ROW, "strong_error"]].assign(cluster=part.clusters))
+        part = Predictions.concatenated(load().of(pair).with_truth for load in parts)
+        known = part.losses()[[*_ROW, "strong_error"]]
+        losses.append(known.assign(cluster=part.clusters, weight=part.weights))
     both = pd.merge(*losses, on=_ROW, validate="one_to_one", suffixes=("", "_other"))
     assert len(both) == len(losses[0]) == len(losses[1]), "two students of a study are judged on other rows"
     excess = (both["strong_error"] - both["strong_error_other"]).to_numpy()
-    return Estimate.of_mean(excess, group_numbers(both["cluster"].to_numpy()), tested=True)
+    clusters = group_numbers(both["cluster"].to_numpy())
+    return Estimate.of_mean(excess, clusters, both["weight"].to_numpy(), tested=True)

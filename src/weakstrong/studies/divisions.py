@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from heapq import heapify, heapreplace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from weakstrong.arrays import group_numbers
-from weakstrong.errors import InputError
+from weakstrong.errors import InputError, counted, quoted
 from weakstrong.studies.inputs import StudyInputs
 from weakstrong.studies.settings import StudyOptions
 
@@ -41,6 +43,8 @@ class Division:
         Which of the untrained controls' random draws it takes, counted round.
     validation : array of int, optional
         Rows that heads may choose by, on labels as they are fitted to; they may be judged on too.
+    budgets : mapping of int to array of int
+        Training rows with true labels, so many of them, that the direct baseline is fitted to as well.
     """
 
     split: str
@@ -51,23 +55,32 @@ class Division:
     roles: NDArray[np.str_] | None = None
     untrained_draw: int = 0
     validation: Rows | None = None
+    budgets: Mapping[int, Rows] = field(default_factory=dict)
 
 
 def divisions(inputs: StudyInputs, options: StudyOptions) -> list[Division]:
     """Make every division of the rows that a study will fit, and check them before any work starts.
+
+    Where labels are given or truths missing, and no splits are, the held-out parts take turns, so that few
+    true labels all judge: those of ``round(1 / test_size)`` divisions in a row are disjoint and hold every
+    row (cross-fitting).
 
     Raises
     ------
     InputError
         If a division is too small to fit or to judge, or its parts share rows or groups.
     """
-    n = len(inputs.y)
+    n, has_truth = len(inputs.y), inputs.has_truth
     cluster = np.arange(n) if inputs.groups is None else group_numbers(inputs.groups)
+    take_turns = bool(inputs.weak_labels) or not has_truth.all()
     divided = []
     for place, split in enumerate(inputs.splits or [None]):
         for number in range(1 if split is not None and split.is_whole else options.seeds):
             rng = np.random.default_rng([options.seed, place, number])
-            if split is None:
+            if split is None and take_turns:
+                name = "turns"
+                judged, train = _turn(cluster, has_truth, options, number)
+            elif split is None:
                 least = (_VERDICT_CLUSTERS, 2 * _fewest(options))
                 judged, train = _shares(
                     np.arange(n), cluster, options.test_size, rng, at_most=False, least=least
@@ -79,24 +92,72 @@ def divisions(inputs: StudyInputs, options: StudyOptions) -> list[Division]:
                 assert split.supervised is not None
                 supervised, student = split.supervised, np.setdiff1d(train, split.supervised)
             else:
-                supervised, student = _labelled(train, cluster, options, rng)
-            divided.append(Division(name, number, supervised, student, judged, untrained_draw=place + number))
+                supervised, student = _labelled(train, cluster, has_truth, options, rng)
+            budgets = _budgets(train[has_truth[train]], supervised, options, rng) if options.budget else {}
+            divided.append(
+                Division(
+                    name, number, supervised, student, judged, untrained_draw=place + number,
+                    budgets=budgets,
+                )
+            )  # fmt: skip
     for division in divided:
-        _check(division, cluster, options, "rows" if inputs.groups is None else "groups")
+        _check(division, cluster, inputs, options)
+    _check_judged(divided, cluster, inputs)
     return divided
 
 
-def _labelled(
-    train: Rows, cluster: NDArray[np.int64], options: StudyOptions, rng: np.random.Generator
+def _turn(
+    cluster: NDArray[np.int64], has_truth: NDArray[np.bool_], options: StudyOptions, number: int
 ) -> tuple[Rows, Rows]:
-    """Training rows that get true labels, and those that get weak ones, at random with clusters whole."""
+    """Rows that are held out in a division and those that are not, where held-out parts take turns.
+
+    Clusters stand in random order, those with most true labels first, and each goes to the part that has
+    fewest true labels so far, of these to that with fewest rows.
+    """
+    turns = max(2, round(1 / options.test_size))
+    around, mine = divmod(number, turns)
+    rng = np.random.default_rng([options.seed, around])
+    truths, sizes = np.bincount(cluster, has_truth).astype(int), np.bincount(cluster)
+    order = rng.permutation(len(sizes))
+    order = order[np.lexsort((-sizes[order], -truths[order]))]
+    part = np.empty(len(sizes), dtype=np.int64)
+    filled = [(0, 0, turn) for turn in rng.permutation(turns).tolist()]
+    heapify(filled)
+    for place in order.tolist():
+        known, rows, turn = filled[0]
+        part[place] = turn
+        heapreplace(filled, (known + int(truths[place]), rows + int(sizes[place]), turn))
+    held = part[cluster] == mine
+    return np.flatnonzero(held), np.flatnonzero(~held)
+
+
+def _labelled(
+    train: Rows,
+    cluster: NDArray[np.int64],
+    has_truth: NDArray[np.bool_],
+    options: StudyOptions,
+    rng: np.random.Generator,
+) -> tuple[Rows, Rows]:
+    """Training rows that get true labels, and those that get weak ones, at random with clusters whole.
+
+    Rows without a true label get a weak one, whatever cluster they are of.
+    """
     fewest, is_count = _fewest(options), isinstance(options.true_labels, int)
-    supervised, student = _shares(
-        train, cluster, options.true_labels, rng, at_most=is_count, least=(fewest, fewest)
-    )
-    if options.weak_labels is None:
+    known, size = train[has_truth[train]], options.true_labels
+    if isinstance(size, float):  # a share of all training rows, as far as they have true labels
+        size = min(round(size * len(train)), len(known))
+    elif size > len(known) and len(known) < len(train):
+        raise InputError(
+            f"{len(known)} of {len(train)} training rows have a true label, fewer than the {size} asked for; "
+            "ask for fewer",
+            "true_labels",
+        )
+    least = (fewest, fewest if len(known) == len(train) else 0)
+    supervised, _ = _shares(known, cluster, size, rng, at_most=is_count, least=least)
+    student = train[~np.isin(train, supervised)]
+    if options.student_rows is None:
         return supervised, student
-    wanted, is_count = options.weak_labels, isinstance(options.weak_labels, int)
+    wanted, is_count = options.student_rows, isinstance(options.student_rows, int)
     if isinstance(wanted, float):  # a share of the training rows, as that of true labels is
         wanted = round(wanted * len(train))
     if wanted > len(student):
@@ -104,9 +165,24 @@ def _labelled(
             f"{len(train)} training rows are not enough for {len(supervised)} true and {wanted} weak labels; "
             "ask for fewer",
             "true_labels",
-            "weak_labels",
+            "student_rows",
         )
     return supervised, _shares(student, cluster, wanted, rng, at_most=is_count, least=(fewest, 0))[0]
+
+
+def _budgets(
+    known: Rows, supervised: Rows, options: StudyOptions, rng: np.random.Generator
+) -> dict[int, Rows]:
+    """So many of the training rows with true labels, at random, the supervised ones first."""
+    if max(options.budget) > len(known):
+        raise InputError(
+            f"a budget of {max(options.budget)} true labels, and {len(known)} training rows have one; "
+            "ask for fewer",
+            "budget",
+        )
+    others = known[~np.isin(known, supervised)]
+    order = np.concatenate([rng.permutation(supervised), rng.permutation(others)])
+    return {count: np.sort(order[:count]) for count in options.budget}
 
 
 def _fewest(options: StudyOptions) -> int:
@@ -197,22 +273,36 @@ def _nearest(sizes: list[int], wanted: int, least: int, most: int) -> list[bool]
     return taken
 
 
-def _check(division: Division, cluster: NDArray[np.int64], options: StudyOptions, noun: str) -> None:
+def _check(
+    division: Division, cluster: NDArray[np.int64], inputs: StudyInputs, options: StudyOptions
+) -> None:
     """Refuse a division that cannot be fitted or judged, with a line that names it."""
     name = f"split {division.split!r}, division {division.number}"
-    least = _fewest(options)
-    for who, rows in {"the supervisor": division.supervised, "the student": division.student}.items():
+    noun, has_truth, least = "rows" if inputs.groups is None else "groups", inputs.has_truth, _fewest(options)
+    parts = {"the supervisor": division.supervised, "the student": division.student}
+    for supervisor, given in inputs.weak_labels.items():
+        own = division.student
+        parts[f"the student of {quoted(supervisor)} that it labels"] = own[given.labelled[own]]
+    for who, rows in parts.items():
         count = len(np.unique(cluster[rows]))
         if count < least:
             raise InputError(
                 f"{name}: {count} {noun} for {who}, fewer than the {least} folds; use more {noun}, "
-                "fewer folds (n_folds) or other numbers of true and weak labels (true_labels, weak_labels)"
+                "fewer folds (n_folds) or other numbers of true and weak labels (true_labels, student_rows)"
             )
-    judging = len(np.unique(cluster[division.judged]))
-    if judging < _MIN_JUDGING_CLUSTERS:
+    unknown = division.supervised[~has_truth[division.supervised]]
+    if len(unknown):
         raise InputError(
-            f"{name}: {judging} held-out {noun}; at least {_MIN_JUDGING_CLUSTERS} are needed to judge: hold "
-            "out more"
+            f"split {division.split!r}: supervised row {unknown[0]} (counted from 0) has no true label; give "
+            "it one, or make it a student's"
+        )
+    judging = len(np.unique(cluster[division.judged[has_truth[division.judged]]]))
+    if judging < _MIN_JUDGING_CLUSTERS:
+        true = "" if has_truth.all() else " with a true label"
+        raise InputError(
+            f"{name}: {judging} held-out {noun}{true}; at least {_MIN_JUDGING_CLUSTERS} are needed to judge: "
+            f"hold out more{' or label more' if true else ''}",
+            "test_size",
         )
     fitted = np.concatenate([division.supervised, division.student])
     both = np.isin(cluster[division.judged], cluster[fitted])
@@ -221,3 +311,16 @@ def _check(division: Division, cluster: NDArray[np.int64], options: StudyOptions
             f"split {division.split!r}: held-out row {division.judged[both.argmax()]} (counted from 0) is "
             "also trained on, or its group is; make the splits disjoint"
         )
+
+
+def _check_judged(divided: list[Division], cluster: NDArray[np.int64], inputs: StudyInputs) -> None:
+    """Refuse given labels that hardly any held-out row with a true label has."""
+    judged = np.unique(np.concatenate([division.judged for division in divided]))
+    for name, given in inputs.weak_labels.items():
+        rows = judged[given.labelled[judged] & inputs.has_truth[judged]]
+        if len(np.unique(cluster[rows])) < _MIN_JUDGING_CLUSTERS:
+            raise InputError(
+                f"weak labels {name!r}: {counted(len(rows), 'held-out row')} with a true label have one; at "
+                f"least {_MIN_JUDGING_CLUSTERS} are needed to judge: label more rows, or leave that "
+                "supervisor out"
+            )

@@ -7,16 +7,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from weakstrong.arrays import group_numbers, power_of_two
 from weakstrong.divergence import SQUARED_ERROR
+from weakstrong.errors import counted, quoted
 from weakstrong.estimate import HOLDS_ZERO, Estimate
 from weakstrong.gain import measure
 from weakstrong.predictions import NO_MISFIT, Pair, Parts, Predictions
 from weakstrong.record import Result
 from weakstrong.studies.influence import exploded_divisions, influences
-from weakstrong.studies.remarks import remarks
+from weakstrong.studies.remarks import label_remarks, remarks
+from weakstrong.studies.worth import budget_curve, worth_in_true_labels, worth_in_words
+from weakstrong.votes import GivenLabels
 
 _JUDGED = ("gain", "cross_term", "gain_over_direct")  # what verdicts are on
 _TOO_GOOD = 1e-6  # of the error of the mean: less error than features have that were not made from the target
@@ -27,11 +29,13 @@ def by_division(predictions: Predictions, fits: pd.DataFrame) -> pd.DataFrame:
     keys = ["split", "division", *Pair._fields]
     measured = []
     for key, part in predictions.table.groupby(keys, sort=False):
-        estimates, _ = measure_pair(Predictions(part))
+        predictions_here = Predictions(part)
         row = dict(zip(keys, key, strict=True))
-        row |= {"test_rows": len(part)}
-        row |= {n: float(e.value) for n, e in estimates.items() if n != "performance_gap_recovered"}
-        row |= {f"{n}_se": float(estimates[n].standard_error) for n in ("gain", "cross_term")}
+        row |= {"test_rows": len(predictions_here.judging.table)}
+        if row["test_rows"]:
+            estimates, _ = measure_pair(predictions_here)
+            row |= {n: float(e.value) for n, e in estimates.items() if n != "performance_gap_recovered"}
+            row |= {f"{n}_se": float(estimates[n].standard_error) for n in ("gain", "cross_term")}
         measured.append(row)
     rows = pd.DataFrame(measured).merge(fits, on=keys, validate="one_to_one")
     gaps = [rows.pop(name) for name in list(rows) if name.endswith("_optimality_gap")]
@@ -41,28 +45,66 @@ def by_division(predictions: Predictions, fits: pd.DataFrame) -> pd.DataFrame:
 def measure_pair(predictions: Predictions, *, tested: bool = False) -> tuple[dict[str, Estimate], str]:
     """Estimates on the held-out rows of one pair, and why the gap recovered is not among them.
 
-    A row that several divisions judge is one cluster, as is a group. What verdicts are on is `tested`.
+    They are of the rows that have a true label and that the supervisor labels, but for those of
+    `on_all_rows`. A row that several divisions judge is one cluster, as is a group. What verdicts are on is
+    `tested`.
     """
-    table, clusters = predictions.table, predictions.clusters.to_numpy()
-    y, s = table["y_true"], table["y_strong"]
-    gain = measure(y, table["y_weak"], s, y_ceiling=table["y_ceiling"], groups=clusters, tested=tested)
+    judging = predictions.judging
+    table = judging.table
+    known: dict[str, Any] = {
+        "groups": judging.clusters.to_numpy(), "sample_weight": judging.weights, "tested": tested,
+    }  # fmt: skip
+    y, w, s = (table[f"y_{of}"] for of in ("true", "weak", "strong"))
+    predicted = {b: table[f"y_{b}"] for b in judging.baselines if table[f"y_{b}"].notna().all()}
+    gain = measure(y, w, s, y_ceiling=predicted.pop("ceiling", None), **known)
     estimates = gain.estimates()
-    estimates["weak_error_minus_misfit"] = _weak_error_minus_misfit(table, clusters)
-    for baseline in predictions.baselines:
-        if baseline != "ceiling" and table[f"y_{baseline}"].notna().all():
-            against = measure(y, table[f"y_{baseline}"], s, groups=clusters, tested=tested)
-            estimates[f"{baseline}_error"] = against.weak_error
-            estimates[f"gain_over_{baseline}"] = against.gain
-    return estimates, gain.not_recovered_because
+    estimates["weak_error_minus_misfit"] = _weak_error_minus_misfit(judging)
+    for baseline, values in predicted.items():
+        against = measure(y, values, s, **known)
+        estimates[f"{baseline}_error"] = against.weak_error
+        estimates[f"gain_over_{baseline}"] = against.gain
+        if baseline.startswith("null"):
+            estimates[f"gain_of_{baseline}"] = measure(y, w, values, **known).gain
+    return estimates | on_all_rows(predictions, tested=tested), gain.not_recovered_because
 
 
-def _weak_error_minus_misfit(table: pd.DataFrame, clusters: NDArray[Any]) -> Estimate:
+def on_all_rows(predictions: Predictions, *, tested: bool = False) -> dict[str, Estimate]:
+    """Estimates on rows that have no true label, or that the supervisor leaves out, if there are some.
+
+    The misfit is of all rows that the supervisor labels. Gains and errors are of all rows with a true label:
+    where the supervisor says nothing, it is taken to say the mean of its labels (``y_null``).
+    """
+    estimates = {}
+    labelled, known = predictions.weak_labelled, predictions.with_truth
+    if labelled.table["y_true"].isna().any():
+        misfit = (labelled.table["y_weak"] - labelled.table["y_strong"]) ** 2
+        clusters = group_numbers(labelled.clusters.to_numpy())
+        estimates["misfit"] = Estimate.of_mean(misfit, clusters, labelled.row_weights)
+    table = known.table
+    if table["y_weak"].isna().any() and "y_null" in table:
+        y, s = table["y_true"], table["y_strong"]
+        weak = table["y_weak"].fillna(table["y_null"])
+        others: dict[str, Any] = {
+            "groups": known.clusters.to_numpy(), "sample_weight": known.weights, "tested": tested,
+        }  # fmt: skip
+        gain = measure(y, weak, s, **others)
+        estimates |= {"weak_error": gain.weak_error, "strong_error": gain.strong_error, "gain": gain.gain}
+        against = measure(y, table["y_direct"], s, **others)
+        estimates |= {"direct_error": against.weak_error, "gain_over_direct": against.gain}
+    return {f"{name}_on_all_rows": estimate for name, estimate in estimates.items()}
+
+
+def _weak_error_minus_misfit(judging: Predictions) -> Estimate:
     """The bound of Theorem 1 on the student's error, by which the paper chooses among supervisors."""
-    losses = SQUARED_ERROR.of_rows(*(table[f"y_{of}"].to_numpy() for of in ("true", "weak", "strong")))
-    return Estimate.of_mean(losses["weak_error"] - losses["misfit"], group_numbers(clusters))
+    y, w, s = (judging.table[f"y_{of}"].to_numpy() for of in ("true", "weak", "strong"))
+    losses = SQUARED_ERROR.of_rows(y, w, s)
+    bound = losses["weak_error"] - losses["misfit"]
+    return Estimate.of_mean(bound, group_numbers(judging.clusters.to_numpy()), judging.weights)
 
 
-def summarize(parts: Parts, rows: pd.DataFrame) -> tuple[Result, ...]:
+def summarize(
+    parts: Parts, rows: pd.DataFrame, given: Mapping[str, GivenLabels] | None = None
+) -> tuple[Result, ...]:
     """Pooled estimates, their spread over divisions, and conclusions, for each pair.
 
     Parameters
@@ -71,22 +113,37 @@ def summarize(parts: Parts, rows: pd.DataFrame) -> tuple[Result, ...]:
         Each returns the predictions of a division; those of one pair are in memory at a time.
     rows : DataFrame
         Their measures by division, as `by_division` returns them, with what exploded (`with_explosions`).
+    given : mapping of name to GivenLabels, optional
+        Supervisors whose labels existed already.
     """
-    results = []
+    results, given = [], given or {}
     pairs = rows[list(Pair._fields)].drop_duplicates().itertuples(index=False, name=None)
     for pair in map(Pair._make, pairs):
         part = Predictions.concatenated(load().of(pair) for load in parts)
         mine = rows[(rows[list(Pair._fields)] == list(pair)).all(axis=1)]
         estimates, reason = measure_pair(part, tested=True)
-        deciding = influences(part)
+        deciding = influences(part.judging)
+        labels = given.get(pair.supervisor)
+        curve = budget_curve(part)
+        worth = worth_in_true_labels(curve)
+        if worth is not None:
+            estimates["worth_in_true_labels"] = worth
         facts = {
             "divisions": len(mine),
-            "held_out_rows": int(part.table["row"].nunique()),
+            "held_out_rows": int(part.judging.table["row"].nunique()),
+            "held_out_rows_without_truth": int(part.table["row"][part.table["y_true"].isna()].nunique()),
+            "supervised_rows": _from_to(mine["supervised_rows"]),
+            "student_rows": _from_to(mine["student_rows"]),
+            "labelled_share": _labelled_share(part) if labels is None else labels.share,
+            "noise_of_one_label": None if labels is None else labels.noise,
+            "noise_of_labels": None if labels is None else labels.noise_of_value,
+            "null": "the mean of its labels" if labels is not None else "its supervisor's own features",
             "gap_not_recovered_because": reason or None,
             "spread_over_divisions": {
                 k: {"std": _deviation(mine[k]), "min": float(mine[k].min()), "max": float(mine[k].max())}
                 for k in ("weak_error", "strong_error", "misfit", "gain", "cross_term", "direct_error")
             },
+            "budget": [point._asdict() for point in curve],
             "correlation_of_gain_and_misfit": _correlation(mine["misfit"], mine["gain"]),
             "exploded_divisions": exploded_divisions(mine),
             "influence": {
@@ -94,25 +151,42 @@ def summarize(parts: Parts, rows: pd.DataFrame) -> tuple[Result, ...]:
                 for quantity, units in deciding.items()
             },
         }
-        said = (*conclusions(estimates), *remarks(deciding, mine))
+        taught = None if labels is None else int(mine["supervised_rows"].median())
+        said = (
+            *conclusions(estimates, taught),
+            *worth_in_words(worth, curve),
+            *label_remarks(estimates, facts, given=labels is not None),
+            *remarks(deciding, mine),
+        )
         results.append(Result(pair._asdict(), estimates, facts, said))
     return tuple(results)
 
 
-def conclusions(estimates: Mapping[str, Estimate]) -> list[str]:
-    """Conclusions from the estimates, in words, by the rules of `Estimate.verdict`."""
+def conclusions(estimates: Mapping[str, Estimate], taught: int | None = None) -> list[str]:
+    """Conclusions from the estimates, in words, by the rules of `Estimate.verdict`.
+
+    Parameters
+    ----------
+    estimates : mapping
+        As `measure_pair` returns them.
+    taught : int, optional
+        Where the weak labels were given, how many true labels the direct baseline had.
+    """
+    its_own = "the true labels its supervisor had" if taught is None else counted(taught, "true label")
     over_direct = worded_verdict(
         estimates["gain_over_direct"],
-        "the student beats training directly on the true labels its supervisor had",
-        "training directly on the true labels its supervisor had beats the student",
-        "whether the student beats training directly on the true labels its supervisor had",
+        f"the student beats training directly on {its_own}",
+        f"training directly on {its_own} beats the student",
+        f"whether the student beats training directly on {its_own}",
     )
-    last = [over_direct, *_leakage(estimates)]
+    is_given = taught is not None
+    leakage = _leakage(estimates, given=is_given)
     misfit, label_spread = (float(estimates[k].value) for k in ("misfit", "mean_error"))
     if misfit <= NO_MISFIT * label_spread:
         return [
             "the student reproduces its supervisor (no misfit): nothing gained or lost",
-            *last,
+            over_direct,
+            *leakage,
             *_skewed(estimates, "gain_over_direct"),
         ]
     gain = worded_verdict(
@@ -131,7 +205,9 @@ def conclusions(estimates: Mapping[str, Estimate]) -> list[str]:
     return [
         gain,
         f"{cross}; a cross term {ratio:+.2f} times the misfit",
-        *last,
+        over_direct,
+        *_over_nulls(estimates, given=is_given),
+        *leakage,
         *_skewed(estimates, *_JUDGED),
     ]
 
@@ -162,7 +238,24 @@ def _skewed(estimates: Mapping[str, Estimate], *names: str) -> list[str]:
     ]
 
 
-def _leakage(estimates: Mapping[str, Estimate]) -> list[str]:
+def _over_nulls(estimates: Mapping[str, Estimate], *, given: bool) -> list[str]:
+    """What the student's representation adds to what its class gains without it."""
+    said = []
+    for name in (key for key in estimates if key.startswith("gain_over_null")):
+        if given and name == "gain_over_null":
+            beats = "the student beats the mean of its labels"
+            beaten = "the mean of its labels beats the student"
+            said.append(worded_verdict(estimates[name], beats, beaten, f"whether {beats}"))
+            continue
+        other = name.removeprefix("gain_over_null_of_")
+        owner = "its supervisor's own features" if other == name else f"the features of {quoted(other)}"
+        adds = f"its representation adds to what the same heads gain on {owner}"
+        lacks = f"the same heads on {owner} are better than the student"
+        said.append(worded_verdict(estimates[name], adds, lacks, f"whether {adds}"))
+    return said
+
+
+def _leakage(estimates: Mapping[str, Estimate], *, given: bool) -> list[str]:
     """Whose features predict the truth of held-out rows almost exactly, as those do that contain it."""
     errors = {name: float(estimate.value) for name, estimate in estimates.items() if name.endswith("_error")}
     spread, said = errors["mean_error"], []
@@ -170,9 +263,12 @@ def _leakage(estimates: Mapping[str, Estimate]) -> list[str]:
         known = [f"{fit}_error" for fit in fits if f"{fit}_error" in errors]
         least = min(known, key=errors.__getitem__, default=None)
         if least is not None and spread > 0 and errors[least] <= _TOO_GOOD * spread:
+            what, asked = f"{owner}'s features predict", "do they contain the target"
+            if given and owner == "supervisor":
+                what, asked = "weak labels are", "were they made from it"
             said.append(
-                f"the {owner}'s features predict the truth almost exactly ({least.replace('_', ' ')} "
-                f"{errors[least] / spread:.1g} of the error of the mean): do they contain the target?"
+                f"the {what} the truth almost exactly ({least.replace('_', ' ')} "
+                f"{errors[least] / spread:.1g} of the error of the mean): {asked}?"
             )
     return said
 
@@ -194,7 +290,18 @@ def _deviation(values: pd.Series) -> float | None:
     return float((values / unit).std() * unit) if len(values) > 1 else None
 
 
+def _from_to(counts: pd.Series) -> list[int]:
+    """The least and the largest of counts."""
+    return [int(counts.min()), int(counts.max())]
+
+
+def _labelled_share(predictions: Predictions) -> float:
+    return float(predictions.table["y_weak"].notna().mean())
+
+
 def _correlation(a: pd.Series, b: pd.Series) -> float | None:
+    both = a.notna() & b.notna()
+    a, b = a[both], b[both]
     a, b = a / power_of_two(a), b / power_of_two(b)
     enough = len(a) > 2 and a.std() > 0 and b.std() > 0
     return float(np.corrcoef(a, b)[0, 1]) if enough else None

@@ -32,6 +32,8 @@ class Sample:
         Rows of one group stay in one fold.
     validation : tuple of arrays of shape (m, d) and (m, k), optional
         Features and labels of the validation rows: labels as those fitted, the truth or a supervisor's.
+    weights : array of shape (n,), optional
+        What each row counts for.
     """
 
     purpose: str
@@ -39,6 +41,7 @@ class Sample:
     labels: Array
     groups: NDArray[Any] | None = None
     validation: tuple[NDArray[Any], Array] | None = None
+    weights: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +96,7 @@ def projected_heads(name: HeadName, options: StudyOptions) -> Fitter:
 
     def fit(sample: Sample) -> FittedHeads:
         model = HeadProjection(name, n_folds=n_folds, random_state=options.seed, clip=options.clip)
-        model.fit(sample.features, sample.labels, groups=sample.groups)
+        model.fit(sample.features, sample.labels, sample.weights, groups=sample.groups)
 
         def of_truth() -> Head:  # from the same moments, without a second pass over the rows
             return project(model.moments_.select([0] * model.moments_.n_targets), model.heads_).head

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import partial
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,17 +16,32 @@ from weakstrong.studies.fitted_heads import FittedHeads, Fitter, Sample
 from weakstrong.studies.inputs import StudyInputs
 
 Array = NDArray[np.float64]
-_Fits = dict[str, tuple[FittedHeads | None, int]]  # with the place of the target
+
+_FITS = ("weak", "strong", "direct", "ceiling")  # of every pair, as far as they are there
+
+
+class _Fit(NamedTuple):
+    """A target of fitted heads."""
+
+    model: FittedHeads
+    place: int = 0
+
+    def predict(self, features: NDArray[Any]) -> Array:
+        return self.model.predict(features)[:, self.place]
+
+
+_Fits = dict[str, _Fit]
+_Columns = dict[str, Array]
 
 
 def fit_division(
-    division: Division, inputs: StudyInputs, fitters: Mapping[str, Fitter]
+    division: Division, inputs: StudyInputs, fitters: Mapping[str, Fitter], *, nulls: bool = False
 ) -> tuple[Predictions, pd.DataFrame]:
     """Fit every supervisor, student and baseline on one division, and predict its judged rows.
 
-    Supervisors are fitted to true labels (equation (10) of the paper), students to their labels (11). The
-    students of all supervisors and the ceiling are targets of one fit: they share a factorization, and each
-    has a radius of its own.
+    Supervisors with features are fitted to true labels (equation (10) of the paper), the labels of others are
+    given, and students are fitted to them (11). The students of all supervisors that label the same rows, and
+    the ceiling, are targets of one fit: they share a factorization, and each has a radius of its own.
 
     Parameters
     ----------
@@ -34,6 +49,8 @@ def fit_division(
     inputs : StudyInputs
     fitters : mapping of name to Fitter
         How heads are fitted, for each class of heads.
+    nulls : bool
+        Whether to fit the same class to the weak labels on the supervisors' own features, too.
 
     Returns
     -------
@@ -42,64 +59,206 @@ def fit_division(
     fits : DataFrame
         One row for each class of heads and pair: how many rows were fitted, and how the fits went.
     """
-    y, supervised, own, judged = inputs.y[:, None], division.supervised, division.student, division.judged
-    sample = partial(_sample, division=division, inputs=inputs)
     frames, fits = [], []
     for heads, fitter in fitters.items():
-        weak_samples = (sample(f"weak {n}", x, supervised, y) for n, x in inputs.supervisors.items())
-        supervisors = dict(zip(inputs.supervisors, fitter(weak_samples), strict=True))
-        weak = np.column_stack([m.predict(inputs.supervisors[name]) for name, m in supervisors.items()])
-        labels = np.column_stack([y, weak])  # the truth first: its student is the ceiling
-        for student, features in inputs.students.items():
-            [students] = fitter([sample(f"strong {student}", features, own, labels)])
-            columns_of = {"weak": weak[judged], **_with_ceilings(students, features[judged])}
-            # Fitted to the supervisor's own rows, the ceiling is the direct baseline.
-            direct = students
-            if not np.array_equal(supervised, own):
-                [direct] = fitter([sample(f"direct {student}", features, supervised, y)])
-            columns_of["direct"] = direct.predict(features[judged])[:, 0]
-            columns_of["mean"] = np.full(len(judged), inputs.y[supervised].mean())
-            fitted: _Fits = {"direct": (direct, 0), "ceiling": (students, 0)}
-            if inputs.untrained:
-                control = _untrained(inputs, student, division)
-                columns_of["untrained"] = np.full_like(columns_of["strong"], np.nan)
-                untrained = None
-                if control is not None:
-                    [untrained] = fitter([sample(f"untrained {student}", control, own, labels)])
-                    columns_of["untrained"] = untrained.predict(control[judged])[:, 1:]
-            for place, (supervisor, model) in enumerate(supervisors.items()):
+        fitting = _Fitting.of(division, inputs, fitter)
+        null_columns = fitting.nulls() if nulls else {}
+        for student in inputs.students:
+            for supervisor, columns, made in fitting.pairs(student):
                 pair = {"heads": heads, "student": student, "supervisor": supervisor}
-                columns = {f"y_{k}": v[:, place] if v.ndim == 2 else v for k, v in columns_of.items()}
-                truth = inputs.y[judged]
-                frames.append(_judged(division, inputs).assign(**pair, y_true=truth, **columns))
-                mine: _Fits = {"weak": (model, 0), "strong": (students, place + 1), **fitted}
-                if inputs.untrained:
-                    mine["untrained"] = (untrained, place + 1)
-                seen = {
-                    **_unlike("weak", model, inputs.supervisors[supervisor][judged]),
-                    **_unlike("strong", students, features[judged]),
-                }
-                fits.append({**pair, **_quality(division, mine), **seen})
+                said = {**columns, **null_columns.get(supervisor, {})}
+                named = {f"y_{name}": values for name, values in said.items()}
+                truth = inputs.y[division.judged]
+                frame = _judged(division, inputs).assign(**pair, y_true=truth, **named)
+                frames.append(frame[frame["y_true"].notna() | frame["y_weak"].notna()])  # others say nothing
+                fits.append({**pair, **fitting.quality(student, supervisor, made)})
     whole = pd.concat(frames, ignore_index=True)
     for name, values in inputs.display.items():
         whole[name] = values[whole["row"]]
     return Predictions(whole), pd.DataFrame(fits).assign(split=division.split, division=division.number)
 
 
-def _sample(
-    purpose: str,
-    features: NDArray[Any],
-    rows: Rows,
-    labels: Array,
-    *,
-    division: Division,
-    inputs: StudyInputs,
-) -> Sample:
-    """Take the rows that heads are fitted to; features and labels are those of all rows."""
-    groups = None if inputs.groups is None else inputs.groups[rows]
-    held_out = division.validation
-    validation = None if held_out is None else (features[held_out], labels[held_out])
-    return Sample(purpose, features[rows], labels[rows], groups, validation)
+@dataclass(frozen=True, eq=False)
+class _Fitting:
+    """The fits of one class of heads on one division.
+
+    Parameters
+    ----------
+    division : Division
+    inputs : StudyInputs
+    fitter : Fitter
+    supervisors : mapping of name to _Fit
+        Those with features.
+    weak : mapping of name to array of shape (n,)
+        What every supervisor says of all rows; NaN where it abstains.
+    """
+
+    division: Division
+    inputs: StudyInputs
+    fitter: Fitter
+    supervisors: Mapping[str, _Fit]
+    weak: Mapping[str, Array]
+
+    @classmethod
+    def of(cls, division: Division, inputs: StudyInputs, fitter: Fitter) -> _Fitting:
+        """Fit the supervisors that have features, and let all of them label all rows."""
+        bare = cls(division, inputs, fitter, {}, {})
+        samples = (
+            bare.sample(f"weak {name}", features, division.supervised, inputs.y[:, None], truth=True)
+            for name, features in inputs.supervisors.items()
+        )
+        models = dict(zip(inputs.supervisors, map(_Fit, fitter(samples)), strict=True))
+        weak = {name: fit.predict(inputs.supervisors[name]) for name, fit in models.items()}
+        given = {name: labels.values for name, labels in inputs.weak_labels.items()}
+        return cls(division, inputs, fitter, models, {**weak, **given})
+
+    def pairs(self, student: str) -> Iterator[tuple[str, _Columns, _Fits]]:
+        """Yield each supervisor with what it, its student and their baselines say of the judged rows."""
+        inputs, judged = self.inputs, self.division.judged
+        features, supervised = inputs.students[student], self.division.supervised
+        direct, of_budgets = None, self._budgets(student)
+        weights = _of(inputs.truth_weights, supervised)
+        mean = np.full(len(judged), np.average(inputs.y[supervised], weights=weights))
+        for names, rows in self._labelled_alike():
+            labels, has_ceiling = self._labels(names, rows)
+            purpose = student if len(names) == len(self.weak) else f"{student} {names[0]}"
+            [students] = self.fitter([self.sample(f"strong {purpose}", features, rows, labels)])
+            # Fitted to the supervisor's own rows, the ceiling is the direct baseline.
+            is_direct = has_ceiling and inputs.label_probability is None and np.array_equal(supervised, rows)
+            if is_direct:
+                direct = _Fit(students)
+            elif direct is None:
+                y = inputs.y[:, None]
+                [model] = self.fitter([self.sample(f"direct {student}", features, supervised, y, truth=True)])
+                direct = _Fit(model)
+            said = students.predict(features[judged])
+            shared = {"ceiling": said[:, 0]} if has_ceiling else {}
+            of_class = students.predict(features[judged], students.of_first_target()) if has_ceiling else said
+            once = {"direct": direct.predict(features[judged]), "mean": mean, **of_budgets}
+            control, untrained = self._untrained(student, purpose, rows, labels)
+            for place, name in enumerate(names, start=int(has_ceiling)):
+                columns: _Columns = {"weak": self.weak[name][judged], "strong": said[:, place], **shared}
+                if has_ceiling:
+                    columns["class"] = of_class[:, place]
+                made: _Fits = {"strong": _Fit(students, place), "direct": direct}
+                made |= {"weak": self.supervisors[name]} if name in self.supervisors else {}
+                made |= {"ceiling": _Fit(students)} if has_ceiling else {}
+                columns |= once
+                if inputs.untrained:
+                    columns["untrained"] = np.full(len(judged), np.nan)
+                if untrained is not None and control is not None:
+                    made["untrained"] = _Fit(untrained, place)
+                    columns["untrained"] = made["untrained"].predict(control[judged])
+                yield name, columns, made
+
+    def nulls(self) -> dict[str, _Columns]:
+        """Return what the same class says that is fitted to weak labels on features of supervisors.
+
+        ``null`` has the supervisor's own features or, where it has none, is the mean of its labels;
+        ``null_of_{name}`` has the features of another supervisor, for one that has none.
+        """
+        columns: dict[str, _Columns] = {}
+        for name, said in self.weak.items():
+            rows, judged = self._own(name), self.division.judged
+            if name in self.supervisors:
+                columns[name] = {"null": self._null(name, name, rows)}
+                continue
+            mean = np.average(said[rows], weights=_of(self.inputs.weights, rows))
+            columns[name] = {"null": np.full(len(judged), mean)}
+            columns[name] |= {f"null_of_{other}": self._null(name, other, rows) for other in self.supervisors}
+        return columns
+
+    def quality(self, student: str, supervisor: str, made: _Fits) -> dict[str, Any]:
+        """Return sizes, misfit, ranks, radii and optimality gaps of the fits of one pair.
+
+        The ceiling is fitted to the student's features, whose rank it shares.
+        """
+        fits = [*_FITS, *(["untrained"] if self.inputs.untrained else [])]
+        strong, judged = made["strong"], self.division.judged
+        quality: dict[str, Any] = {
+            "supervised_rows": len(self.division.supervised),
+            "student_rows": len(self._own(supervisor)),
+            "fitting_misfit": float(strong.model.error[strong.place]),
+        }
+        quality |= {f"{fit}_rank": _known(made, fit, "rank") for fit in fits if fit != "ceiling"}
+        quality |= {f"{fit}_ignored": made[fit].model.n_ignored if fit in made else 0 for fit in _FITS[:2]}
+        for name in ("radius", "optimality_gap"):
+            quality |= {f"{fit}_{name}": _known(made, fit, name) for fit in fits}
+        if "weak" in made:
+            quality |= _unlike("weak", made["weak"].model, self.inputs.supervisors[supervisor][judged])
+        else:
+            quality |= {"weak_clipped": 0.0, "weak_unlike": False}
+        return quality | _unlike("strong", strong.model, self.inputs.students[student][judged])
+
+    def sample(
+        self, purpose: str, features: NDArray[Any], rows: Rows, labels: Array, *, truth: bool = False
+    ) -> Sample:
+        """Take the rows that heads are fitted to; features and labels are those of all rows."""
+        groups, held_out = self.inputs.groups, self.division.validation
+        validation = None if held_out is None else (features[held_out], labels[held_out])
+        weights = self.inputs.truth_weights if truth else self.inputs.weights
+        return Sample(
+            purpose, features[rows], labels[rows], _of(groups, rows), validation, _of(weights, rows)
+        )
+
+    def _own(self, supervisor: str) -> Rows:
+        """The student's rows that a supervisor labels."""
+        own = self.division.student
+        return own[~np.isnan(self.weak[supervisor][own])]
+
+    def _labelled_alike(self) -> Iterator[tuple[list[str], Rows]]:
+        """Supervisors that label the same rows of the student's, with those rows."""
+        alike: dict[bytes, list[str]] = {}
+        for name in self.weak:
+            alike.setdefault(self._own(name).tobytes(), []).append(name)
+        yield from ((names, self._own(names[0])) for names in alike.values())
+
+    def _labels(self, names: list[str], rows: Rows) -> tuple[Array, bool]:
+        """The labels of supervisors, after the truth if all of the rows have one; and whether they do."""
+        has_ceiling = bool(self.inputs.has_truth[rows].all())
+        weak = [self.weak[name] for name in names]
+        return np.column_stack([self.inputs.y, *weak] if has_ceiling else weak), has_ceiling
+
+    def _null(self, supervisor: str, other: str, rows: Rows) -> Array:
+        """What heads on the features of one supervisor say that are fitted to the labels of another."""
+        features, labels = self.inputs.supervisors[other], self.weak[supervisor][:, None]
+        [model] = self.fitter([self.sample(f"null {supervisor} {other}", features, rows, labels)])
+        return _Fit(model).predict(features[self.division.judged])
+
+    def _budgets(self, student: str) -> _Columns:
+        """What the direct baseline says with each number of true labels of the budget."""
+        features, columns = self.inputs.students[student], {}
+        for count, rows in self.division.budgets.items():
+            sample = self.sample(
+                f"direct {student} {count}", features, rows, self.inputs.y[:, None], truth=True
+            )
+            [model] = self.fitter([sample])
+            columns[f"direct_{count}"] = _Fit(model).predict(features[self.division.judged])
+        return columns
+
+    def _untrained(
+        self, student: str, purpose: str, rows: Rows, labels: Array
+    ) -> tuple[NDArray[Any] | None, FittedHeads | None]:
+        """Features of a student's untrained control, if it has one, and heads fitted on them."""
+        draws = self.inputs.untrained.get(student, ())
+        if not len(draws):
+            return None, None
+        control = draws[self.division.untrained_draw % len(draws)]
+        [untrained] = self.fitter([self.sample(f"untrained {purpose}", control, rows, labels)])
+        return control, untrained
+
+
+def _of(values: NDArray[Any] | None, rows: Rows) -> NDArray[Any] | None:
+    return None if values is None else values[rows]
+
+
+def _known(made: _Fits, fit: str, name: str) -> float:
+    """A measure of a fit; NaN where there is no such fit."""
+    if fit not in made:
+        return np.nan
+    model, place = made[fit]
+    measured = getattr(model, name)
+    return float(measured if name == "rank" else measured[place])
 
 
 def _unlike(fit: str, model: FittedHeads, features: NDArray[Any]) -> dict[str, Any]:
@@ -109,52 +268,17 @@ def _unlike(fit: str, model: FittedHeads, features: NDArray[Any]) -> dict[str, A
     return {f"{fit}_clipped": 0.0 if clipped is None else clipped.share, f"{fit}_unlike": unlike}
 
 
-def _with_ceilings(students: FittedHeads, features: NDArray[Any]) -> dict[str, Array]:
-    """Predictions of the students, of the ceiling, and of the ceiling in each student's own class."""
-    predictions = students.predict(features)
-    of_class = students.predict(features, students.of_first_target())
-    return {"strong": predictions[:, 1:], "ceiling": predictions[:, 0], "class": of_class[:, 1:]}
-
-
-def _untrained(inputs: StudyInputs, student: str, division: Division) -> NDArray[Any] | None:
-    """Features of a student's untrained control for one division, if it has one."""
-    draws = inputs.untrained.get(student, ())
-    return draws[division.untrained_draw % len(draws)] if len(draws) else None
-
-
 def _judged(division: Division, inputs: StudyInputs) -> pd.DataFrame:
-    """The judged rows of a division, with their ids, clusters and roles."""
+    """The judged rows of a division, with their ids, clusters, roles and weights."""
     rows = division.judged
     known = pd.DataFrame({"split": division.split, "division": division.number, "row": rows})
-    if inputs.ids is not None:
-        known["id"] = inputs.ids[rows]
-    if inputs.groups is not None:
-        known["cluster"] = inputs.groups[rows]
+    columns = {
+        "id": inputs.ids, "cluster": inputs.groups, "weight": inputs.weights,
+        "probability": inputs.label_probability,
+    }  # fmt: skip
+    for name, values in columns.items():
+        if values is not None:
+            known[name] = values[rows]
     if division.roles is not None:
         known["role"] = division.roles
     return known
-
-
-def _quality(division: Division, made: _Fits) -> dict[str, Any]:
-    """Sizes, misfit, ranks, radii and optimality gaps of the fits of one pair.
-
-    Each fit is a target of a model; a control that a student lacks is none. The ceiling is fitted to the
-    student's features, whose rank it shares.
-    """
-    students, place = made["strong"]
-    assert students is not None
-    quality: dict[str, Any] = {
-        "supervised_rows": len(division.supervised),
-        "student_rows": len(division.student),
-        "fitting_misfit": float(students.error[place]),
-    }
-    ranks = {fit: np.nan if model is None else model.rank for fit, (model, _) in made.items()}
-    quality |= {f"{fit}_rank": rank for fit, rank in ranks.items() if fit != "ceiling"}
-    for fit in ("weak", "strong"):
-        model = made[fit][0]
-        assert model is not None
-        quality[f"{fit}_ignored"] = model.n_ignored
-    for name in ("radius", "optimality_gap"):
-        for fit, (model, target) in made.items():
-            quality[f"{fit}_{name}"] = np.nan if model is None else float(getattr(model, name)[target])
-    return quality

@@ -84,11 +84,12 @@ def influences(predictions: Predictions) -> dict[str, dict[str, Influence]]:
     predictions : Predictions
         Of one pair, all divisions together.
     """
-    table, losses = predictions.table, predictions.losses()
+    table, losses, weights = predictions.table, predictions.losses(), predictions.weights
+    weights = weights / weights.mean()
     quantities = {f"{fit}_error": (fit,) for fit in FITS if f"{fit}_error" in losses}
     losses["gain_over_direct"] = losses["direct_error"] - losses["strong_error"]
     clusters = group_numbers(predictions.clusters.to_numpy())
-    nothing = NO_MISFIT * float(losses["mean_error"].mean())
+    nothing = NO_MISFIT * float(np.average(losses["mean_error"], weights=weights))
     units = _units(table)
     found: dict[str, dict[str, Influence]] = {}
     for quantity, fits in (GAINS | quantities).items():
@@ -98,7 +99,9 @@ def influences(predictions: Predictions) -> dict[str, dict[str, Influence]]:
         found[quantity] = {}
         for unit, codes in units.items():
             if codes.max() > 0:
-                place, about = _strongest(values, codes, clusters, gain=quantity in GAINS, nothing=nothing)
+                place, about = _strongest(
+                    values, codes, clusters, weights, gain=quantity in GAINS, nothing=nothing
+                )
                 mine = table[codes == place]
                 seen = _seen(mine, fits) if unit == "row" else {}
                 found[quantity][unit] = Influence(unit, _name(unit, mine), **about, seen=seen)
@@ -115,22 +118,23 @@ def _units(table: pd.DataFrame) -> dict[str, Numbers]:
 
 
 def _strongest(
-    values: Array, codes: Numbers, clusters: Numbers, *, gain: bool, nothing: float
+    values: Array, codes: Numbers, clusters: Numbers, weights: Array, *, gain: bool, nothing: float
 ) -> tuple[int, dict[str, Any]]:
     """The unit without which the mean changes most (an error: falls most), and what is said of it."""
     scale = float(power_of_two(values))
     psi = values / scale
-    counts = np.bincount(codes)
-    sums = np.asarray(np.bincount(codes, psi), dtype=np.float64)
-    changes = (sums - counts * psi.mean()) / (len(psi) - counts)  # the mean less that without the unit
+    counts = np.bincount(codes, weights)
+    sums = np.asarray(np.bincount(codes, weights * psi), dtype=np.float64)
+    value = float(np.average(psi, weights=weights))
+    changes = (sums - counts * value) / (weights.sum() - counts)  # the mean less that without the unit
     place = int(np.argmax(np.abs(changes) if gain else changes))
     rest = codes != place
-    value, without = float(psi.mean()), float(psi[rest].mean())
+    without = float(np.average(psi[rest], weights=weights[rest]))
     decides = abs(value - without) * scale > nothing and _stands_out(sums, counts, place)
     interval = None
     if decides and gain:
-        least = Estimate.of_mean(psi[rest], group_numbers(clusters[rest]))
-        decides = _is_decided(Estimate.of_mean(psi, clusters), least)
+        least = Estimate.of_mean(psi[rest], group_numbers(clusters[rest]), weights[rest])
+        decides = _is_decided(Estimate.of_mean(psi, clusters, weights), least)
         low, high = least.interval()
         interval = (float(low) * scale, float(high) * scale)
     elif decides:

@@ -9,14 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from weakstrong.arrays import LARGEST, SMALLEST, refuse_infinite
+from weakstrong.arrays import LARGEST, SMALLEST, refuse_infinite, refuse_no_weight, row_weights
 from weakstrong.data.columns import refuse_classes
 from weakstrong.errors import InputError
+from weakstrong.votes import GivenLabels
 
 Array = NDArray[np.float64]
 
 # Of the table of predictions, beside those that start with y_.
-_COLUMNS = {"split", "division", "row", "id", "cluster", "role", "heads", "student", "supervisor"}
+_COLUMNS = {
+    "split", "division", "row", "id", "cluster", "role", "weight", "probability", "heads", "student",
+    "supervisor",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -50,16 +54,23 @@ class StudyInputs:
     Parameters
     ----------
     supervisors : mapping of name to array of shape (n, d_w)
-        Features of each supervisor.
+        Features of each supervisor whose head is fitted to true labels.
     students : mapping of name to array of shape (n, d_s)
         Features of each student.
     y : array of shape (n,)
-        True labels.
+        True labels; NaN where a row has none.
     target : str
         What they are of.
+    weak_labels : mapping of name to GivenLabels
+        Labels of each supervisor whose labels exist already, about which nothing is assumed.
     ids : array of str of shape (n,), optional
     groups : array of shape (n,), optional
         Rows of one group stay on one side of every division, and are one cluster.
+    weights : array of shape (n,), optional
+        What each row counts for, in fitting and in judging.
+    label_probability : array of shape (n,), optional
+        Probability with which a row was drawn to get its true label; NaN where it has none. True labels
+        weigh the inverse.
     splits : tuple of Split
         Empty for random ones.
     untrained : mapping of name to array of shape (draws, n, d)
@@ -73,21 +84,57 @@ class StudyInputs:
     students: Mapping[str, NDArray[Any]]
     y: Array
     target: str = "y"
+    weak_labels: Mapping[str, GivenLabels] = field(default_factory=dict)
     ids: NDArray[np.str_] | None = None
     groups: NDArray[Any] | None = None
+    weights: Array | None = None
+    label_probability: Array | None = None
     splits: tuple[Split, ...] = ()
     untrained: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     display: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    @property
+    def has_truth(self) -> NDArray[np.bool_]:
+        """Which rows have a true label, shape (n,)."""
+        return ~np.isnan(self.y)
+
+    @property
+    def truth_weights(self) -> Array | None:
+        """What true labels count for: the weight of the row over its probability of having one."""
+        if self.label_probability is None:
+            return self.weights
+        return (np.ones(len(self.y)) if self.weights is None else self.weights) / self.label_probability
+
 
 def check_inputs(inputs: StudyInputs, task: str | None = None) -> None:
     """Refuse arrays that cannot be studied, naming the first fault; `task` is as in `StudyOptions`."""
+    if not inputs.students:
+        raise InputError("a study needs the features of at least one student")
+    if not inputs.supervisors and not inputs.weak_labels:
+        raise InputError("a study needs a supervisor: its features, or weak labels that exist already")
+    both = inputs.supervisors.keys() & inputs.weak_labels.keys()
+    if both:
+        raise InputError(f"supervisor {min(both)!r} has features and weak labels; give each another name")
+    _check_features(inputs)
+    if inputs.y.ndim != 1:
+        raise InputError(f"labels have shape {inputs.y.shape}; a study takes one target, shape (n,)")
+    _check_labels(inputs.y, "labels", f"target {inputs.target!r}", task)
+    for name, given in inputs.weak_labels.items():
+        _check_given(name, given, len(inputs.y), task)
+    _check_weights(inputs)
+    _check_splits(inputs)
+    _check_controls(inputs)
+    columns = {"groups": inputs.groups, **{f"display {k!r}": v for k, v in inputs.display.items()}}
+    for name, column in columns.items():
+        if column is not None and column.shape != inputs.y.shape:
+            raise InputError(f"{name}: shape {column.shape}; give one for each of {len(inputs.y)} rows")
+
+
+def _check_features(inputs: StudyInputs) -> None:
+    """Refuse features that are no numbers, or of other rows."""
     named = {f"weak features {name!r}": values for name, values in inputs.supervisors.items()}
     named |= {f"strong features {name!r}": values for name, values in inputs.students.items()}
-    for role, there in (("supervisor", inputs.supervisors), ("student", inputs.students)):
-        if not there:
-            raise InputError(f"a study needs the features of at least one {role}")
     for name, values in named.items():
         if values.ndim != 2 or values.dtype.kind not in "fiub":
             raise InputError(
@@ -95,30 +142,69 @@ def check_inputs(inputs: StudyInputs, task: str | None = None) -> None:
             )
         if len(values) != len(inputs.y):
             raise InputError(
-                f"{name}: {len(values)} rows, but {len(inputs.y)} labels; give a row for each label"
+                f"{name}: {len(values)} rows, but {len(inputs.y)} labels; give a row for each label, or NaN "
+                "as the label of a row that has none"
             )
         refuse_infinite(values, name)
-    if inputs.y.ndim != 1:
-        raise InputError(f"labels have shape {inputs.y.shape}; a study takes one target, shape (n,)")
-    refuse_infinite(inputs.y, "labels")
-    refuse_classes(inputs.y, f"target {inputs.target!r}", task)
-    largest = np.abs(inputs.y).max(initial=0.0)
-    if largest > LARGEST or 0 < largest < SMALLEST:
-        raise InputError(
-            f"labels go up to {largest:.3g} in size; to be squared they need between {SMALLEST:g} and "
-            f"{LARGEST:g}: rescale the labels"
-        )
+
+
+def _check_splits(inputs: StudyInputs) -> None:
+    """Refuse splits of other rows, and two of one name."""
     for split in inputs.splits:
         _check_split(split, len(inputs.y))
     names = [split.name for split in inputs.splits]
     if len(set(names)) < len(names):
         twice = next(n for n in names if names.count(n) > 1)
         raise InputError(f"split {twice!r} is there twice; give every split a name of its own")
-    _check_controls(inputs)
-    columns = {"groups": inputs.groups, **{f"display {k!r}": v for k, v in inputs.display.items()}}
-    for name, column in columns.items():
-        if column is not None and column.shape != inputs.y.shape:
-            raise InputError(f"{name}: shape {column.shape}; give one for each of {len(inputs.y)} rows")
+
+
+def _check_given(name: str, given: GivenLabels, n: int, task: str | None) -> None:
+    """Refuse weak labels of other rows, and those from which nothing can be learnt."""
+    if given.values.shape != (n,):
+        raise InputError(
+            f"weak labels {name!r}: shape {given.values.shape}; give one for each of {n} rows, NaN where "
+            "there is none"
+        )
+    _check_labels(given.values, f"weak labels {name!r}", f"weak label {name!r}", task)
+    if len(np.unique(given.values[given.labelled])) == 1:
+        raise InputError(
+            f"weak labels {name!r}: every label is {given.values[given.labelled][0]:g}; a student can learn "
+            "nothing from them: leave that supervisor out"
+        )
+
+
+def _check_labels(values: Array, name: str, target: str, task: str | None) -> None:
+    """Refuse labels that are infinite, none, classes, or too large or small to be squared."""
+    known = values[~np.isnan(values)]
+    if not len(known):
+        raise InputError(f"{name}: no row has one; at least one row needs a label")
+    infinite = np.isinf(values)
+    if infinite.any():
+        raise InputError(f"{name}: row {infinite.argmax()} (counted from 0) is infinite; correct it")
+    refuse_classes(values, target, task)
+    largest = np.abs(known).max()
+    if largest > LARGEST or 0 < largest < SMALLEST:
+        raise InputError(
+            f"{name} go up to {largest:.3g} in size; to be squared they need between {SMALLEST:g} and "
+            f"{LARGEST:g}: rescale the labels"
+        )
+
+
+def _check_weights(inputs: StudyInputs) -> None:
+    """Refuse weights and probabilities that no row can have."""
+    if inputs.weights is not None:
+        refuse_no_weight(row_weights(inputs.weights, len(inputs.y), "weights"), "weights")
+    if inputs.label_probability is not None:
+        p = inputs.label_probability
+        if p.shape != inputs.y.shape:
+            raise InputError(f"label_probability: shape {p.shape}; give one for each of {len(inputs.y)} rows")
+        bad = inputs.has_truth & ~((p > 0) & (p <= 1))
+        if bad.any():
+            row = int(bad.argmax())
+            raise InputError(
+                f"label_probability: row {row} (counted from 0) has a true label and probability {p[row]:g}; "
+                "give each the probability, above 0 and up to 1, with which it was drawn to get one"
+            )
 
 
 def _check_controls(inputs: StudyInputs) -> None:

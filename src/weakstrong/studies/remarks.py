@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 
 from weakstrong.errors import counted, percent, quoted
+from weakstrong.estimate import Estimate
 from weakstrong.studies.influence import GAINS, Influence, exploded_divisions
+from weakstrong.studies.inputs import StudyInputs
 
 _WHO = {
     "weak": "the supervisor",
@@ -47,6 +49,53 @@ def remarks(found: Mapping[str, Mapping[str, Influence]], rows: pd.DataFrame) ->
         if "ceiling" in told:
             told.pop("class", None)  # its twin, which for linear heads is the same fit
     return [*_of_gains(gains), *_of_explosions(rows, exploded), *_of_errors(errors)]
+
+
+def label_remarks(estimates: Mapping[str, Estimate], facts: Mapping[str, Any], *, given: bool) -> list[str]:
+    """Say on which rows a supervisor says nothing, what is known of rows without truth, and its noise.
+
+    Parameters
+    ----------
+    estimates, facts : mapping
+        Of a pair, as in its `Result`.
+    given : bool
+        Whether the labels existed already.
+    """
+    lines = []
+    if given and facts["labelled_share"] < 1:
+        rest = ""
+        if "gain_on_all_rows" in estimates:
+            gain, over = (estimates[f"{name}_on_all_rows"] for name in ("gain", "gain_over_direct"))
+            rest = (
+                f"; on all rows, with its mean where it says nothing, the gain is {gain}, that over training "
+                f"directly {over}"
+            )
+        lines.append(f"it labels {percent(facts['labelled_share'])} of the rows, which all else is of{rest}")
+    if "misfit_on_all_rows" in estimates:
+        misfit = estimates["misfit_on_all_rows"]
+        lines.append(f"misfit on all held-out rows that it labels, with or without truth: {misfit}")
+    if facts["noise_of_labels"] is not None:
+        share = facts["noise_of_labels"] / float(estimates["weak_error"].value)
+        lines.append(
+            f"labels of one row differ: a variance of {facts['noise_of_one_label']:.3g} each, and of "
+            f"{facts['noise_of_labels']:.3g} in what they are combined to, {percent(share)} of the weak error"
+        )
+    return lines
+
+
+def unlabelled_notes(inputs: StudyInputs) -> tuple[str, ...]:
+    """Note the rows without a true label, what they are used for, and how true labels are weighed."""
+    notes = []
+    rows, known = len(inputs.y), int(inputs.has_truth.sum())
+    if known < rows:
+        notes.append(
+            f"{known} of {rows} rows have a true label: they judge and, where not held out, teach; the "
+            "others are the student's, and enter the misfit on all rows alone. All that is said of a row is "
+            "by heads that were not fitted to it"
+        )
+    if inputs.label_probability is not None:
+        notes.append("true labels weigh the inverse of the probability with which their rows were drawn")
+    return tuple(notes)
 
 
 def feature_notes(rows: pd.DataFrame) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from weakstrong.arrays import group_array, label_array, real_array, refuse_other_rows
+from weakstrong.arrays import group_array, real_array, refuse_other_rows, row_weights
 from weakstrong.errors import InputError, quoted
 from weakstrong.identity import code_hash, fingerprint, provenance
 from weakstrong.predictions import Parts, Predictions
@@ -25,8 +25,10 @@ from weakstrong.studies.fitted_heads import exact_fitters
 from weakstrong.studies.fitting import fit_division
 from weakstrong.studies.influence import with_explosions
 from weakstrong.studies.inputs import Split, StudyInputs, check_inputs
-from weakstrong.studies.remarks import feature_notes
+from weakstrong.studies.remarks import feature_notes, unlabelled_notes
 from weakstrong.studies.settings import StudyOptions, validated
+from weakstrong.studies.worth import budget_table
+from weakstrong.votes import GivenLabels, Vote, combined_matrix
 from weakstrong.whole_files import fault_of, keep, kept, opened
 
 _FITTING = "weakstrong.studies.fitting"  # what is kept of a run follows from its code
@@ -34,10 +36,14 @@ _CONDITIONAL = "every ball's radius is chosen on the labels it is fitted to: The
 
 
 def study(
-    weak: Mapping[str, ArrayLike],
-    strong: ArrayLike | Mapping[str, ArrayLike],
-    y: ArrayLike,
+    weak: Mapping[str, ArrayLike] | None = None,
+    strong: ArrayLike | Mapping[str, ArrayLike] | None = None,
+    y: ArrayLike | None = None,
     *,
+    weak_labels: Mapping[str, ArrayLike] | None = None,
+    vote: Vote = "mean",
+    weights: ArrayLike | None = None,
+    label_probability: ArrayLike | None = None,
     groups: ArrayLike | None = None,
     splits: Mapping[str, tuple[ArrayLike, ...]] | None = None,
     untrained: Mapping[str, ArrayLike] | None = None,
@@ -50,12 +56,23 @@ def study(
 
     Parameters
     ----------
-    weak : mapping of name to array of shape (n, d_w)
-        Features of each supervisor: real numbers, dense.
+    weak : mapping of name to array of shape (n, d_w), optional
+        Features of each supervisor whose head is to be fitted to true labels: real numbers, dense.
     strong : array of shape (n, d_s), or mapping of name to such arrays
         Features of the student, which is then called ``strong``, or of each student.
     y : array of shape (n,)
-        True labels: real numbers.
+        True labels: real numbers; NaN where a row has none. Such rows are the students', and judge the misfit
+        alone.
+    weak_labels : mapping of name to array of shape (n,) or (n, workers), optional
+        Labels of each supervisor whose labels exist already, of any origin; NaN where it says nothing.
+        Several columns are several labels a row, which are combined.
+    vote : {"mean", "majority"}
+        How several labels of a row are combined.
+    weights : array of shape (n,), optional
+        What each row counts for, in fitting and in judging.
+    label_probability : array of shape (n,), optional
+        Probability with which a row was drawn to get its true label, needed where it has one: true labels
+        weigh the inverse.
     groups : array of shape (n,), optional
         Rows of one group stay on one side of every division and count as one cluster. Names are compared as
         they are: 1 and 1.0 are one group, 1 and "1" are two.
@@ -68,7 +85,8 @@ def study(
     display : mapping of name to array of shape (n,), optional
         Columns that the predictions carry along for display, such as the text of each row.
     **options
-        Those of `StudyOptions`: heads, n_folds, true_labels, weak_labels, test_size, seeds, seed, clip, task.
+        Those of `StudyOptions`: heads, n_folds, true_labels, student_rows, budget, test_size, seeds, seed,
+        clip, task.
 
     Returns
     -------
@@ -83,28 +101,54 @@ def study(
         If lengths or pandas indexes differ, a value is no finite real number, a group is missing, an option
         is unknown or out of range, or a division is too small to fit.
     """
-    if not isinstance(weak, Mapping):
+    if not isinstance(weak, Mapping | None):
         raise InputError("weak: give a mapping, as {'name of the supervisor': features}")
+    if strong is None or y is None:
+        raise InputError(f"a study needs {'strong, the features of the student' if strong is None else 'y'}")
+    if isinstance(weak_labels, float | int):  # as its number of rows was called
+        options, weak_labels = {"weak_labels": weak_labels, **options}, None
     students = strong if isinstance(strong, Mapping) else {"strong": strong}
     divided = _named(splits, "split")
-    columns = {"y": y, "groups": groups, **_named(display, "display")}
+    columns = {
+        "y": y, "groups": groups, "weights": weights, "label_probability": label_probability,
+        **_named(display, "display"), **_named(weak_labels, "weak labels"),
+    }  # fmt: skip
     features = {**_named(weak, "weak features"), **_named(students, "strong features")}
     masks = {name: part for name, part in _parts(divided) if _is_mask(part)}
     draws = dict(_parts(_named(untrained, "untrained")))
     refuse_other_rows({**columns, **features, **masks, **draws})
-    truth = label_array(y, "y", column=True)
+    truth = np.asarray(real_array(y, "y", column=True), dtype=np.float64)
     if truth.ndim != 1:
         raise InputError(f"y has shape {truth.shape}; a study takes one target, shape (n,)")
     given = StudyInputs(
-        supervisors=_arrays(weak, "weak features"),
+        supervisors=_arrays(weak or {}, "weak features"),
         students=_arrays(students, "strong features"),
         y=truth,
+        weak_labels={
+            str(name): _given(values, f"weak labels {str(name)!r}", vote)
+            for name, values in (weak_labels or {}).items()
+        },
+        weights=None if weights is None else row_weights(weights, len(truth), "weights"),
+        label_probability=None
+        if label_probability is None
+        else np.asarray(real_array(label_probability, "label_probability", column=True), dtype=np.float64),
         groups=None if groups is None else group_array(groups, len(truth)),
         splits=tuple(_split(str(name), parts, len(truth)) for name, parts in (splits or {}).items()),
         untrained=_arrays(untrained or {}, "untrained"),
         display={str(name): np.asarray(values) for name, values in (display or {}).items()},
     )
     return run(given, validated(StudyOptions, options, "study"))
+
+
+def _given(values: ArrayLike, name: str, vote: Vote) -> GivenLabels:
+    """The labels of a supervisor, combined where a row has several."""
+    array = np.asarray(real_array(values, name, column=True), dtype=np.float64)
+    if array.ndim != 2:
+        return GivenLabels(array)
+    try:
+        return combined_matrix(array, vote)
+    except InputError as error:
+        raise InputError(f"{name}: {error}", *error.settings) from error
 
 
 def _named(given: Mapping[str, Any] | None, what: str) -> dict[str, Any]:
@@ -205,7 +249,7 @@ def run(
         judged = [_judged(stage, place, division, inputs, options) for place, division in numbered]
         parts = [load for load, _ in judged]
         rows = with_explosions(pd.concat([measured for _, measured in judged], ignore_index=True))
-        results = summarize(parts, rows)
+        results = summarize(parts, rows, inputs.weak_labels)
         chosen = choices(parts, results)
         conditional = [_CONDITIONAL] if "l2" in options.heads else []
         noted = (*feature_notes(rows), *cluster_notes(results))
@@ -215,10 +259,10 @@ def run(
             settings=described,
             results=results,
             facts={**_facts(inputs), **choice_facts(chosen)},
-            notes=(*inputs.notes, *conditional, *noted, *choice_notes(chosen)),
+            notes=(*inputs.notes, *unlabelled_notes(inputs), *conditional, *noted, *choice_notes(chosen)),
             provenance=provenance(),
             key=key,
-            tables={"divisions": rows},
+            tables={"divisions": rows, **budget_table(results)},
         )
         if stage is not None:
             return _written(record, parts, stage)
@@ -233,11 +277,11 @@ def _judged(
     Returns a function that has its predictions, on disk if there is a folder, and what was measured.
     """
     if stage is None:
-        predictions, fits = fit_division(division, inputs, exact_fitters(options))
+        predictions, fits = fit_division(division, inputs, exact_fitters(options), nulls=True)
         return lambda: predictions, by_division(predictions, fits)
     files = [stage / f".{part}-{place}.parquet" for part in ("predictions", "fits")]
     if any(kept(file) is None for file in files):
-        predictions, fits = fit_division(division, inputs, exact_fitters(options))
+        predictions, fits = fit_division(division, inputs, exact_fitters(options), nulls=True)
         for frame, file in zip((predictions.table, fits), files, strict=True):
             keep(file, frame.to_parquet(index=False))
     predictions, fits = Predictions(_table(files[0])), _table(files[1])
@@ -255,6 +299,8 @@ def _facts(inputs: StudyInputs) -> dict[str, Any]:
         "rows": len(inputs.y),
         "strong_features": {name: int(values.shape[1]) for name, values in inputs.students.items()},
         "weak_features": {name: int(values.shape[1]) for name, values in inputs.supervisors.items()},
+        "weak_labels": {name: given.share for name, given in inputs.weak_labels.items()},
+        "rows_with_truth": int(inputs.has_truth.sum()),
         "intervals": "95%, Student t over clusters of held-out rows (CR2), for these fitted models, not for "
         "the procedure; spread_over_divisions is what refitting changes and is no standard error",
     }

@@ -17,19 +17,23 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
 from weakstrong.data.user_files import reading
 from weakstrong.errors import InputError, RenamedWarning
+from weakstrong.votes import Vote
+
+_OF_LABELS = ("weak", "weak_labels", "weak_columns", "vote", "each_worker", "budget")  # written if given
 
 HeadName = Literal["linear", "l2"]
 Model = TypeVar("Model", bound=BaseModel)
 
 _LONGEST = 1 << 20
 _PATHS = ("labels",)
-_PATH_LISTS = ("weak", "strong", "splits")
+_PATH_LISTS = ("weak", "weak_labels", "strong", "splits")
 
 
 def _share_or_count(value: Any) -> float | int:
@@ -57,13 +61,17 @@ class StudyOptions(BaseModel):
     true_labels : float or int
         Training rows whose true labels the supervisors (and the direct baseline) see: a share of them, or
         how many. With groups a share is of the rows too, as near as whole groups allow, and a number is of
-        as many as whole groups fit into.
-    weak_labels : float or int, optional
-        Training rows that the students are fitted to, of those without true labels: a share of all training
-        rows, or how many; all of them unless given.
+        as many as whole groups fit into. Where few rows have true labels a share takes those that there are.
+    student_rows : float or int, optional
+        Training rows that the students are fitted to, of the others: a share of all training rows, or how
+        many; all of them unless given.
+    budget : tuple of int
+        Numbers of true labels with which the direct baseline is fitted too, to see how many the student is
+        worth.
     test_size : float
         Share of the rows that is held out, where no splits are given; with groups as near as whole groups
-        allow.
+        allow. Where parts take turns (see `weakstrong.studies.divisions.divisions`) it is one over a whole
+        number.
     seeds : int
         How many seeds: each divides the training rows of each split, or all rows, at random.
     seed : int
@@ -80,22 +88,34 @@ class StudyOptions(BaseModel):
         "cv": "n_folds",
         "repeats": "seeds",
         "supervised_fraction": "true_labels",
+        "weak_labels": "student_rows",
     }
 
     heads: tuple[HeadName, ...] = Field(default=("l2",), min_length=1)
     n_folds: int = Field(default=5, ge=2, le=10_000, strict=True)
     true_labels: Size = 0.5
-    weak_labels: Size | None = None
+    student_rows: Size | None = None
+    budget: tuple[int, ...] = ()
     test_size: float = Field(default=0.2, gt=0, lt=1)
     seeds: int = Field(default=10, ge=1, le=10_000, strict=True)
     seed: int = Field(default=0, ge=0, strict=True)
     clip: bool = Field(default=True, strict=True)
     task: Literal["regression"] | None = None
 
-    @field_validator("heads", mode="before")
+    @field_validator("heads", "budget", mode="before")
     @classmethod
     def _one_is_a_list(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
+        return (value,) if isinstance(value, str | int) else value
+
+    @field_validator("budget")
+    @classmethod
+    def _counts(cls, value: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        least = info.data.get("n_folds", 1) if "l2" in info.data.get("heads", ()) else 1
+        few = [number for number in value if number < least]
+        if few:
+            what = f"the {least} folds" if least > 1 else "1"
+            raise ValueError(f"{few[0]} true labels are fewer than {what}: ask for more")
+        return tuple(sorted(set(value)))
 
     @field_validator("heads")
     @classmethod
@@ -115,14 +135,27 @@ class StudyConfig(StudyOptions):
     Parameters
     ----------
     weak : tuple of Path
-        Features of the supervisors.
+        Features of the supervisors whose heads are to be fitted to true labels.
+    weak_labels : tuple of Path
+        Tables of labels that exist already: a supervisor in each column, or a worker's label in each row.
+    weak_columns : tuple of str
+        Columns of those labels; all that have no other use unless given.
+    worker : str, optional
+        Column of who gave a row's label, where a table has several labels of an id, to be combined.
+    vote : {"mean", "majority"}
+        How they are combined.
+    each_worker : bool
+        Whether each worker is a supervisor too.
     strong : tuple of Path
         Features of the students.
     labels : Path
-        Table of true labels.
+        Table of true labels. Rows that it lacks, or whose cell is empty, have none.
     target, id, groups : str, optional
         Columns of that table: target (needed if there are several), ids that join it to the
         features, and groups whose rows stay together and are not independent.
+    weights, label_probability : str, optional
+        Columns: what each row counts for, and the probability with which it was drawn to get its true label.
+        Groups and weights of rows that this table lacks are looked for in those of weak labels.
     splits : tuple of Path
         Tables with one column per split: ``train``, ``test``, other roles, or empty; or 0 and 1
         (1 is held out); or ``supervised``, ``student`` and ``test``, which give a division whole. Or
@@ -133,18 +166,38 @@ class StudyConfig(StudyOptions):
         Folder for the record.
     """
 
-    weak: tuple[Path, ...] = Field(min_length=1)
+    renamed: ClassVar[dict[str, str]] = {
+        old: new for old, new in StudyOptions.renamed.items() if old != "weak_labels"
+    }
+
+    weak: tuple[Path, ...] = ()
+    weak_labels: tuple[Path, ...] = ()
+    weak_columns: tuple[str, ...] = ()
+    worker: str | None = None
+    vote: Vote = "mean"
+    each_worker: bool = Field(default=False, strict=True)
     strong: tuple[Path, ...] = Field(min_length=1)
     labels: Path
     target: str | None = None
     id: str | None = None
     groups: str | None = None
+    weights: str | None = None
+    label_probability: str | None = None
     splits: tuple[Path, ...] = ()
     evaluate_on: tuple[str, ...] = ("test",)
     out: Path | None = None
 
     @model_validator(mode="after")
     def _nothing_ignored(self) -> StudyConfig:
+        if not self.weak and not self.weak_labels:
+            raise ValueError("give weak, features of supervisors, or weak_labels, tables of their labels")
+        given = self.model_fields_set
+        for name, by, what in (
+            ("weak_columns", self.weak_labels, "weak_labels"), ("worker", self.weak_labels, "weak_labels"),
+            ("vote", self.worker, "worker"), ("each_worker", self.worker, "worker"),
+        ):  # fmt: skip
+            if name in given and not by:
+                raise ValueError(f"{name} has no effect without {what}")
         for name, needed in (("test_size", not self.splits), ("evaluate_on", bool(self.splits))):
             if name in self.model_fields_set and not needed:
                 raise ValueError(f"{name} has no effect {'with' if self.splits else 'without'} splits")
@@ -155,6 +208,7 @@ class StudyConfig(StudyOptions):
         unused = {"out", *(["test_size"] if self.splits else [])}
         if "evaluate_on" not in self.model_fields_set:
             unused.add("evaluate_on")
+        unused |= {name for name in _OF_LABELS if name not in self.model_fields_set}
         values = self.model_dump(exclude=unused, exclude_none=True)
         for key in (*_PATHS, *_PATH_LISTS):
             if key in values:
@@ -191,20 +245,35 @@ def load_config(path: Path | None, given: dict[str, Any]) -> StudyConfig | Examp
     """
     values: dict[str, Any] = {}
     if path is not None:
-        values = read_toml(path)
+        values = _count_of_rows(read_toml(path), str(path))
         for key in (*_PATHS, *_PATH_LISTS, "out"):
             if key in values:
                 values[key] = _mapped(values[key], partial(_beside, Path(path).parent))
         for key in _PATH_LISTS:
             if isinstance(values.get(key), Path):
                 values[key] = [values[key]]
-    values, source = {**values, **given}, str(path) if path else "study"
+    source = str(path) if path else "study"
+    values = {**values, **_count_of_rows(given, source)}
     if "example" not in values:
         return validated(StudyConfig, values, source)
     clash = [k for k in values if k in StudyConfig.model_fields and k not in ExampleConfig.model_fields]
     if clash:
         raise InputError(f"{source}: an example brings its own data; leave it out", clash[0])
     return validated(ExampleConfig, values, source)
+
+
+def _count_of_rows(values: dict[str, Any], source: str) -> dict[str, Any]:
+    """Settings in which weak_labels are tables: a number of rows, as they were once, is student_rows."""
+    given = values.get("weak_labels")
+    given = given[0] if isinstance(given, list | tuple) and len(given) == 1 else given
+    try:
+        count = float(str(given))
+    except ValueError:
+        return values
+    if isinstance(given, str | Path) and Path(given).exists():
+        return values
+    others = {name: value for name, value in values.items() if name != "weak_labels"}
+    return others | _under_present_names(StudyOptions, {"weak_labels": count}, source)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
