@@ -15,7 +15,7 @@ from weakstrong.molecules import corpora
 
 
 @pytest.mark.parametrize(
-    "verb", ["fit", "predict", "study", "reproduce", "pretrain", "convert", "embed", "leakage"]
+    "verb", ["fit", "predict", "study", "measure", "reproduce", "pretrain", "convert", "embed", "leakage"]
 )
 def test_every_verb_has_help_with_an_example(command, verb: str) -> None:
     ran = command(verb, "--help")

@@ -11,6 +11,7 @@ import warnings
 from cyclopts import App, CycloptsError
 
 from weakstrong import __version__
+from weakstrong.commands.measure import measure
 from weakstrong.commands.molecules import convert, embed, leakage, pretrain
 from weakstrong.commands.reproduce import reproduce
 from weakstrong.commands.student import fit, predict
@@ -30,7 +31,7 @@ app = App(
     help_format="markdown",
     suppress_keyboard_interrupt=False,  # main says which commands resume
 )
-for verb in (fit, predict, study, reproduce, pretrain, convert, embed, leakage):
+for verb in (fit, predict, study, measure, reproduce, pretrain, convert, embed, leakage):
     app.command(verb)
 
 

@@ -27,7 +27,9 @@ _TIMES = (np.datetime64, np.timedelta64, date, time, timedelta, pd.Period)
 _NUMBERS = (np.number, np.bool_, int, float, Decimal, str, type(None), type(pd.NA))
 
 
-def numeric_column(column: pd.Series, path: Path, *, allow_missing: bool = False) -> NDArray[np.float64]:
+def numeric_column(
+    column: pd.Series, path: Path, *, allow_missing: bool = False, may_be_id: bool = True
+) -> NDArray[np.float64]:
     """Return a column as finite floats, with NaN for missing values where those are allowed."""
     where = f"{path}: column {str(column.name)!r}"
     kinds = kinds_of(column)
@@ -39,9 +41,11 @@ def numeric_column(column: pd.Series, path: Path, *, allow_missing: bool = False
         text = text | np.asarray(truths & ~(truths | column.isna()).all())
     if text.any():
         row = int(text.argmax())
+        fault = f"{where}, row {row} (counted from 0): {_shown(column.iloc[row])} is not a number"
+        if not may_be_id:
+            raise InputError(f"{fault}; correct it, or encode the column as numbers")
         raise InputError(
-            f"{where}, row {row} (counted from 0): {_shown(column.iloc[row])} is not a number; "
-            "correct it; or if the column is no number, remove it, name it as the id, or encode it",
+            f"{fault}; correct it; or if the column is no number, remove it, name it as the id, or encode it",
             "id",
         )
     values = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
@@ -137,7 +141,7 @@ def target_names(frame: pd.DataFrame, path: Path, asked: tuple[str, ...], others
 
 def row_weights(column: pd.Series, path: Path) -> NDArray[np.float64]:
     """Return the weights of rows, checked to be finite, non-negative and not all zero."""
-    values = numeric_column(column, path)
+    values = numeric_column(column, path, may_be_id=False)
     if (values < 0).any() or not (values > 0).any():
         row = int((values < 0).argmax())
         raise InputError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
@@ -30,6 +30,7 @@ _STUDY_COLUMNS = {
     "direct": "direct_error",
     "mean": "mean_error",
 }
+_MEASURED = ("weak error", "student", "misfit", "gain", "cross term")
 _SIGNED = {"gain", "cross_term"}
 _NOTHING = 1e-12  # relative to the error of predicting the mean: rounding
 _ENDLESS = 10_000  # columns: files and pipes have no right margin
@@ -87,7 +88,9 @@ def study_table(record: Record) -> RenderableType:
     table = _table(title, "supervisor", _STUDY_COLUMNS)
     labels = _labels([result.about for result in record.results])
     for label, result in zip(labels, record.results, strict=True):
-        table.add_row(escape(label), *(_cell(result.estimates, key) for key in _STUDY_COLUMNS.values()))
+        estimates = result.estimates
+        spread = estimates["mean_error"].value
+        table.add_row(escape(label), *(_cell(estimates, key, spread) for key in _STUDY_COLUMNS.values()))
     lines = [Text(f"note: {note}") for note in record.notes]
     for label, result in zip(labels, record.results, strict=True):
         facts = result.facts
@@ -112,14 +115,64 @@ def study_table(record: Record) -> RenderableType:
     return Group(_Fitted(table), *lines)
 
 
+def measured_table(title: str, results: Sequence[Result], notes: Iterable[str]) -> RenderableType:
+    """Errors, misfit and gain of every pair in a table of predictions, then conclusions in words."""
+    ceiling = ["ceiling"] if any("ceiling_error" in result.estimates for result in results) else []
+    headings = [*_MEASURED, *ceiling]
+    table = _table(f"{escape(printable(title))}: mean squared errors", "supervisor", headings)
+    lines = [Text(f"note: {note}") for note in notes]
+    for label, result in zip(_labels([_roles(result.about) for result in results]), results, strict=True):
+        estimates, spread = result.estimates, result.facts["variance_of_truth"]
+        table.add_row(escape(label), *(_cell(estimates, _STUDY_COLUMNS[h], spread) for h in headings))
+        said = [*result.findings, *_left_out(result.facts)]
+        if "misfit_on_all_rows" in estimates:
+            said.append(_everywhere(estimates["misfit_on_all_rows"]))
+        if ceiling:
+            said.append(f"gap recovered: {_recovered(result)}")
+        lines.append(Text(f"\n{label} ({counted(result.facts['rows'], 'row')})"))
+        lines += [Text(f"  {line}") for line in (*said, *_evidence(estimates))]
+    lines.append(
+        Text(
+            "\nIntervals are from clusters of rows and hold for these fitted models; for new rows, only if "
+            "neither was\nfitted to these rows."
+        )
+    )
+    return Group(_Fitted(table), *lines)
+
+
+def _roles(about: Mapping[str, str]) -> Mapping[str, str]:
+    """Who is who in a pair: by the names of a record, else by those of the columns."""
+    if "supervisor" in about:
+        return about
+    return {"supervisor": about["weak"], "student": about["strong"]}
+
+
+def _left_out(facts: Mapping[str, Any]) -> list[str]:
+    """How many rows the gain is not of, and why."""
+    without: Mapping[str, int] = facts["rows_left_out_without"]
+    if not without:
+        return []
+    total = sum(without.values())
+    reasons = ", ".join(f"{count} without {what}" for what, count in without.items())
+    return [f"note: {total} of {counted(facts['rows'] + total, 'row')} left out of the gain: {reasons}"]
+
+
+def _everywhere(misfit: Estimate) -> str:
+    """The misfit that takes no truth."""
+    shown = f"{misfit.value:.4g} (95% interval {misfit.low:.4g} to {misfit.high:.4g})"
+    return f"misfit on all {misfit.rows} rows with a weak label and a prediction: {shown}"
+
+
 def _labels(about: list[Mapping[str, str]]) -> list[str]:
-    """The supervisor of each pair, with its student and class of heads where there are several."""
-    several = {key for key in ("student", "heads") if len({of[key] for of in about}) > 1}
+    """The supervisor of each pair, with its student, class of heads and columns where there are several."""
+    keys = ("student", "heads", "weak", "strong")
+    several = {key for key in keys if len({of.get(key) for of in about}) > 1}
     labels = []
     for of in about:
         student = f" → {of['student']}" if "student" in several else ""
         heads = f", {of['heads']} heads" if "heads" in several else ""
-        labels.append(printable(f"{of['supervisor']}{student}{heads}"))
+        columns = "".join(f", {of[key]}" for key in ("weak", "strong") if key in several)
+        labels.append(printable(f"{of['supervisor']}{student}{heads}{columns}"))
     return labels
 
 
@@ -180,11 +233,12 @@ def reproduced_table(rows: list[tuple[str, str, str, str, bool]]) -> RenderableT
     return table
 
 
-def _cell(estimates: Mapping[str, Estimate], key: str) -> str:
+def _cell(estimates: Mapping[str, Estimate], key: str, spread: float) -> str:
+    """An estimate in four digits; what is rounding beside the error of predicting the mean is 0."""
     if key not in estimates:
         return "–"  # of a record that an earlier version made
     value = estimates[key].value
-    if abs(value) <= _NOTHING * estimates["mean_error"].value:
+    if abs(value) <= _NOTHING * spread:
         return "0"
     return f"{value:+.4g}" if key in _SIGNED else f"{value:.4g}"
 

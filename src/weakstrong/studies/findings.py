@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,8 @@ from weakstrong.studies.remarks import label_remarks, remarks
 from weakstrong.studies.worth import budget_curve, worth_in_true_labels, worth_in_words
 from weakstrong.votes import GivenLabels
 
-_JUDGED = ("gain", "cross_term", "gain_over_direct")  # what verdicts are on
+_ON_GAIN = ("gain", "cross_term")
+_JUDGED = (*_ON_GAIN, "gain_over_direct")  # what verdicts are on
 _TOO_GOOD = 1e-6  # of the error of the mean: less error than features have that were not made from the target
 
 
@@ -179,16 +181,35 @@ def conclusions(estimates: Mapping[str, Estimate], taught: int | None = None) ->
         f"training directly on {its_own} beats the student",
         f"whether the student beats training directly on {its_own}",
     )
+    spread = float(estimates["mean_error"].value)
+    judged = _JUDGED if _has_misfit(estimates, spread) else ("gain_over_direct",)
     is_given = taught is not None
-    leakage = _leakage(estimates, given=is_given)
-    misfit, label_spread = (float(estimates[k].value) for k in ("misfit", "mean_error"))
-    if misfit <= NO_MISFIT * label_spread:
-        return [
-            "the student reproduces its supervisor (no misfit): nothing gained or lost",
-            over_direct,
-            *leakage,
-            *_skewed(estimates, "gain_over_direct"),
-        ]
+    nulls = _over_nulls(estimates, given=is_given) if "gain" in judged else []
+    return [
+        *_on_gain(estimates, spread),
+        over_direct,
+        *nulls,
+        *_leakage(estimates, given=is_given),
+        *_skewed(estimates, *judged),
+    ]
+
+
+def with_verdicts(result: Result) -> Result:
+    """Add conclusions in words to what was measured of a pair without baselines: on gain and misfit."""
+    estimates, spread = result.estimates, result.facts["variance_of_truth"]
+    judged = _ON_GAIN if _has_misfit(estimates, spread) else ()
+    return replace(result, findings=(*_on_gain(estimates, spread), *_skewed(estimates, *judged)))
+
+
+def _has_misfit(estimates: Mapping[str, Estimate], spread: float) -> bool:
+    """Whether the misfit is more than rounding, beside the error of predicting the mean."""
+    return float(estimates["misfit"].value) > NO_MISFIT * spread
+
+
+def _on_gain(estimates: Mapping[str, Estimate], spread: float) -> list[str]:
+    """Whether the student is better than its supervisor, and whether by more than the misfit."""
+    if not _has_misfit(estimates, spread):
+        return ["the student reproduces its supervisor (no misfit): nothing gained or lost"]
     gain = worded_verdict(
         estimates["gain"],
         "the student is better than its supervisor",
@@ -201,15 +222,8 @@ def conclusions(estimates: Mapping[str, Estimate], taught: int | None = None) ->
         "gain falls short of misfit",
         "whether gain exceeds misfit",
     )
-    ratio = float(estimates["cross_term"].value) / misfit
-    return [
-        gain,
-        f"{cross}; a cross term {ratio:+.2f} times the misfit",
-        over_direct,
-        *_over_nulls(estimates, given=is_given),
-        *leakage,
-        *_skewed(estimates, *_JUDGED),
-    ]
+    ratio = float(estimates["cross_term"].value) / float(estimates["misfit"].value)
+    return [gain, f"{cross}; a cross term {ratio:+.2f} times the misfit"]
 
 
 def cluster_notes(results: Iterable[Result]) -> tuple[str, ...]:
