@@ -98,7 +98,7 @@ def test_each_part_keeps_groups_enough_where_small_ones_are() -> None:
 def test_true_and_weak_labels_are_counted_in_rows_too(true: float, weak: float | None) -> None:
     groups = np.r_[np.zeros(40, dtype=int), 1 + np.arange(160) // 2]
     for seed in range(10):
-        options = StudyOptions(seeds=1, seed=seed, true_labels=true, weak_labels=weak)
+        options = StudyOptions(seeds=1, seed=seed, true_labels=true, student_rows=weak)
         [division] = divisions(_inputs(groups, 200), options)
         train = 200 - len(division.judged)
         assert len(division.judged) == 40

@@ -191,7 +191,7 @@ def test_what_decides_a_study_is_in_its_record_and_said(inputs: StudyInputs, tmp
         assert r"row 140 (id 'C\x1b[31mO\n')" in said
         assert "exploded: the student in" in said
         assert "at the student's radius" not in said  # where the ceiling is told of
-        assert len(one.findings) <= 3 + 5
+        assert len(one.findings) <= 4 + 5
         assert all(line.isprintable() for line in one.findings)
     rows = back.tables["divisions"]
     pd.testing.assert_series_equal(rows["exploded"], found.tables["divisions"]["exploded"])

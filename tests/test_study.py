@@ -303,10 +303,13 @@ def test_all_features_are_joined_by_id_or_none(world: World, command) -> None:
     assert "weak.npz has ids: name the id column" in ran("weak.npz").err
     found = ran("weak.npz", "--id", "id", "--out", folder / "out")
     assert found.code == 0, found.err
-    assert "strong.npz: 20 rows have no label" in found.out
-    expected = study(
-        {"weak": world.weak[:100]}, {"strong": world.strong[:100]}, world.labels["y"][:100], seeds=2
-    )
+    assert "100 of 120 rows have a true label" in found.out
+    truth = world.labels["y"].to_numpy().copy()
+    order = np.r_[
+        np.arange(100), turned[turned >= 100]
+    ]  # those without a true label as the features have them
+    truth[100:] = np.nan
+    expected = study({"weak": world.weak[order]}, {"strong": world.strong[order]}, truth[order], seeds=2)
     rows = Record.read(folder / "out").tables["divisions"]
     pd.testing.assert_frame_equal(rows, expected.tables["divisions"])
 
@@ -351,7 +354,7 @@ def test_a_config_file_with_flags_over_it(world: World, command) -> None:
         ("seedss = 2", "seedss is no setting (did you mean seeds?); settings: heads"),
         ("seeds = 0", "seeds (got 0): Input should be greater than or equal to 1"),
         ("seeds = true", "seeds (got True)"),
-        ("strong = 'x.npy'", "weak is missing; give it (--weak, --config)"),
+        ("strong = 'x.npy'", "labels is missing; give it (--labels, --config)"),
         ("weak = 3", "weak (got 3)"),
         ("weak = [3]", "weak (got 3)"),
         ("splits = true", "splits (got True)"),
@@ -437,9 +440,9 @@ SLOW_STUDY = """
 import sys, time
 import weakstrong.studies.run as runner
 fit = runner.fit_division
-def slow(*arguments):
+def slow(*arguments, **more):
     time.sleep(0.15)
-    return fit(*arguments)
+    return fit(*arguments, **more)
 runner.fit_division = slow
 sys.argv = ["weakstrong", *sys.argv[1:]]
 from weakstrong.cli import main
@@ -489,12 +492,10 @@ BAD_STUDY = {
     "lengths": (lambda w: np.save(w.folder / "weak.npy", w.weak[:50]), [], "weak.npy has 50 rows"),
     "nan": (lambda w: np.save(w.folder / "weak.npy", w.weak * np.nan), [], "row 0, column 0"),
     "one-dimensional": (lambda w: np.save(w.folder / "weak.npy", w.weak[:, 0]), [], "two-dimensional"),
-    "missing label": (
-        lambda w: w.labels.assign(y=w.labels["y"].where(w.labels.index != 4)).to_csv(
-            w.folder / "labels.csv", index=False
-        ),
+    "no label": (
+        lambda w: w.labels.assign(y=np.nan).to_csv(w.folder / "labels.csv", index=False),
         [],
-        "column 'y', row 4 (counted from 0): a missing value",
+        "target column 'y' has no value; at least one row needs a label",
     ),
     "unknown column": (lambda w: None, ["--groups", "clinic"], "no column 'clinic'"),
     "too many folds": (lambda w: None, ["--n-folds", "60"], "fewer than the 60 folds"),
@@ -523,8 +524,8 @@ def test_bad_input_is_one_line_and_leaves_nothing(world: World, command, fault: 
 def test_arrays_that_cannot_be_studied(arrays: dict) -> None:
     with pytest.raises(InputError, match="strong features 'strong': 80 rows, but 90 labels"):
         study(arrays["weak"], arrays["strong"][:80], arrays["y"])
-    with pytest.raises(InputError, match=r"y: row 3 \(counted"):
-        study(arrays["weak"], arrays["strong"], np.where(np.arange(90) == 3, np.nan, arrays["y"]))
+    with pytest.raises(InputError, match=r"labels: row 3 \(counted from 0\) is infinite"):
+        study(arrays["weak"], arrays["strong"], np.where(np.arange(90) == 3, np.inf, arrays["y"]))
     with pytest.raises(InputError, match="also trained on"):
         study(**arrays, splits={"s": (np.arange(60), np.arange(59, 90))})
     apart = {"s": (np.arange(60), np.arange(60, 90))}
@@ -550,7 +551,7 @@ def test_arrays_that_cannot_be_studied(arrays: dict) -> None:
         study(**arrays, groups=np.arange(90)[:, None])
     with pytest.raises(InputError, match="y: real numbers"):
         study(arrays["weak"], arrays["strong"], ["high"] * 90)
-    with pytest.raises(InputError, match="at least one supervisor"):
+    with pytest.raises(InputError, match="a study needs a supervisor"):
         study({}, arrays["strong"], arrays["y"])
     with pytest.raises(InputError, match="did you mean seeds"):
         study(**arrays, seedss=3)
@@ -699,9 +700,9 @@ def test_labels_are_counted_in_rows_or_shares(arrays: dict) -> None:
 
     assert rows() == (36, 36)
     assert rows(true_labels=20) == (20, 52)
-    assert rows(true_labels=20, weak_labels=30) == (20, 30)
-    assert rows(true_labels=0.25, weak_labels=0.5) == (18, 36)
-    few = study(**arrays, seeds=1, true_labels=20, weak_labels=30, seed=3).predictions.table
+    assert rows(true_labels=20, student_rows=30) == (20, 30)
+    assert rows(true_labels=0.25, student_rows=0.5) == (18, 36)
+    few = study(**arrays, seeds=1, true_labels=20, student_rows=30, seed=3).predictions.table
     more = study(**arrays, seeds=1, true_labels=20, seed=3).predictions.table
     np.testing.assert_allclose(few["y_weak"], more["y_weak"])  # the same supervisor
     grouped = study(**arrays, groups=np.arange(90) // 4, seeds=1, true_labels=31, n_folds=2).tables[
@@ -774,6 +775,6 @@ def test_what_arrays_of_controls_and_display_cannot_be(arrays: dict) -> None:
             study(**arrays, display={name: np.arange(90)})
     with pytest.raises(InputError, match="display 'text': shape"):
         study(**arrays, display={"text": np.arange(80)})
-    for options in ({"true_labels": 60, "weak_labels": 50}, {"true_labels": 0.7, "weak_labels": 0.5}):
+    for options in ({"true_labels": 60, "student_rows": 50}, {"true_labels": 0.7, "student_rows": 0.5}):
         with pytest.raises(InputError, match="72 training rows are not enough"):
             study(**arrays, **options)

@@ -66,7 +66,7 @@ def measure_pair(predictions: Predictions, *, tested: bool = False) -> tuple[dic
         estimates[f"{baseline}_error"] = against.weak_error
         estimates[f"gain_over_{baseline}"] = against.gain
         if baseline.startswith("null"):
-            estimates[f"gain_of_{baseline}"] = measure(y, w, values, **known).gain
+            estimates[f"gain_of_{baseline}"] = measure(y, w, values, **known | {"tested": False}).gain
     return estimates | on_all_rows(predictions, tested=tested), gain.not_recovered_because
 
 

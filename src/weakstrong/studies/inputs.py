@@ -61,16 +61,9 @@ class StudyInputs:
         True labels; NaN where a row has none.
     target : str
         What they are of.
-    weak_labels : mapping of name to GivenLabels
-        Labels of each supervisor whose labels exist already, about which nothing is assumed.
     ids : array of str of shape (n,), optional
     groups : array of shape (n,), optional
         Rows of one group stay on one side of every division, and are one cluster.
-    weights : array of shape (n,), optional
-        What each row counts for, in fitting and in judging.
-    label_probability : array of shape (n,), optional
-        Probability with which a row was drawn to get its true label; NaN where it has none. True labels
-        weigh the inverse.
     splits : tuple of Split
         Empty for random ones.
     untrained : mapping of name to array of shape (draws, n, d)
@@ -78,21 +71,28 @@ class StudyInputs:
     display : mapping of name to array of shape (n,)
         Columns for display only, such as the text of each row.
     notes : tuple of str
+    weak_labels : mapping of name to GivenLabels
+        Labels of each supervisor whose labels exist already, about which nothing is assumed.
+    weights : array of shape (n,), optional
+        What each row counts for, in fitting and in judging.
+    label_probability : array of shape (n,), optional
+        Probability with which a row was drawn to get its true label; NaN where it has none. True labels
+        weigh the inverse.
     """
 
     supervisors: Mapping[str, NDArray[Any]]
     students: Mapping[str, NDArray[Any]]
     y: Array
     target: str = "y"
-    weak_labels: Mapping[str, GivenLabels] = field(default_factory=dict)
     ids: NDArray[np.str_] | None = None
     groups: NDArray[Any] | None = None
-    weights: Array | None = None
-    label_probability: Array | None = None
     splits: tuple[Split, ...] = ()
     untrained: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     display: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    weak_labels: Mapping[str, GivenLabels] = field(default_factory=dict)
+    weights: Array | None = None
+    label_probability: Array | None = None
 
     @property
     def has_truth(self) -> NDArray[np.bool_]:
