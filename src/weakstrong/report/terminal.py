@@ -28,6 +28,7 @@ _STUDY_COLUMNS = {
     "cross term": "cross_term",
     "ceiling": "ceiling_error",
     "direct": "direct_error",
+    "null": "null_error",
     "mean": "mean_error",
 }
 _MEASURED = ("weak error", "student", "misfit", "gain", "cross term")
@@ -106,13 +107,35 @@ def study_table(record: Record) -> RenderableType:
         lines += [Text(f"  {line}") for line in _evidence(result.estimates)]
     lines.append(
         Text(
-            "\nstudent: trained on the labels its supervisor made, alone; ceiling: its class on the truth of "
-            "the same rows;\ndirect: its class on the true labels its supervisor had; mean: predicting their "
-            "mean. Intervals are from\nclusters of held-out rows and hold for these fitted models, not for a "
-            "procedure that fits others."
+            "\nstudent: trained on its supervisor's labels alone; ceiling: its class on the truth of the same "
+            "rows;\ndirect: its class on the true labels that teach; null: its class on its supervisor's own "
+            "features, or the\nmean of labels that were given; mean: that of the true labels. Intervals are "
+            "from clusters of held-out rows\nand hold for these fitted models, not for a procedure that fits "
+            "others."
         )
     )
-    return Group(_Fitted(table), *lines)
+    return Group(_Fitted(table), *_budget_table(record), *lines)
+
+
+def _budget_table(record: Record) -> list[RenderableType]:
+    """The error of direct training on each number of true labels, if that was asked for."""
+    curves = {(of.about["student"], of.about["heads"]): of.facts.get("budget") for of in record.results}
+    known = {about: curve for about, curve in curves.items() if curve}
+    if not known:
+        return []
+    counts = [str(point["true_labels"]) for point in next(iter(known.values()))]
+    table = _table(
+        "direct training on so many true labels (95% interval, of rows and draws)", "student", counts
+    )
+    several = len({heads for _, heads in known}) > 1
+    for (student, heads), curve in known.items():
+        name = escape(printable(f"{student}, {heads} heads" if several else student))
+        table.add_row(name, *(_with_ends(point["direct_error"]) for point in curve))
+    return [_Fitted(table)]
+
+
+def _with_ends(estimate: Estimate) -> str:
+    return f"{float(estimate.value):.4g}\n{float(estimate.low):.3g} to {float(estimate.high):.3g}"
 
 
 def measured_table(title: str, results: Sequence[Result], notes: Iterable[str]) -> RenderableType:

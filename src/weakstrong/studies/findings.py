@@ -76,12 +76,12 @@ def on_all_rows(predictions: Predictions, *, tested: bool = False) -> dict[str, 
     The misfit is of all rows that the supervisor labels. Gains and errors are of all rows with a true label:
     where the supervisor says nothing, it is taken to say the mean of its labels (``y_null``).
     """
-    estimates = {}
+    estimates, unknown = {}, {}
     labelled, known = predictions.weak_labelled, predictions.with_truth
     if labelled.table["y_true"].isna().any():
-        misfit = (labelled.table["y_weak"] - labelled.table["y_strong"]) ** 2
-        clusters = group_numbers(labelled.clusters.to_numpy())
-        estimates["misfit"] = Estimate.of_mean(misfit, clusters, labelled.row_weights)
+        estimates["misfit"] = _misfit(labelled)
+        without = labelled.table[labelled.table["y_true"].isna()]
+        unknown = {"misfit_without_truth": _misfit(Predictions(without))}
     table = known.table
     if table["y_weak"].isna().any() and "y_null" in table:
         y, s = table["y_true"], table["y_strong"]
@@ -93,7 +93,14 @@ def on_all_rows(predictions: Predictions, *, tested: bool = False) -> dict[str, 
         estimates |= {"weak_error": gain.weak_error, "strong_error": gain.strong_error, "gain": gain.gain}
         against = measure(y, table["y_direct"], s, **others)
         estimates |= {"direct_error": against.weak_error, "gain_over_direct": against.gain}
-    return {f"{name}_on_all_rows": estimate for name, estimate in estimates.items()}
+    return unknown | {f"{name}_on_all_rows": estimate for name, estimate in estimates.items()}
+
+
+def _misfit(predictions: Predictions) -> Estimate:
+    """The misfit of all rows of a table, for which no true label is needed."""
+    w, s = (predictions.table[f"y_{of}"].to_numpy() for of in ("weak", "strong"))
+    clusters = group_numbers(predictions.clusters.to_numpy())
+    return Estimate.of_mean(SQUARED_ERROR.misfit(s, w), clusters, predictions.row_weights)
 
 
 def _weak_error_minus_misfit(judging: Predictions) -> Estimate:
@@ -140,7 +147,12 @@ def summarize(
             "noise_of_one_label": None if labels is None else labels.noise,
             "noise_of_labels": None if labels is None else labels.noise_of_value,
             "null": "the mean of its labels" if labels is not None else "its supervisor's own features",
-            "gap_not_recovered_because": reason or None,
+            "gap_not_recovered_because": (
+                reason
+                if "ceiling_error" in estimates
+                else "no ceiling: rows of the student have no true label"
+            )
+            or None,
             "spread_over_divisions": {
                 k: {"std": _deviation(mine[k]), "min": float(mine[k].min()), "max": float(mine[k].max())}
                 for k in ("weak_error", "strong_error", "misfit", "gain", "cross_term", "direct_error")

@@ -64,7 +64,9 @@ def fit_division(
         fitting = _Fitting.of(division, inputs, fitter)
         null_columns = fitting.nulls() if nulls else {}
         for student in inputs.students:
-            for supervisor, columns, made in fitting.pairs(student):
+            pairs = {name: (columns, made) for name, columns, made in fitting.pairs(student)}
+            for supervisor in fitting.weak:
+                columns, made = pairs[supervisor]
                 pair = {"heads": heads, "student": student, "supervisor": supervisor}
                 said = {**columns, **null_columns.get(supervisor, {})}
                 named = {f"y_{name}": values for name, values in said.items()}

@@ -22,6 +22,7 @@ _WHO = {
     "untrained": "the untrained control",
 }
 _WHAT = {"gain": "the gain", "gain_over_direct": "the gain over training directly"}
+_UNLIKE = 4.0  # standard errors between two misfits
 _MOST_LINES = 2  # of errors that rest on one unit; all are in the facts
 
 
@@ -67,13 +68,15 @@ def label_remarks(estimates: Mapping[str, Estimate], facts: Mapping[str, Any], *
         if "gain_on_all_rows" in estimates:
             gain, over = (estimates[f"{name}_on_all_rows"] for name in ("gain", "gain_over_direct"))
             rest = (
-                f"; on all rows, with its mean where it says nothing, the gain is {gain}, that over training "
+                f"; on all rows, with its mean where it says nothing, the gain is {gain}, and over training "
                 f"directly {over}"
             )
-        lines.append(f"it labels {percent(facts['labelled_share'])} of the rows, which all else is of{rest}")
+        share = percent(facts["labelled_share"])
+        lines.append(f"it labels {share} of the rows, and all other numbers are of these{rest}")
     if "misfit_on_all_rows" in estimates:
         misfit = estimates["misfit_on_all_rows"]
         lines.append(f"misfit on all held-out rows that it labels, with or without truth: {misfit}")
+        lines += _unlike_rows(estimates["misfit"], estimates["misfit_without_truth"])
     if facts["noise_of_labels"] is not None:
         share = facts["noise_of_labels"] / float(estimates["weak_error"].value)
         lines.append(
@@ -81,6 +84,19 @@ def label_remarks(estimates: Mapping[str, Estimate], facts: Mapping[str, Any], *
             f"{facts['noise_of_labels']:.3g} in what they are combined to, {percent(share)} of the weak error"
         )
     return lines
+
+
+def _unlike_rows(known: Estimate, others: Estimate) -> list[str]:
+    """Say if rows with a true label have another misfit than those without, as random ones would not."""
+    apart = abs(float(known.value) - float(others.value))
+    error = float(np.hypot(known.standard_error, others.standard_error))
+    if not apart > _UNLIKE * error:
+        return []
+    return [
+        f"rows with a true label are unlike those without: their misfit is {known}, that of the others "
+        f"{others}; what is found on them holds for the others only if they were drawn at random, or with "
+        "known probabilities"
+    ]
 
 
 def unlabelled_notes(inputs: StudyInputs) -> tuple[str, ...]:
