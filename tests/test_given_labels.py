@@ -420,3 +420,19 @@ def test_a_record_of_given_labels_is_read_back(world: StudyInputs, tmp_path) -> 
     assert back.tables["budget"].shape == (6, 10)
     assert isinstance(back.predictions, Predictions)
     assert back.predictions.table["y_true"].isna().any()
+
+
+def test_measuring_the_predictions_of_a_study_gives_its_estimates(
+    world: StudyInputs, tmp_path, command
+) -> None:
+    from weakstrong.studies.run import run
+
+    found = run(world, StudyOptions(seeds=5), out=tmp_path / "record")
+    done = command("measure", tmp_path / "record" / "predictions.csv", "--out", tmp_path / "measured.csv")
+    assert done.code == 0, done.err
+    table = pd.read_csv(tmp_path / "measured.csv").set_index(["supervisor", "estimate"])
+    for result in found.results:
+        for name in ("weak_error", "misfit", "gain", "cross_term", "misfit_on_all_rows"):
+            row, mine = table.loc[(result.about["supervisor"], name)], result.estimates[name]
+            assert row["value"] == pytest.approx(float(mine.value), rel=1e-9)
+            assert row["low"] == pytest.approx(float(mine.low), rel=1e-9)

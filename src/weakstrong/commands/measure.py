@@ -47,10 +47,10 @@ def measure(
         Column of groups; the rows of a group are one cluster in intervals. [default: cluster or row, if one
         is there]
     weights
-        Column of row weights.
+        Column of row weights. [default: in predictions of a study, weight, if it is there]
     label_probability
         Column of probabilities with which rows were drawn to get their true label; each row's weight is
-        divided by its own.
+        divided by its own. [default: in predictions of a study, probability, if it is there]
     out
         File of estimates to write: .json, or a table, .csv, .csv.gz or .parquet.
     overwrite

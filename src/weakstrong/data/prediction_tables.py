@@ -109,7 +109,9 @@ class PredictionTable:
                 "truth", "weak",
             )  # fmt: skip
         at, best = rows[judged], None
-        if self.ceiling is not None:
+        if (
+            self.ceiling is not None and not np.isnan(self.ceiling[rows][judged]).all()
+        ):  # some pairs have none
             self._refuse_missing(str(self.columns["ceiling"]), self.ceiling[rows], judged, rows)
             best = self.ceiling[at]
         omega, groups = self.weights[at] / self.label_probability[at], self.clusters[at]
@@ -174,10 +176,10 @@ def read_predictions(
     groups : str, optional
         Column of clusters: ``cluster`` if the table has it, or else ``row``; if it has neither, every row is
         one.
-    weights : str, optional
-    label_probability : str, optional
-        Column of the probabilities, above 0 and at most 1, with which rows were drawn to get their true
-        label. One is needed wherever there is a truth.
+    weights, label_probability : str, optional
+        Columns of weights, and of the probabilities, above 0 and at most 1, with which rows were drawn to get
+        their true label. One is needed wherever there is a truth. In a table of a study they are ``weight``
+        and ``probability``, if it has them.
 
     Raises
     ------
@@ -189,6 +191,10 @@ def read_predictions(
     frame = read_table(path, {groups, "cluster", *Pair._fields} - numeric)
     if ceiling is None and "y_ceiling" in frame:
         ceiling = "y_ceiling"
+    if set(Pair._fields) <= set(frame):  # as a study writes it
+        weights = "weight" if weights is None and "weight" in frame else weights
+        if label_probability is None and "probability" in frame:
+            label_probability = "probability"
     single = {
         "truth": truth, "ceiling": ceiling, "groups": groups, "weights": weights,
         "label_probability": label_probability,

@@ -275,6 +275,10 @@ def _over_nulls(estimates: Mapping[str, Estimate], *, given: bool) -> list[str]:
             continue
         other = name.removeprefix("gain_over_null_of_")
         owner = "its supervisor's own features" if other == name else f"the features of {quoted(other)}"
+        null_gain = abs(float(estimates[name.replace("over", "of", 1)].value))
+        if null_gain <= NO_MISFIT * float(estimates["mean_error"].value):
+            said.append(f"the same heads on {owner} reproduce it: all gain or loss is its representation's")
+            continue
         adds = f"its representation adds to what the same heads gain on {owner}"
         lacks = f"the same heads on {owner} are better than the student"
         said.append(worded_verdict(estimates[name], adds, lacks, f"whether {adds}"))
