@@ -7,9 +7,11 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from weakstrong import Result
 from weakstrong.paper.pages import with_blocks
 
 ROOT = Path(__file__).parents[1]
+_WORTH = "its weak labels are worth "
 Blocks = Mapping[str, list[str]]
 
 
@@ -36,6 +38,12 @@ def main(doc: str | None, make: Callable[[Path], None], report: Callable[[], Non
             arguments.error("name the data folder with --data or WEAKSTRONG_DATA")
         make(options.data)
     report()
+
+
+def worth(result: Result) -> str:
+    """Say what weak labels are worth in true ones: the finding of a study, without the words around it."""
+    [said] = [finding for finding in result.findings if finding.startswith(_WORTH)]
+    return said.removeprefix(_WORTH).replace(" true ones", "").replace("95% interval ", "")
 
 
 def write_pages(pages: Mapping[str, Blocks], transform: Callable[[str], str] = str) -> None:

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from shared import ROOT, main, write_pages
+from shared import ROOT, main, worth, write_pages
 from study_text import ROWS, features_of
-from weakstrong import HeadProjection, Record, Result
+from weakstrong import HeadProjection, Record
 from weakstrong.molecules.chembench import SETS
 from weakstrong.paper.molecule_inputs import prepare
 from weakstrong.paper.molecule_settings import MoleculeSettings
@@ -31,7 +31,6 @@ STUDENTS = ("minilm_depth6_384", "smollm2_depth18_576", "smollm2_depth24_576")
 FEATURES = ("lstm_chem_512", "minimol_512")
 SEEDS, TAUGHT = 20, 200
 TEXT_BUDGET = (20, 50, 100, 200, 500, 1000, 2000)
-WORTH = "its weak labels are worth "
 BUDGETS = {"ESOL": (10, 20, 50, 100, 200, 400), "FreeSolv": (10, 20, 50, 100, 200)}
 BUDGETS["Lipop"] = (*BUDGETS["ESOL"], 800, 1600)
 
@@ -96,12 +95,6 @@ def make(data: Path) -> None:
             else:
                 mine = StudyOptions(true_labels=BUDGETS[name][-2], seeds=SEEDS, budget=BUDGETS[name])
                 run(molecules(name, data), mine, out=folder, track=track)
-
-
-def worth(result: Result) -> str:
-    """Say what the labels are worth, as the study does, without the words around it."""
-    [said] = [finding for finding in result.findings if finding.startswith(WORTH)]
-    return said.removeprefix(WORTH).replace(" true ones", "").replace("95% interval ", "")
 
 
 def table(name: str) -> list[str]:

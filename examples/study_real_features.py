@@ -18,7 +18,7 @@ from sklearn.ensemble import RandomTreesEmbedding
 from sklearn.kernel_approximation import RBFSampler
 from sklearn.preprocessing import StandardScaler
 
-from shared import ROOT, main, write_pages
+from shared import ROOT, main, worth, write_pages
 from weakstrong import Record, Result
 from weakstrong.molecules.chembench import SETS, load_chembench
 from weakstrong.progress import track
@@ -29,8 +29,12 @@ from weakstrong.studies.settings import StudyOptions
 RESULTS = ROOT / "results" / "study"
 LSTM, CHEMVAE = "lstm_chem_512", "chemvae_zinc_196"
 SEEDS = 10
-MOLECULE_SHARES = (0.03, 0.05, 0.1, 0.2, 0.5, 0.8)
-PROTEIN_SHARES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.5)
+BUDGETS: dict[str, tuple[int, ...]] = {
+    "ESOL": (10, 20, 50, 100, 200, 400),
+    "FreeSolv": (10, 20, 50, 100, 200, 400),
+    "Lipop": (10, 20, 50, 100, 200, 400, 800, 1600),
+    "protein": (20, 50, 100, 200, 500, 1000, 2000),
+}
 
 
 def molecules(name: str, data: Path, *, swapped: bool = False) -> StudyInputs:
@@ -87,40 +91,14 @@ def studies(data: Path) -> None:
                 folder = RESULTS / f"{name}-{'swapped-' if swapped else ''}{heads}"
                 if (folder / "DONE").exists():
                     continue
-                options = StudyOptions(heads=(heads,), seeds=1 if name == "protein" else SEEDS)
+                options = StudyOptions(
+                    heads=(heads,),
+                    seeds=1 if name == "protein" else SEEDS,
+                    budget=BUDGETS[name] if heads == "l2" else (),
+                )
                 settings = options.model_dump(exclude={"test_size"})
                 print(folder.name, flush=True)
                 run(inputs, options, out=folder, settings=settings, track=track)
-
-
-def label_budget(data: Path) -> None:
-    """Compare the student with the direct baseline as the supervisor has fewer true labels."""
-    path = RESULTS / "label_budget.csv"
-    if path.exists():
-        return
-    rows = []
-    for name in (*SETS, "protein"):
-        inputs = protein(data) if name == "protein" else molecules(name, data)
-        for share in PROTEIN_SHARES if name == "protein" else MOLECULE_SHARES:
-            options = StudyOptions(heads=("l2",), seeds=1 if name == "protein" else SEEDS, true_labels=share)
-            print(f"label budget: {name} {share}", flush=True)
-            record = run(inputs, options, track=track)
-            labelled = record.tables["divisions"]["supervised_rows"].iloc[0]
-            for result in record.results:
-                row = {
-                    "set": name,
-                    "supervisor": result.about["supervisor"],
-                    "share": share,
-                    "true_labels": int(labelled),
-                }
-                row |= {k: e.value for k, e in result.estimates.items() if k.endswith("error")}
-                for k in ("gain", "gain_over_direct"):
-                    estimate = result.estimates[k]
-                    row |= {f"{k}_{part}": getattr(estimate, part) for part in ("value", "low", "high")}
-                rows.append(row)
-    partial = path.with_suffix(".partial")
-    pd.DataFrame(rows).to_csv(partial, index=False, float_format="%.6g")
-    partial.replace(path)
 
 
 COLUMNS = {
@@ -131,6 +109,7 @@ COLUMNS = {
     "cross term [95%]": "cross_term",
     "ceiling": "ceiling_error",
     "direct": "direct_error",
+    "null": "null_error",
     "student over direct [95%]": "gain_over_direct",
     "mean": "mean_error",
     "r(gain, misfit)": "correlation_of_gain_and_misfit",
@@ -148,13 +127,13 @@ def table(studies: list[str], columns: dict[str, str] = COLUMNS) -> list[str]:
 
 
 def page_tables() -> dict[str, dict[str, list[str]]]:
-    """Return the blocks of the page on studies: balls in both directions, and the label budget."""
+    """Return the blocks of the page on studies: balls in both directions, and what labels are worth."""
     shown = [f"{name}-l2" for name in (*SETS, "protein")] + [f"{name}-swapped-l2" for name in SETS]
-    titles = ("weak error", "student", "misfit", "gain [95%]", "ceiling", "direct")
+    titles = ("weak error", "student", "misfit", "gain [95%]", "ceiling", "direct", "null")
     return {
         "docs/study.md": {
             "studies": table(shown, {title: COLUMNS[title] for title in titles}),
-            "label budget": break_even(pd.read_csv(RESULTS / "label_budget.csv")),
+            "worth": worth_table([f"{name}-l2" for name in (*SETS, "protein")]),
         }
     }
 
@@ -162,18 +141,7 @@ def page_tables() -> dict[str, dict[str, list[str]]]:
 def report() -> None:
     """Write the tables of README.md and docs/study.md from the records."""
     names = [f"{n}-{s}{h}" for n in (*SETS, "protein") for s in ("", "swapped-") for h in ("l2", "linear")]
-    budget = pd.read_csv(RESULTS / "label_budget.csv")
-    rows = [
-        "| set | supervisor | true labels | weak error | student | direct | student over direct [95%] |",
-        "|---|---|" + "---:|" * 5,
-    ]
-    for _, r in budget.iterrows():
-        rows.append(
-            f"| {r['set']} | {r['supervisor']} | {r['true_labels']} | {r['weak_error']:.4g} | "
-            f"{r['strong_error']:.4g} | {r['direct_error']:.4g} | {r['gain_over_direct_value']:+.3g} "
-            f"[{r['gain_over_direct_low']:+.3g}, {r['gain_over_direct_high']:+.3g}] |"
-        )
-    rows += ["", *break_even(budget)]
+    shown = [name for name in names if name.endswith("l2")]
     readme = RESULTS / "README.md"
     text = (
         readme.read_text(encoding="utf-8")
@@ -181,24 +149,24 @@ def report() -> None:
         else "# Study on real features\n\n<!-- tables -->\n"
     )
     head = text.split("<!-- tables -->")[0]
-    readme.write_text("\n".join([head + "<!-- tables -->\n", *table(names), "", *rows, ""]), encoding="utf-8")
+    readme.write_text(
+        "\n".join([head + "<!-- tables -->\n", *table(names), "", *worth_table(shown), ""]), encoding="utf-8"
+    )
     write_pages(page_tables())
 
 
-def break_even(budget: pd.DataFrame) -> list[str]:
-    """Return a table of the fewest true labels with which the direct fit beats the best student."""
+def worth_table(studies: list[str]) -> list[str]:
+    """Return a table of what the weak labels of each study are worth in true labels."""
     lines = [
-        "| set | supervisor | true labels it had | its student's error | training directly beats it |",
+        "| set | supervisor | true labels it had | its student's error | worth in true labels (95%) |",
         "|---|---|---:|---:|---:|",
     ]
-    for (name, supervisor), part in budget.groupby(["set", "supervisor"], sort=False):
-        best = part.loc[part["strong_error"].idxmin()]
-        enough = part[part["direct_error"] < best["strong_error"]]["true_labels"]
-        fewer = part["true_labels"][part["true_labels"] < enough.min()]
-        count = f"between {fewer.max()} and {enough.min()}" if len(fewer) else f"{enough.min()} or fewer"
-        overtaken = f"with {count} labels" if len(enough) else "never"
-        error = f"{best['strong_error']:.4g}"
-        lines.append(f"| {name} | {supervisor} | {best['true_labels']} | {error} | {overtaken} |")
+    for study in studies:
+        for result in Record.read(RESULTS / study, tables=False).results:
+            taught, error = result.facts["supervised_rows"][0], result.estimates["strong_error"].value
+            name = study.removesuffix("-l2")
+            who = result.about["supervisor"]
+            lines.append(f"| {name} | {who} | {taught} | {error:.4g} | {worth(result)} |")
     return lines
 
 
@@ -214,9 +182,8 @@ def _cell(result: Result, title: str, key: str) -> str:
 
 
 def make(data: Path) -> None:
-    """Run every study, then the label budgets."""
+    """Run every study."""
     studies(data)
-    label_budget(data)
 
 
 if __name__ == "__main__":
