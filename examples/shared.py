@@ -12,6 +12,14 @@ from weakstrong.paper.pages import with_blocks
 
 ROOT = Path(__file__).parents[1]
 _WORTH = "its weak labels are worth "
+_SHORT = {
+    _WORTH: "",
+    " true ones": "",
+    "95% interval ": "",
+    "about ": "",
+    "fewer than ": "< ",
+    "more than ": "> ",
+}
 Blocks = Mapping[str, list[str]]
 
 
@@ -43,7 +51,9 @@ def main(doc: str | None, make: Callable[[Path], None], report: Callable[[], Non
 def worth(result: Result) -> str:
     """Say what weak labels are worth in true ones: the finding of a study, without the words around it."""
     [said] = [finding for finding in result.findings if finding.startswith(_WORTH)]
-    return said.removeprefix(_WORTH).replace(" true ones", "").replace("95% interval ", "")
+    for words, sign in _SHORT.items():
+        said = said.replace(words, sign)
+    return said
 
 
 def write_pages(pages: Mapping[str, Blocks], transform: Callable[[str], str] = str) -> None:

@@ -29,6 +29,7 @@ from weakstrong.votes import GivenLabels
 RESULTS = ROOT / "results" / "given_labels"
 STUDENTS = ("minilm_depth6_384", "smollm2_depth18_576", "smollm2_depth24_576")
 FEATURES = ("lstm_chem_512", "minimol_512")
+MOLECULE_STUDENTS = {"ours": "strong", "LSTM": "lstm_chem_512", "MiniMol": "minimol_512"}
 SEEDS, TAUGHT = 20, 200
 TEXT_BUDGET = (20, 50, 100, 200, 500, 1000, 2000)
 BUDGETS = {"ESOL": (10, 20, 50, 100, 200, 400), "FreeSolv": (10, 20, 50, 100, 200)}
@@ -117,10 +118,27 @@ def table(name: str) -> list[str]:
     return lines
 
 
+def worth_of_encoders() -> list[str]:
+    """Return a table of what the encoders' labels are worth in every set, a column for each student."""
+    lines = [f"| labels of | {' | '.join(f'{name}: {who}' for name in SETS for who in MOLECULE_STUDENTS)} |"]
+    lines.append("|---|" + "---:|" * (len(SETS) * len(MOLECULE_STUDENTS)))
+    records = {name: Record.read(RESULTS / name, tables=False) for name in SETS}
+    for encoder in dict.fromkeys(result.about["supervisor"] for result in records[SETS[0]].results):
+        cells = [
+            worth(records[name].result(supervisor=encoder, student=student))
+            for name in SETS
+            for student in MOLECULE_STUDENTS.values()
+        ]
+        lines.append(f"| {encoder} | {' | '.join(cells)} |")
+    return lines
+
+
 def page_tables() -> dict[str, dict[str, list[str]]]:
     """Return the blocks of the pages that show these studies."""
-    blocks = {name: table(name) for name in ("text", *SETS)}
-    return {"results/given_labels/README.md": blocks}
+    return {
+        "results/given_labels/README.md": {name: table(name) for name in ("text", *SETS)},
+        "docs/weak_labels.md": {"given text": table("text"), "given molecules": worth_of_encoders()},
+    }
 
 
 def report() -> None:
