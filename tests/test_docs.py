@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import cache, reduce
 from operator import getitem
 from pathlib import Path
@@ -144,7 +145,7 @@ def _record(*path: str) -> Any:
     return json.loads(ROOT.joinpath(*path).read_text())
 
 
-EXAMPLES = ("study_real_features", "reproduce_synthetic", "reproduce_molecules")
+EXAMPLES = ("study_real_features", "study_given_labels", "reproduce_synthetic", "reproduce_molecules")
 PLACE = ("layout", "distribution", "correlation")
 BENCHMARK = _record("benchmarks", "results", "heads.json")
 
@@ -227,22 +228,56 @@ def _variants() -> pd.DataFrame:
     return pd.read_csv(ROOT / "results" / "synthetic" / "sensitivity.csv").set_index(["variant", "target"])
 
 
+def _of_benchmark(place: str) -> float:
+    return float(reduce(getitem, place.split("/"), BENCHMARK))
+
+
+def _of_variant(variant: str, target: str, statistic: str) -> float:
+    return float(_variants().loc[(variant, target), statistic])
+
+
+def _of_synthetic(target: str, place: str, percent: str | None) -> float:
+    [result] = _record("results", "synthetic", target, "summary.json")["results"]
+    return float(reduce(getitem, place.split("/"), result)) * (100 if percent else 1)
+
+
+def _of_text(name: str) -> float:
+    number = float(script("examples/study_text.py").numbers()[name.removesuffix(" abs")])
+    return abs(number) if name.endswith(" abs") else number
+
+
+def _of_given(supervisor: str, student: str, estimate: str, end: str | None) -> float:
+    about = {"supervisor": supervisor, "student": student}
+    if end == " abs":
+        return abs(_of_pair(("given_labels", "text"), about, estimate))
+    return _of_pair(("given_labels", "text"), about, estimate, end)
+
+
+def _of_study(study: str, supervisor: str, estimate: str) -> float:
+    return _of_pair(("study", study), {"supervisor": supervisor}, estimate)
+
+
+def _of_pair(place: tuple[str, str], about: dict[str, str], estimate: str, end: str | None = None) -> float:
+    record = _record("results", *place, "summary.json")
+    [result] = [r for r in record["results"] if about.items() <= r["about"].items()]
+    return float(result["estimates"][estimate][(end or " value").strip()])
+
+
+_READERS: dict[str, Callable[..., float]] = {
+    r"(\w+(?:/\w+)+)": _of_benchmark,
+    r"variant: (.+?) / ([\w-]+) / (\w+)": _of_variant,
+    r"synthetic ([\w-]+) (\w+(?:/\w+)+)( percent)?": _of_synthetic,
+    r"text: (.+)": _of_text,
+    r"given text: (.+) / (\w+) / (\w+)( low| high| abs)?": _of_given,
+    r"([\w-]+) (\w+) (\w+)": _of_study,
+}
+
+
 def _value(mark: str) -> float | None:
     """What the records have for a mark; None if it is of the records on molecules."""
-    if found := re.fullmatch(r"\w+(?:/\w+)+", mark):
-        return float(reduce(getitem, mark.split("/"), BENCHMARK))
-    if found := re.fullmatch(r"variant: (.+?) / ([\w-]+) / (\w+)", mark):
-        variant, target, statistic = found.groups()
-        return float(_variants().loc[(variant, target), statistic])
-    if found := re.fullmatch(r"synthetic ([\w-]+) (\w+(?:/\w+)+)( percent)?", mark):
-        target, place, percent = found.groups()
-        [result] = _record("results", "synthetic", target, "summary.json")["results"]
-        return float(reduce(getitem, place.split("/"), result)) * (100 if percent else 1)
-    if found := re.fullmatch(r"([\w-]+) (\w+) (\w+)", mark):
-        study, supervisor, estimate = found.groups()
-        record = _record("results", "study", study, "summary.json")
-        [result] = [r for r in record["results"] if r["about"]["supervisor"] == supervisor]
-        return float(result["estimates"][estimate]["value"])
+    for pattern, read in _READERS.items():
+        if found := re.fullmatch(pattern, mark):
+            return read(*found.groups())
     on_molecules = r"(fig2\w|table\d) \w+ [\w/-]+( abs)?|procedure: [^/]+( / \w+){4}( abs)?"
     assert re.fullmatch(on_molecules, mark), f"a mark of no record: {mark}"
     return None
@@ -266,3 +301,5 @@ def test_no_marked_number_is_missed() -> None:
     assert sum(mark.endswith(" gain_over_direct") for mark in marks) >= 4
     assert sum(mark.startswith(("fig2", "table")) for mark in marks) >= 5
     assert sum("/" in mark and " " not in mark for mark in marks) >= 2
+    assert sum(mark.startswith("text: ") for mark in marks) >= 8
+    assert sum(mark.startswith("given text: ") for mark in marks) >= 6
