@@ -202,7 +202,7 @@ def table(panel: str) -> list[str]:
 
 def numbers() -> dict[str, float]:
     """Return the numbers of these studies that pages name, from the records."""
-    known = {}
+    known: dict[str, float] = {}
     for panel in PANELS:
         found = results(panel)
         ratios = [float(r.estimates["gain"].value / r.estimates["misfit"].value) for _, r in found]

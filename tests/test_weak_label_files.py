@@ -300,3 +300,20 @@ def test_a_number_of_weak_labels_is_still_a_number_of_rows(files: Path, ran) -> 
     assert done.code == 0, done.err
     assert "weak_labels is now called student_rows" in done.err
     assert Record.read("record").settings["student_rows"] == 100
+
+
+def test_a_student_is_fitted_to_the_combined_labels_of_workers(files: Path, ran, command) -> None:
+    votes = pd.read_csv("votes.csv", dtype={"id": str})
+    votes.groupby("id", as_index=False)["vote"].mean().to_csv("means.csv", index=False)
+    arguments = ["fit", "--features", "strong.npz", "--id", "id", "--target", "vote"]
+    of_workers = command(*arguments, "--weak-labels", "votes.csv", "--worker", "worker", "--out", "one")
+    assert of_workers.code == 0, of_workers.err
+    assert command(*arguments, "--weak-labels", "means.csv", "--out", "two").code == 0
+    for column in ("vote", "vote_fitted"):
+        one, two = (pd.read_csv(Path(out, "predictions.csv"))[column] for out in ("one", "two"))
+        np.testing.assert_allclose(one, two, rtol=1e-9)
+    refused = command(
+        *arguments, "--weak-labels", "votes.csv", "--worker", "worker", "--groups", "id", "--out", "no"
+    )
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert "here a row is a worker's label" in refused.err

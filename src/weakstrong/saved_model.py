@@ -23,6 +23,7 @@ from weakstrong.feature_range import FeatureRange, predicted
 from weakstrong.heads import Head
 from weakstrong.identity import code_hash, file_hash, fingerprint, provenance
 from weakstrong.serialization import to_json
+from weakstrong.votes import Vote
 from weakstrong.whole_files import changed, write_atomically
 
 Array = NDArray[np.float64]
@@ -247,12 +248,15 @@ def fit_files(
     seed: int = 0,
     task: str | None = None,
     clip: bool = True,
+    worker: str | None = None,
+    vote: Vote = "mean",
 ) -> tuple[Student, pd.DataFrame, WeakLabels]:
     """Read features and weak labels, train a student, and predict every row of the features."""
     matrix = read_features(features, id_column)
     labels = read_weak_labels(
-        weak_labels, matrix, targets=targets, id_column=id_column, weights=weights, groups=groups, task=task
-    )
+        weak_labels, matrix, targets=targets, id_column=id_column, weights=weights, groups=groups, task=task,
+        worker=worker, vote=vote,
+    )  # fmt: skip
     clash = [t for t in labels.targets if f"{t}_fitted" in labels.targets]
     if clash:
         raise InputError(

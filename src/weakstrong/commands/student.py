@@ -18,6 +18,8 @@ def fit(
     id: str | None = None,
     weights: str | None = None,
     groups: str | None = None,
+    worker: str | None = None,
+    vote: Literal["mean", "majority"] = "mean",
     heads: Literal["linear", "l2"] = "l2",
     n_folds: Count | None = None,
     seed: Count = 0,
@@ -49,6 +51,10 @@ def fit(
         Column of row weights in the table of labels.
     groups
         Column of groups; the rows of a group stay in one fold.
+    worker
+        Column of who gave a row's label, where an id has several labels; they are combined.
+    vote
+        How they are combined.
     heads
         Class of heads: linear, or an L2 ball with its radius chosen by cross-validation.
     n_folds
@@ -77,7 +83,7 @@ def fit(
     with output_folder(out, overwrite=overwrite) as stage:
         student, predictions, labels = fit_files(
             features, weak_labels, targets=target, id_column=id, weights=weights, groups=groups,
-            heads=heads, n_folds=folds, seed=seed, task=task, clip=clip,
+            heads=heads, n_folds=folds, seed=seed, task=task, clip=clip, worker=worker, vote=vote,
         )  # fmt: skip
         student.save(stage)
         write_table(predictions, stage / "predictions.csv")
