@@ -107,9 +107,9 @@ def study_table(record: Record) -> RenderableType:
         lines += [Text(f"  {line}") for line in _evidence(result.estimates)]
     lines.append(
         Text(
-            "\nstudent: trained on its supervisor's labels alone; ceiling: its class on the truth there; direct:"
-            "\nits class on the true labels that teach; null: its class on its supervisor's features, or the"
-            "\nmean of labels that were given; mean: that of the true labels. Intervals are from clusters of"
+            "\nstudent: trained on its supervisor's labels alone; ceiling: its class on the truth there;"
+            "\ndirect: its class on the true labels that teach; null: its class on its supervisor's features,"
+            "\nor the mean of labels given; mean: that of the true labels. Intervals are from clusters of"
             "\nheld-out rows and hold for these fitted models, not for a procedure that fits others."
         )
     )
