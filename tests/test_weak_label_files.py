@@ -300,3 +300,17 @@ def test_a_number_of_weak_labels_is_still_a_number_of_rows(files: Path, ran) -> 
     assert done.code == 0, done.err
     assert "weak_labels is now called student_rows" in done.err
     assert Record.read("record").settings["student_rows"] == 100
+
+
+def test_supervisors_of_one_name_in_tables_of_one_name_are_two(files: Path, ran) -> None:
+    for folder, factor in (("one", 1.0), ("two", 2.0)):
+        Path(folder).mkdir()
+        rules = pd.read_csv("rules.csv", dtype={"id": str})[["id", "rule"]]
+        rules.assign(rule=factor * rules["rule"]).to_csv(Path(folder, "t.csv"), index=False)
+    assert ran("--weak-labels", "one/t.csv", "two/t.csv", "--out", "record").code == 0
+    found = Record.read("record").results
+    assert [result.about["supervisor"] for result in found] == ["one/t.csv:rule", "two/t.csv:rule"]
+    assert found[0].estimates["weak_error"].value < found[1].estimates["weak_error"].value
+    twice = ran("--weak-labels", "one/t.csv", "one/t.csv")
+    assert (twice.code, twice.err.count("\n")) == (2, 1)
+    assert "one/t.csv: given twice" in twice.err

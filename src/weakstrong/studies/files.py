@@ -136,7 +136,8 @@ def _in_order(
 def _weak_labels(config: StudyConfig, rows: _Rows, target: str, notes: list[str]) -> dict[str, GivenLabels]:
     """Labels of every supervisor whose labels exist, on the rows of the study; more notes are added."""
     named = (config.groups, config.weights, config.label_probability)
-    used, read = {name for name in named if name is not None}, []
+    used = {name for name in named if name is not None}
+    read: list[dict[str, GivenLabels]] = []
     for path in config.weak_labels:
         others = {*used, target} if path == config.labels else used
         table = read_label_table(
@@ -148,13 +149,18 @@ def _weak_labels(config: StudyConfig, rows: _Rows, target: str, notes: list[str]
         if table.frame is not None and path != config.labels:
             rows.tables.append((path, table.frame, places))
         notes += table.notes
-        read.append((path, {name: one.place(places, rows.n) for name, one in table.supervisors.items()}))
-    every = [name for _, supervisors in read for name in supervisors]
-    return {
-        name if every.count(name) == 1 else f"{path.name.split('.')[0]}:{name}": one
-        for path, supervisors in read
+        read.append({name: one.place(places, rows.n) for name, one in table.supervisors.items()})
+    every = [name for supervisors in read for name in supervisors]
+    named = [
+        (name if every.count(name) == 1 else f"{table}:{name}", one)
+        for table, supervisors in zip(_names(config.weak_labels), read, strict=True)
         for name, one in supervisors.items()
-    }
+    ]
+    taken = [name for name, _ in named]
+    if len(set(taken)) < len(taken):
+        twice = next(name for name in taken if taken.count(name) > 1)
+        raise InputError(f"two supervisors with weak labels are called {twice!r}; rename a column")
+    return dict(named)
 
 
 def _places(table: LabelTable, config: StudyConfig, rows: _Rows, notes: list[str]) -> NDArray[np.int64]:
@@ -215,7 +221,7 @@ def _names(paths: tuple[Path, ...]) -> list[str]:
     """Names of files without endings, or their paths where those are not unique."""
     if len(set(paths)) < len(paths):
         twice = next(p for p in paths if paths.count(p) > 1)
-        raise InputError(f"{twice}: given twice; name each file of features once")
+        raise InputError(f"{twice}: given twice; name each file once")
     stems = [p.name.split(".gz")[0].rsplit(".", 1)[0] for p in paths]
     return [stem if stems.count(stem) == 1 else str(p) for stem, p in zip(stems, paths, strict=True)]
 
