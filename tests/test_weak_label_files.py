@@ -314,3 +314,13 @@ def test_supervisors_of_one_name_in_tables_of_one_name_are_two(files: Path, ran)
     twice = ran("--weak-labels", "one/t.csv", "one/t.csv")
     assert (twice.code, twice.err.count("\n")) == (2, 1)
     assert "one/t.csv: given twice" in twice.err
+
+
+def test_the_truth_is_no_supervisor_however_its_table_is_spelt(files: Path, ran) -> None:
+    labels = pd.read_csv("labels.csv", dtype={"id": str})
+    rules = pd.read_csv("rules.csv", dtype={"id": str})
+    labels = labels[["id", "y"]].merge(rules[["id", "rule"]], how="right")
+    labels.assign(y=labels["y"].fillna(labels["rule"] + 0.1)).to_csv("labels.csv", index=False)
+    done = ran("--weak-labels", files / "labels.csv", "--out", "record")
+    assert done.code == 0, done.err
+    assert [result.about["supervisor"] for result in Record.read("record").results] == ["rule"]

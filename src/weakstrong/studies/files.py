@@ -67,7 +67,7 @@ def read_inputs(config: StudyConfig) -> StudyInputs:
     named = (config.id, config.groups, config.weights, config.label_probability)
     others = {name for name in named if name is not None and name in frame}
     asked = () if config.target is None else (config.target,)
-    if config.labels in config.weak_labels:
+    if any(_is_same_file(path, config.labels) for path in config.weak_labels):
         others |= set(config.weak_columns)
     for name, what in ((config.id, "id"), (config.label_probability, "label_probability")):
         if name is not None and name not in frame:
@@ -139,14 +139,15 @@ def _weak_labels(config: StudyConfig, rows: _Rows, target: str, notes: list[str]
     used = {name for name in named if name is not None}
     read: list[dict[str, GivenLabels]] = []
     for path in config.weak_labels:
-        others = {*used, target} if path == config.labels else used
+        is_truth = _is_same_file(path, config.labels)
+        others = {*used, target} if is_truth else used
         table = read_label_table(
             path, id_column=config.id, columns=config.weak_columns, worker=config.worker, vote=config.vote,
             each_worker=config.each_worker, others=others - {str(config.groups)},
             names=[] if config.groups is None else [config.groups], task=config.task,
         )  # fmt: skip
         places = _places(table, config, rows, notes)
-        if table.frame is not None and path != config.labels:
+        if table.frame is not None and not is_truth:
             rows.tables.append((path, table.frame, places))
         notes += table.notes
         read.append({name: one.place(places, rows.n) for name, one in table.supervisors.items()})
@@ -175,9 +176,14 @@ def _places(table: LabelTable, config: StudyConfig, rows: _Rows, notes: list[str
             "give a row for each label, or name an id column",
             "id",
         )
-    if table.source != config.labels:
+    if not _is_same_file(table.source, config.labels):
         notes.append(f"{table.source} is matched to {config.labels} by position ({rows.n} rows), not by id")
     return np.arange(rows.n)
+
+
+def _is_same_file(one: Path, other: Path) -> bool:
+    """Whether two paths, however they are spelt, are of one file."""
+    return one == other or (one.exists() and other.exists() and one.samefile(other))
 
 
 def _texts(column: pd.Series, path: Path) -> NDArray[np.str_]:
