@@ -257,6 +257,15 @@ def test_several_labels_a_row_are_combined_and_their_noise_is_told() -> None:
     np.testing.assert_allclose(table["y_weak"], np.nanmean(votes, axis=1)[table["row"]])
 
 
+def test_workers_who_differ_may_be_right_together() -> None:
+    x = np.random.default_rng(3).normal(size=(300, 3))
+    y = np.round(4 * x.sum(1)) / 4
+    found = study(None, x, y, weak_labels={"pair": np.column_stack([y + 1, y - 1])}, heads="linear")
+    assert found.results[0].estimates["weak_error"].value == 0
+    [said] = [line for line in found.results[0].findings if "labels of one row differ" in line]
+    assert said.endswith("in what they are combined to")
+
+
 def test_the_former_meaning_of_weak_labels_still_counts_rows(world: StudyInputs) -> None:
     x, y = world.students["s"], np.nan_to_num(world.y)
     weak = {"few": world.supervisors["few"]}

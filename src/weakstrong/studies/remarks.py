@@ -78,10 +78,11 @@ def label_remarks(estimates: Mapping[str, Estimate], facts: Mapping[str, Any], *
         lines.append(f"misfit on all held-out rows that it labels, with or without truth: {misfit}")
         lines += _unlike_rows(estimates["misfit"], estimates["misfit_without_truth"])
     if facts["noise_of_labels"] is not None:
-        share = facts["noise_of_labels"] / float(estimates["weak_error"].value)
+        error = float(estimates["weak_error"].value)
+        share = f", {percent(facts['noise_of_labels'] / error)} of the weak error" if error > 0 else ""
         lines.append(
             f"labels of one row differ: a variance of {facts['noise_of_one_label']:.3g} each, and of "
-            f"{facts['noise_of_labels']:.3g} in what they are combined to, {percent(share)} of the weak error"
+            f"{facts['noise_of_labels']:.3g} in what they are combined to{share}"
         )
     return lines
 
