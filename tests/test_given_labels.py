@@ -301,6 +301,25 @@ def test_labels_that_hardly_any_judged_row_has_are_refused(world: StudyInputs) -
         study(None, world.students, world.y, weak_labels={"a": labels})
 
 
+@pytest.mark.parametrize(
+    ("weighty", "said"),
+    [
+        (lambda known: ~known, "0 rows with weight for the supervisor"),
+        (lambda known: known, "0 rows with weight for the student"),
+        (lambda known: known | (np.arange(240) < 4), "rows with weight for the student, fewer than the 5"),
+        (lambda known: ~known | (np.cumsum(known) > 12), None),
+    ],
+)
+def test_rows_without_weight_neither_teach_nor_judge(world: StudyInputs, weighty, said) -> None:
+    weights = weighty(~np.isnan(world.y)).astype(float)
+    given = {"weak_labels": {"rule": world.weak_labels["rule"].values}, "weights": weights, "seeds": 2}
+    if said is None:
+        assert study(None, world.students, world.y, **given).results[0].facts["held_out_rows"] < 24
+        return
+    with pytest.raises(InputError, match=said):
+        study(None, world.students, world.y, **given)
+
+
 def test_other_faults_of_inputs(world: StudyInputs) -> None:
     given = {"strong": world.students, "y": world.y, "weak_labels": {"a": np.linspace(0, 1, 240)}}
     with pytest.raises(InputError, match="needs strong"):
