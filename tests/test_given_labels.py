@@ -15,7 +15,7 @@ from weakstrong.predictions import Predictions
 from weakstrong.studies.divisions import Division, divisions
 from weakstrong.studies.fitted_heads import exact_fitters
 from weakstrong.studies.fitting import fit_division
-from weakstrong.studies.inputs import StudyInputs
+from weakstrong.studies.inputs import Split, StudyInputs
 from weakstrong.studies.settings import StudyOptions
 from weakstrong.studies.worth import BudgetPoint, worth_in_true_labels, worth_in_words
 from weakstrong.votes import GivenLabels
@@ -342,6 +342,24 @@ def test_other_faults_of_inputs(world: StudyInputs) -> None:
     split = (np.arange(10), np.arange(10, 150), np.arange(150, 240))
     with pytest.raises(InputError, match=r"supervised row .* has no true label"):
         study(**given, splits={"s": split})
+
+
+def test_no_budget_has_a_held_out_row(world: StudyInputs) -> None:
+    """Of a split whose parts share a row that, of all that is fitted, only a budget would take."""
+    known = replace(world, y=np.nan_to_num(world.y), label_probability=None)
+    split = Split("s", np.arange(200), np.r_[np.arange(200, 240), 5])
+    for seed in range(10):
+        options = StudyOptions(
+            heads=("linear",), true_labels=10, student_rows=20, budget=(200,), seed=seed, seeds=1
+        )
+        with pytest.raises(InputError, match="held-out row 5 .* is also trained on"):
+            divisions(replace(known, splits=(split,)), options)
+
+
+def test_a_budget_of_fewer_groups_than_folds_is_refused_before_anything_is_fitted(world: StudyInputs) -> None:
+    known = replace(world, y=np.nan_to_num(world.y), groups=np.arange(240) // 10, label_probability=None)
+    with pytest.raises(InputError, match=r"[1-4] groups.* for the budget of 5 true labels, fewer than the 5"):
+        divisions(known, StudyOptions(budget=(5,)))
 
 
 def estimate(value: float, half: float = 0.5) -> Estimate:

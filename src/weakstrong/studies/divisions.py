@@ -284,12 +284,14 @@ def _check(
     for supervisor, given in inputs.weak_labels.items():
         own = division.student
         parts[f"the student of {quoted(supervisor)} that it labels"] = own[given.labelled[own]]
+    parts |= {f"the budget of {count} true labels": rows for count, rows in division.budgets.items()}
     for who, rows in parts.items():
         count = len(np.unique(cluster[rows[has_weight[rows]]]))
         if count < least:
             raise InputError(
                 f"{name}: {count} {noun}{weighty} for {who}, fewer than the {least} folds; use more {noun}, "
-                "fewer folds (n_folds) or other numbers of true and weak labels (true_labels, student_rows)"
+                "fewer folds (n_folds) or other numbers of true and weak labels (true_labels, student_rows, "
+                "budget)"
             )
     unknown = division.supervised[~has_truth[division.supervised]]
     if len(unknown):
@@ -301,11 +303,11 @@ def _check(
     if judging < _MIN_JUDGING_CLUSTERS:
         true = "" if has_truth.all() else " with a true label"
         raise InputError(
-            f"{name}: {judging} held-out {noun}{true}{weighty}; at least {_MIN_JUDGING_CLUSTERS} are needed to judge: "
-            f"hold out more{' or label more' if true else ''}",
+            f"{name}: {judging} held-out {noun}{true}{weighty}; at least {_MIN_JUDGING_CLUSTERS} are needed to "
+            f"judge: hold out more{' or label more' if true else ''}",
             "test_size",
         )
-    fitted = np.concatenate([division.supervised, division.student])
+    fitted = np.concatenate([division.supervised, division.student, *division.budgets.values()])
     both = np.isin(cluster[division.judged], cluster[fitted])
     if both.any():
         raise InputError(
