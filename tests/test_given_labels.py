@@ -266,6 +266,24 @@ def test_workers_who_differ_may_be_right_together() -> None:
     assert said.endswith("in what they are combined to")
 
 
+def test_the_best_student_is_that_of_the_least_error_on_the_same_rows() -> None:
+    """One supervisor labels the easy rows alone: on these its student errs less than the other's on all."""
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(1500, 3))
+    hard = x[:, 0] > 0
+    y = x.sum(1) + np.where(hard, 2.0, 0.1) * rng.normal(size=1500)
+    easy = np.where(hard, np.nan, y + 1 + 0.3 * rng.normal(size=1500))
+    every = y + 0.5 * rng.normal(size=1500)
+    truth = np.where(np.arange(1500) < 600, y, np.nan)
+    found = study(None, x, truth, weak_labels={"easy": easy, "every": every}, heads="linear", seeds=5)
+    of = {result.about["supervisor"]: result.estimates for result in found.results}
+    assert of["easy"]["strong_error"].value < of["every"]["strong_error"].value
+    assert of["easy"]["strong_error_on_all_rows"].value > of["every"]["strong_error"].value
+    [choice] = found.facts["choices"]
+    assert choice["best"] == "every"
+    assert float(choice["excess_error"].value) < 0
+
+
 def test_the_former_meaning_of_weak_labels_still_counts_rows(world: StudyInputs) -> None:
     x, y = world.students["s"], np.nan_to_num(world.y)
     weak = {"few": world.supervisors["few"]}
