@@ -243,6 +243,14 @@ def changed(name: str, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Callab
     return lambda: change(pd.read_csv(name, dtype={"id": str})).to_csv(name, index=False)
 
 
+def fewer_rows(features: str, labels: str) -> None:
+    """Keep 200 rows of features, and the true labels of these."""
+    whole = dict(np.load(features))
+    np.savez(features, features=whole["features"][:200], ids=whole["ids"][:200])
+    table = pd.read_csv(labels, dtype={"id": str})
+    table[table["id"].isin(whole["ids"][:200])].to_csv(labels, index=False)
+
+
 RULES, VOTES = ["--weak-labels", "rules.csv"], ["--weak-labels", "votes.csv", "--worker", "worker"]
 ONE = [*RULES, "--weak-columns", "rule"]
 BAD = {
@@ -270,6 +278,15 @@ BAD = {
     ),
     "classes": (
         changed("rules.csv", lambda t: t.assign(rule=np.arange(N) % 2)), ONE, "looks like classes (2",
+    ),
+    "features of too few": (
+        lambda: fewer_rows("weak.npz", "labels.csv"), [*ONE, "--weak", "weak.npz"],
+        "does not occur in weak.npz; every id must match",
+    ),
+    "label among the features": (
+        lambda: pd.read_csv("rules.csv", dtype=str).drop(columns="other").to_csv("more.csv", index=False),
+        [*ONE, "--strong", "more.csv"],
+        "more.csv: column 'rule' is also in rules.csv; remove it from the features",
     ),
     "no column": (lambda: None, [*RULES, "--weak-columns", "no"], "rules.csv: no column 'no'"),
     "no table": (lambda: None, ["--weak-labels", "nothing.csv"], "nothing.csv"),

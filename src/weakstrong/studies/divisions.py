@@ -303,8 +303,8 @@ def _check(
     if judging < _MIN_JUDGING_CLUSTERS:
         true = "" if has_truth.all() else " with a true label"
         raise InputError(
-            f"{name}: {judging} held-out {noun}{true}{weighty}; at least {_MIN_JUDGING_CLUSTERS} are needed to "
-            f"judge: hold out more{' or label more' if true else ''}",
+            f"{name}: {judging} held-out {noun}{true}{weighty}; at least {_MIN_JUDGING_CLUSTERS} are needed "
+            f"to judge: hold out more{' or label more' if true else ''}",
             "test_size",
         )
     fitted = np.concatenate([division.supervised, division.student, *division.budgets.values()])

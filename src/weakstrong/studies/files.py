@@ -80,7 +80,7 @@ def read_inputs(config: StudyConfig) -> StudyInputs:
     matrices, ids, notes = _in_order(read, config, ids, len(frame))
     n = len(matrices[0])
     rows = _Rows(n, ids, [(config.labels, frame, np.arange(len(frame)))])
-    weak_labels = _weak_labels(config, rows, target, notes)
+    weak_labels = _weak_labels(config, rows, target, read, notes)
     truth = real_valued(frame[target], config.labels, task=config.task, allow_missing=True)
     groups, weights = None, None
     if config.groups is not None:
@@ -133,7 +133,9 @@ def _in_order(
     return matrices, every, notes
 
 
-def _weak_labels(config: StudyConfig, rows: _Rows, target: str, notes: list[str]) -> dict[str, GivenLabels]:
+def _weak_labels(
+    config: StudyConfig, rows: _Rows, target: str, features: list[Features], notes: list[str]
+) -> dict[str, GivenLabels]:
     """Labels of every supervisor whose labels exist, on the rows of the study; more notes are added."""
     named = (config.groups, config.weights, config.label_probability)
     used = {name for name in named if name is not None}
@@ -146,7 +148,10 @@ def _weak_labels(config: StudyConfig, rows: _Rows, target: str, notes: list[str]
             each_worker=config.each_worker, others=others - {str(config.groups)},
             names=[] if config.groups is None else [config.groups], task=config.task,
         )  # fmt: skip
-        places = _places(table, config, rows, notes)
+        for student in features[len(config.weak) :]:  # one that sees the labels can only repeat them
+            if table.frame is not None:
+                refuse_shared_columns(student, table.frame, path, table.supervisors.keys())
+        places = _places(table, config, rows, features, notes)
         if table.frame is not None and not is_truth:
             rows.tables.append((path, table.frame, places))
         notes += table.notes
@@ -164,11 +169,15 @@ def _weak_labels(config: StudyConfig, rows: _Rows, target: str, notes: list[str]
     return dict(named)
 
 
-def _places(table: LabelTable, config: StudyConfig, rows: _Rows, notes: list[str]) -> NDArray[np.int64]:
+def _places(
+    table: LabelTable, config: StudyConfig, rows: _Rows, features: list[Features], notes: list[str]
+) -> NDArray[np.int64]:
     """The row of the study that each row of a table of weak labels is about."""
     if table.ids is not None and rows.ids is not None:
-        where = config.strong[-1] if len(rows.ids) > len(rows.tables[0][1]) else config.labels
-        return rows_of(rows.ids, where, table.ids, str(table.source))
+        for each in features:  # of those with ids, the one that lacks an id is named
+            if each.ids is not None:
+                rows_of(each.ids, Path(each.source), table.ids, str(table.source))
+        return rows_of(rows.ids, config.labels, table.ids, str(table.source))
     count = len(next(iter(table.supervisors.values())).values)
     if count != rows.n:
         raise InputError(
