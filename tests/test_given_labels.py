@@ -486,6 +486,21 @@ def test_a_record_of_given_labels_is_read_back(world: StudyInputs, tmp_path) -> 
     assert back.predictions.table["y_true"].isna().any()
 
 
+def test_worth_beyond_the_numbers_tried_is_read_back(tmp_path) -> None:
+    from weakstrong.studies.run import run
+
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 4))
+    y = x.sum(1) + 0.5 * rng.normal(size=300)
+    truth = np.where(np.arange(300) < 60, y, np.nan)
+    weak = {"good": GivenLabels(y + 0.01 * rng.normal(size=300))}
+    options = StudyOptions(heads=("linear",), seeds=5, budget=(5, 10))
+    run(StudyInputs({}, {"s": x}, truth, weak_labels=weak), options, out=tmp_path / "record")
+    worth = Record.read(tmp_path / "record").results[0].estimates["worth_in_true_labels"]
+    assert (worth.value, worth.high) == (np.inf, np.inf)
+    assert np.isfinite(worth.low)
+
+
 def test_measuring_the_predictions_of_a_study_gives_its_estimates(
     world: StudyInputs, tmp_path, command
 ) -> None:
