@@ -238,6 +238,22 @@ def test_rows_with_truth_that_are_unlike_the_others_are_told_of() -> None:
         assert bool(said) == told
 
 
+@pytest.mark.parametrize("right", [True, False])
+def test_rows_drawn_with_known_probabilities_stand_for_all_rows(right: bool) -> None:
+    rng = np.random.default_rng(8)
+    x = rng.normal(size=(3000, 3))
+    y = x.sum(1)
+    rule = y + np.where(x[:, 0] > 0, 1.5, 0.3) * rng.normal(size=3000)
+    p = np.where(x[:, 0] > 0, 0.9, 0.1)
+    truth = np.where(rng.random(3000) < p, y, np.nan)
+    found = study(
+        None, x, truth, weak_labels={"rule": rule}, label_probability=p if right else 1 - p, seeds=5
+    )
+    said = found.results[0].findings
+    assert not any("unlike those without" in line for line in said)
+    assert any("check the probabilities" in line for line in said) != right
+
+
 def test_several_labels_a_row_are_combined_and_their_noise_is_told() -> None:
     rng = np.random.default_rng(3)
     x = rng.normal(size=(900, 3))

@@ -52,7 +52,9 @@ def remarks(found: Mapping[str, Mapping[str, Influence]], rows: pd.DataFrame) ->
     return [*_of_gains(gains), *_of_explosions(rows, exploded), *_of_errors(errors)]
 
 
-def label_remarks(estimates: Mapping[str, Estimate], facts: Mapping[str, Any], *, given: bool) -> list[str]:
+def label_remarks(
+    estimates: Mapping[str, Estimate], facts: Mapping[str, Any], *, given: bool, drawn: bool = False
+) -> list[str]:
     """Say on which rows a supervisor says nothing, what is known of rows without truth, and its noise.
 
     Parameters
@@ -61,6 +63,8 @@ def label_remarks(estimates: Mapping[str, Estimate], facts: Mapping[str, Any], *
         Of a pair, as in its `Result`.
     given : bool
         Whether the labels existed already.
+    drawn : bool
+        Whether true labels weigh the inverse of their probability, so that they stand for all rows.
     """
     lines = []
     if given and facts["labelled_share"] < 1:
@@ -76,7 +80,10 @@ def label_remarks(estimates: Mapping[str, Estimate], facts: Mapping[str, Any], *
     if "misfit_on_all_rows" in estimates:
         misfit = estimates["misfit_on_all_rows"]
         lines.append(f"misfit on all held-out rows that it labels, with or without truth: {misfit}")
-        lines += _unlike_rows(estimates["misfit"], estimates["misfit_without_truth"])
+        if drawn:
+            lines += _unlike_all(estimates["misfit"], misfit)
+        else:
+            lines += _unlike_rows(estimates["misfit"], estimates["misfit_without_truth"])
     if facts["noise_of_labels"] is not None:
         error = float(estimates["weak_error"].value)
         share = f", {percent(facts['noise_of_labels'] / error)} of the weak error" if error > 0 else ""
@@ -89,15 +96,29 @@ def label_remarks(estimates: Mapping[str, Estimate], facts: Mapping[str, Any], *
 
 def _unlike_rows(known: Estimate, others: Estimate) -> list[str]:
     """Say if rows with a true label have another misfit than those without, as random ones would not."""
-    apart = abs(float(known.value) - float(others.value))
-    error = float(np.hypot(known.standard_error, others.standard_error))
-    if not apart > _UNLIKE * error:
+    if not _is_unlike(known, others):
         return []
     return [
         f"rows with a true label are unlike those without: their misfit is {known}, that of the others "
         f"{others}; what is found on them holds for the others only if they were drawn at random, or with "
         "known probabilities"
     ]
+
+
+def _unlike_all(drawn: Estimate, every: Estimate) -> list[str]:
+    """Say if rows that weigh the inverse of their probability have another misfit than all rows."""
+    if not _is_unlike(drawn, every):
+        return []
+    return [
+        f"rows with a true label, weighed by their probabilities, have a misfit of {drawn}, all rows "
+        f"{every}: check the probabilities; as they are, what is found does not hold for all rows"
+    ]
+
+
+def _is_unlike(one: Estimate, other: Estimate) -> bool:
+    """Whether two misfits are further apart than chance, of independent rows, would put them."""
+    apart = abs(float(one.value) - float(other.value))
+    return apart > _UNLIKE * float(np.hypot(one.standard_error, other.standard_error))
 
 
 def unlabelled_notes(inputs: StudyInputs) -> tuple[str, ...]:
