@@ -198,6 +198,7 @@ def test_splits_need_not_name_rows_without_truth(files: Path, ran) -> None:
     assert done.code == 0, done.err
     found = Record.read("record")
     assert found.tables["divisions"]["student_rows"].tolist() == [100]
+    assert "140 rows without a true label are in no part of a split, and left out" in done.out
     assert set(found.predictions.table["id"]) == set(labels["id"][:20])
 
 

@@ -131,6 +131,12 @@ def unlabelled_notes(inputs: StudyInputs) -> tuple[str, ...]:
             "others are the student's, and enter the misfit on all rows alone. All that is said of a row is "
             "by heads that were not fitted to it"
         )
+    parts = [part for split in inputs.splits for part in (split.train, split.test)]
+    if parts and (outside := int((~np.isin(np.flatnonzero(~inputs.has_truth), np.concatenate(parts))).sum())):
+        notes.append(
+            f"{counted(outside, 'row')} without a true label {'is' if outside == 1 else 'are'} in no part of "
+            "a split, and left out: give them a part in the splits to make them the student's"
+        )
     if inputs.label_probability is not None:
         notes.append("true labels weigh the inverse of the probability with which their rows were drawn")
     return tuple(notes)
