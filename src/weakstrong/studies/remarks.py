@@ -76,7 +76,8 @@ def label_remarks(
                 f"directly {over}"
             )
         share = percent(facts["labelled_share"])
-        lines.append(f"it labels {share} of the rows, and all other numbers are of these{rest}")
+        but = ", but for what its labels are worth" if "worth_in_true_labels" in estimates else ""
+        lines.append(f"it labels {share} of the rows, and all other numbers are of these{but}{rest}")
     if "misfit_on_all_rows" in estimates:
         misfit = estimates["misfit_on_all_rows"]
         lines.append(f"misfit on all held-out rows that it labels, with or without truth: {misfit}")
