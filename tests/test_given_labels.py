@@ -360,11 +360,13 @@ def test_other_faults_of_inputs(world: StudyInputs) -> None:
         study(y=world.y, weak_labels=given["weak_labels"])
     with pytest.raises(InputError, match="needs a supervisor"):
         study(strong=world.students, y=world.y)
-    for probability in (np.nan, 0.0, 1.5):
+    for probability in (np.nan, 0.0, 1e-320, 1.5):
         p = np.where(np.isnan(world.y), np.nan, 0.5)
         p[np.flatnonzero(~np.isnan(world.y))[3]] = probability
         with pytest.raises(InputError, match="label_probability: row"):
             study(**given, label_probability=p)
+    with pytest.raises(InputError, match=r"vote=.*median.*: give 'mean' or 'majority'"):
+        study(**given, vote="median")
     with pytest.raises(InputError, match="weights: row 2"):
         study(**given, weights=np.where(np.arange(240) == 2, -1.0, 1.0))
     with pytest.raises(InputError, match="a budget of 60 true labels, and 48 training rows have one"):
@@ -386,7 +388,7 @@ def test_no_budget_has_a_held_out_row(world: StudyInputs) -> None:
         options = StudyOptions(
             heads=("linear",), true_labels=10, student_rows=20, budget=(200,), seed=seed, seeds=1
         )
-        with pytest.raises(InputError, match="held-out row 5 .* is also trained on"):
+        with pytest.raises(InputError, match=r"held-out row 5 .* is also trained on"):
             divisions(replace(known, splits=(split,)), options)
 
 
