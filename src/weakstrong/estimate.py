@@ -308,8 +308,10 @@ class Estimate:
     @classmethod
     def from_dict(cls, known: Mapping[str, Any]) -> Self:
         """Return the estimate that `to_dict` wrote; what JSON has as null is NaN, and lists are arrays."""
-        others: dict[Any, float] = {None: np.nan, "inf": np.inf, "-inf": -np.inf}
-        kept = {n: others.get(v, v) if isinstance(v, str | None) else v for n, v in known.items()}
+        said: dict[Any, float] = {None: np.nan, "inf": np.inf, "-inf": -np.inf}
+        kept: dict[str, Any] = {
+            name: v if isinstance(v, list) else said.get(v, v) for name, v in known.items()
+        }
         arrays = {name: np.array(v, dtype=np.float64) for name, v in kept.items() if isinstance(v, list)}
         return cls(**kept | arrays)
 

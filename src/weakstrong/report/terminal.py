@@ -109,8 +109,9 @@ def study_table(record: Record) -> RenderableType:
         Text(
             "\nstudent: trained on its supervisor's labels alone; ceiling: its class on the truth there;"
             "\ndirect: its class on the true labels that teach; null: its class on its supervisor's "
-            "features,\nor the mean of labels that were given; mean: that of the true labels. Intervals are from clusters of"
-            "\nheld-out rows and hold for these fitted models, not for a procedure that fits others."
+            "features,\nor the mean of labels that were given; mean: that of the true labels. Intervals are "
+            "from clusters of\nheld-out rows and hold for these fitted models, not for a procedure that "
+            "fits others."
         )
     )
     return Group(_Fitted(table), *_budget_table(record), *lines)

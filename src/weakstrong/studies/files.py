@@ -157,16 +157,16 @@ def _weak_labels(
         notes += table.notes
         read.append({name: one.place(places, rows.n) for name, one in table.supervisors.items()})
     every = [name for supervisors in read for name in supervisors]
-    named = [
+    found = [
         (name if every.count(name) == 1 else f"{table}:{name}", one)
         for table, supervisors in zip(_names(config.weak_labels), read, strict=True)
         for name, one in supervisors.items()
     ]
-    taken = [name for name, _ in named]
+    taken = [name for name, _ in found]
     if len(set(taken)) < len(taken):
         twice = next(name for name in taken if taken.count(name) > 1)
         raise InputError(f"two supervisors with weak labels are called {twice!r}; rename a column")
-    return dict(named)
+    return dict(found)
 
 
 def _places(
