@@ -289,6 +289,10 @@ BAD = {
         [*ONE, "--strong", "more.csv"],
         "more.csv: column 'rule' is also in rules.csv; remove it from the features",
     ),
+    "group of another name": (
+        changed("rules.csv", lambda t: t.assign(g=t["g"].astype(float))), [*ONE, "--groups", "g"],
+        "in another table; write it in one way",
+    ),
     "no column": (lambda: None, [*RULES, "--weak-columns", "no"], "rules.csv: no column 'no'"),
     "no table": (lambda: None, ["--weak-labels", "nothing.csv"], "nothing.csv"),
     "no supervisor": (lambda: None, [], "give weak, features of supervisors, or weak_labels"),

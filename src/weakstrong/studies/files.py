@@ -206,15 +206,23 @@ def _column(
     parse: Callable[[pd.Series, Path], NDArray[Any]],
     empty: str | float,
 ) -> NDArray[Any]:
-    """A column of all rows of a study, from the first table that has it of each row."""
+    """A column of all rows of a study, from the first table that has it of each row; names must agree."""
     found = [(path, parse(f[name], path), places) for path, f, places in rows.tables if name in f]
     if not found:
         path, frame, _ = rows.tables[0]
         raise InputError(f"{path}: no column {name!r}; columns: {some(frame.columns)}")
     values = np.full(rows.n, empty, dtype=np.result_type(*(v.dtype for _, v, _ in found)))
     filled = np.zeros(rows.n, dtype=bool)
-    for _, some_values, places in found:
+    for path, some_values, places in found:
         new = ~filled[places]
+        differs = ~new & (values[places] != some_values)
+        if isinstance(empty, str) and differs.any():  # one group under two names may be judged and fitted
+            at = int(differs.argmax())
+            raise InputError(
+                f"{path}: column {name!r}, {rows.called(int(places[at]))}: {kind} "
+                f"{quoted(str(some_values[at]))}, and {quoted(str(values[places[at]]))} in another table; "
+                "write it in one way"
+            )
         values[places[new]] = some_values[new]
         filled[places] = True
     missing = ~filled | (values == empty if isinstance(empty, str) else np.isnan(values))
@@ -222,7 +230,7 @@ def _column(
         where = ", ".join(str(path) for path, _, _ in found)
         raise InputError(
             f"{where}: column {name!r}, {rows.called(int(missing.argmax()))}: no {kind}; give every row one, "
-            "those without a true label too"
+            "those without a true label too (as a row with an empty target), or leave its features out"
         )
     return values
 
