@@ -273,6 +273,20 @@ def test_several_labels_a_row_are_combined_and_their_noise_is_told() -> None:
     np.testing.assert_allclose(table["y_weak"], np.nanmean(votes, axis=1)[table["row"]])
 
 
+def test_the_noise_of_a_majority_is_not_said_to_be_that_of_a_mean() -> None:
+    """Seven labels leave a majority that is off three times as much as one seventh of their variance."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2000, 3))
+    y = np.round(x.sum(1))
+    votes = y[:, None] + rng.choice([-1, 0, 1], p=[0.2, 0.6, 0.2], size=(2000, 7))
+    given = {"weak_labels": {"crowd": votes}, "heads": "linear", "seeds": 5, "task": "regression"}
+    mean, majority = (study(None, x, y, vote=vote, **given).results[0] for vote in ("mean", "majority"))
+    assert mean.facts["noise_of_labels"] == pytest.approx(mean.estimates["weak_error"].value, rel=0.1)
+    assert majority.estimates["weak_error"].value > 2 * mean.facts["noise_of_labels"]
+    assert majority.facts["noise_of_labels"] is None
+    assert any(line.endswith("a variance of 0.395 each") for line in majority.findings)
+
+
 def test_workers_who_differ_may_be_right_together() -> None:
     x = np.random.default_rng(3).normal(size=(300, 3))
     y = np.round(4 * x.sum(1)) / 4

@@ -85,14 +85,19 @@ def label_remarks(
             lines += _unlike_all(estimates["misfit"], misfit)
         else:
             lines += _unlike_rows(estimates["misfit"], estimates["misfit_without_truth"])
-    if facts["noise_of_labels"] is not None:
-        error = float(estimates["weak_error"].value)
-        share = f", {percent(facts['noise_of_labels'] / error)} of the weak error" if error > 0 else ""
-        lines.append(
-            f"labels of one row differ: a variance of {facts['noise_of_one_label']:.3g} each, and of "
-            f"{facts['noise_of_labels']:.3g} in what they are combined to{share}"
-        )
+    if facts["noise_of_one_label"] is not None:
+        lines.append(_noise(estimates, facts))
     return lines
+
+
+def _noise(estimates: Mapping[str, Estimate], facts: Mapping[str, Any]) -> str:
+    """Say how much labels of one row differ and, for their mean, how much of the weak error that makes."""
+    said = f"labels of one row differ: a variance of {facts['noise_of_one_label']:.3g} each"
+    if facts["noise_of_labels"] is None:
+        return said
+    error = float(estimates["weak_error"].value)
+    share = f", {percent(facts['noise_of_labels'] / error)} of the weak error" if error > 0 else ""
+    return f"{said}, and of {facts['noise_of_labels']:.3g} in what they are combined to{share}"
 
 
 def _unlike_rows(known: Estimate, others: Estimate) -> list[str]:
