@@ -238,6 +238,17 @@ def test_rows_with_truth_that_are_unlike_the_others_are_told_of() -> None:
         assert bool(said) == told
 
 
+def test_a_misfit_of_rounding_alone_is_not_spoken_of(world: StudyInputs) -> None:
+    """The student sees the supervisor's features too, and reproduces it, on larger values less exactly."""
+    x = world.students["s"]
+    far = np.abs(x[:, 0]) > 1
+    y = np.where(far, x.sum(1), np.nan)
+    found = study({"few": x[:, :2]}, x, y, heads="linear", seeds=5, clip=False).results[0]
+    assert "misfit_on_all_rows" in found.estimates
+    assert any("reproduces its supervisor" in line for line in found.findings)
+    assert not any("misfit on all" in line or "unlike" in line for line in found.findings)
+
+
 @pytest.mark.parametrize("right", [True, False])
 def test_rows_drawn_with_known_probabilities_stand_for_all_rows(right: bool) -> None:
     rng = np.random.default_rng(8)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from weakstrong.errors import counted, percent, quoted
 from weakstrong.estimate import Estimate
+from weakstrong.predictions import NO_MISFIT
 from weakstrong.studies.influence import GAINS, Influence, exploded_divisions
 from weakstrong.studies.inputs import StudyInputs
 
@@ -78,8 +79,8 @@ def label_remarks(
         share = percent(facts["labelled_share"])
         but = ", but for what its labels are worth" if "worth_in_true_labels" in estimates else ""
         lines.append(f"it labels {share} of the rows, and all other numbers are of these{but}{rest}")
-    if "misfit_on_all_rows" in estimates:
-        misfit = estimates["misfit_on_all_rows"]
+    misfit = estimates.get("misfit_on_all_rows")
+    if misfit is not None and misfit.value > NO_MISFIT * float(estimates["mean_error"].value):
         lines.append(f"misfit on all held-out rows that it labels, with or without truth: {misfit}")
         if drawn:
             lines += _unlike_all(estimates["misfit"], misfit)
