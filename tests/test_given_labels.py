@@ -15,7 +15,7 @@ from weakstrong.predictions import Predictions
 from weakstrong.studies.divisions import Division, divisions
 from weakstrong.studies.fitted_heads import exact_fitters
 from weakstrong.studies.fitting import fit_division
-from weakstrong.studies.inputs import StudyInputs
+from weakstrong.studies.inputs import Split, StudyInputs
 from weakstrong.studies.settings import StudyOptions
 from weakstrong.studies.worth import BudgetPoint, worth_in_true_labels, worth_in_words
 from weakstrong.votes import GivenLabels
@@ -238,6 +238,33 @@ def test_rows_with_truth_that_are_unlike_the_others_are_told_of() -> None:
         assert bool(said) == told
 
 
+def test_a_misfit_of_rounding_alone_is_not_spoken_of(world: StudyInputs) -> None:
+    """The student sees the supervisor's features too, and reproduces it, on larger values less exactly."""
+    x = world.students["s"]
+    far = np.abs(x[:, 0]) > 1
+    y = np.where(far, x.sum(1), np.nan)
+    found = study({"few": x[:, :2]}, x, y, heads="linear", seeds=5, clip=False).results[0]
+    assert "misfit_on_all_rows" in found.estimates
+    assert any("reproduces its supervisor" in line for line in found.findings)
+    assert not any("misfit on all" in line or "unlike" in line for line in found.findings)
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_rows_drawn_with_known_probabilities_stand_for_all_rows(right: bool) -> None:
+    rng = np.random.default_rng(8)
+    x = rng.normal(size=(3000, 3))
+    y = x.sum(1)
+    rule = y + np.where(x[:, 0] > 0, 1.5, 0.3) * rng.normal(size=3000)
+    p = np.where(x[:, 0] > 0, 0.9, 0.1)
+    truth = np.where(rng.random(3000) < p, y, np.nan)
+    found = study(
+        None, x, truth, weak_labels={"rule": rule}, label_probability=p if right else 1 - p, seeds=5
+    )
+    said = found.results[0].findings
+    assert not any("unlike those without" in line for line in said)
+    assert any("check the probabilities" in line for line in said) != right
+
+
 def test_several_labels_a_row_are_combined_and_their_noise_is_told() -> None:
     rng = np.random.default_rng(3)
     x = rng.normal(size=(900, 3))
@@ -255,6 +282,47 @@ def test_several_labels_a_row_are_combined_and_their_noise_is_told() -> None:
     assert found.predictions is not None
     table = found.predictions.table
     np.testing.assert_allclose(table["y_weak"], np.nanmean(votes, axis=1)[table["row"]])
+
+
+def test_the_noise_of_a_majority_is_not_said_to_be_that_of_a_mean() -> None:
+    """Seven labels leave a majority that is off three times as much as one seventh of their variance."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2000, 3))
+    y = np.round(x.sum(1))
+    votes = y[:, None] + rng.choice([-1, 0, 1], p=[0.2, 0.6, 0.2], size=(2000, 7))
+    given = {"weak_labels": {"crowd": votes}, "heads": "linear", "seeds": 5, "task": "regression"}
+    mean, majority = (study(None, x, y, vote=vote, **given).results[0] for vote in ("mean", "majority"))
+    assert mean.facts["noise_of_labels"] == pytest.approx(mean.estimates["weak_error"].value, rel=0.1)
+    assert majority.estimates["weak_error"].value > 2 * mean.facts["noise_of_labels"]
+    assert majority.facts["noise_of_labels"] is None
+    assert any(line.endswith("a variance of 0.395 each") for line in majority.findings)
+
+
+def test_workers_who_differ_may_be_right_together() -> None:
+    x = np.random.default_rng(3).normal(size=(300, 3))
+    y = np.round(4 * x.sum(1)) / 4
+    found = study(None, x, y, weak_labels={"pair": np.column_stack([y + 1, y - 1])}, heads="linear")
+    assert found.results[0].estimates["weak_error"].value == 0
+    [said] = [line for line in found.results[0].findings if "labels of one row differ" in line]
+    assert said.endswith("in what they are combined to")
+
+
+def test_the_best_student_is_that_of_the_least_error_on_the_same_rows() -> None:
+    """One supervisor labels the easy rows alone: on these its student errs less than the other's on all."""
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(1500, 3))
+    hard = x[:, 0] > 0
+    y = x.sum(1) + np.where(hard, 2.0, 0.1) * rng.normal(size=1500)
+    easy = np.where(hard, np.nan, y + 1 + 0.3 * rng.normal(size=1500))
+    every = y + 0.5 * rng.normal(size=1500)
+    truth = np.where(np.arange(1500) < 600, y, np.nan)
+    found = study(None, x, truth, weak_labels={"easy": easy, "every": every}, heads="linear", seeds=5)
+    of = {result.about["supervisor"]: result.estimates for result in found.results}
+    assert of["easy"]["strong_error"].value < of["every"]["strong_error"].value
+    assert of["easy"]["strong_error_on_all_rows"].value > of["every"]["strong_error"].value
+    [choice] = found.facts["choices"]
+    assert choice["best"] == "every"
+    assert float(choice["excess_error"].value) < 0
 
 
 def test_the_former_meaning_of_weak_labels_still_counts_rows(world: StudyInputs) -> None:
@@ -292,17 +360,38 @@ def test_labels_that_hardly_any_judged_row_has_are_refused(world: StudyInputs) -
         study(None, world.students, world.y, weak_labels={"a": labels})
 
 
+@pytest.mark.parametrize(
+    ("weighty", "said"),
+    [
+        (lambda known: ~known, "0 rows with weight for the supervisor"),
+        (lambda known: known, "0 rows with weight for the student"),
+        (lambda known: known | (np.arange(240) < 4), "rows with weight for the student, fewer than the 5"),
+        (lambda known: ~known | (np.cumsum(known) > 12), None),
+    ],
+)
+def test_rows_without_weight_neither_teach_nor_judge(world: StudyInputs, weighty, said) -> None:
+    weights = weighty(~np.isnan(world.y)).astype(float)
+    given = {"weak_labels": {"rule": world.weak_labels["rule"].values}, "weights": weights, "seeds": 2}
+    if said is None:
+        assert study(None, world.students, world.y, **given).results[0].facts["held_out_rows"] < 24
+        return
+    with pytest.raises(InputError, match=said):
+        study(None, world.students, world.y, **given)
+
+
 def test_other_faults_of_inputs(world: StudyInputs) -> None:
     given = {"strong": world.students, "y": world.y, "weak_labels": {"a": np.linspace(0, 1, 240)}}
     with pytest.raises(InputError, match="needs strong"):
         study(y=world.y, weak_labels=given["weak_labels"])
     with pytest.raises(InputError, match="needs a supervisor"):
         study(strong=world.students, y=world.y)
-    for probability in (np.nan, 0.0, 1.5):
+    for probability in (np.nan, 0.0, 1e-320, 1.5):
         p = np.where(np.isnan(world.y), np.nan, 0.5)
         p[np.flatnonzero(~np.isnan(world.y))[3]] = probability
         with pytest.raises(InputError, match="label_probability: row"):
             study(**given, label_probability=p)
+    with pytest.raises(InputError, match=r"vote=.*median.*: give 'mean' or 'majority'"):
+        study(**given, vote="median")
     with pytest.raises(InputError, match="weights: row 2"):
         study(**given, weights=np.where(np.arange(240) == 2, -1.0, 1.0))
     with pytest.raises(InputError, match="a budget of 60 true labels, and 48 training rows have one"):
@@ -314,6 +403,24 @@ def test_other_faults_of_inputs(world: StudyInputs) -> None:
     split = (np.arange(10), np.arange(10, 150), np.arange(150, 240))
     with pytest.raises(InputError, match=r"supervised row .* has no true label"):
         study(**given, splits={"s": split})
+
+
+def test_no_budget_has_a_held_out_row(world: StudyInputs) -> None:
+    """Of a split whose parts share a row that, of all that is fitted, only a budget would take."""
+    known = replace(world, y=np.nan_to_num(world.y), label_probability=None)
+    split = Split("s", np.arange(200), np.r_[np.arange(200, 240), 5])
+    for seed in range(10):
+        options = StudyOptions(
+            heads=("linear",), true_labels=10, student_rows=20, budget=(200,), seed=seed, seeds=1
+        )
+        with pytest.raises(InputError, match=r"held-out row 5 .* is also trained on"):
+            divisions(replace(known, splits=(split,)), options)
+
+
+def test_a_budget_of_fewer_groups_than_folds_is_refused_before_anything_is_fitted(world: StudyInputs) -> None:
+    known = replace(world, y=np.nan_to_num(world.y), groups=np.arange(240) // 10, label_probability=None)
+    with pytest.raises(InputError, match=r"[1-4] groups.* for the budget of 5 true labels, fewer than the 5"):
+        divisions(known, StudyOptions(budget=(5,)))
 
 
 def estimate(value: float, half: float = 0.5) -> Estimate:
@@ -420,6 +527,21 @@ def test_a_record_of_given_labels_is_read_back(world: StudyInputs, tmp_path) -> 
     assert back.tables["budget"].shape == (6, 10)
     assert isinstance(back.predictions, Predictions)
     assert back.predictions.table["y_true"].isna().any()
+
+
+def test_worth_beyond_the_numbers_tried_is_read_back(tmp_path) -> None:
+    from weakstrong.studies.run import run
+
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 4))
+    y = x.sum(1) + 0.5 * rng.normal(size=300)
+    truth = np.where(np.arange(300) < 60, y, np.nan)
+    weak = {"good": GivenLabels(y + 0.01 * rng.normal(size=300))}
+    options = StudyOptions(heads=("linear",), seeds=5, budget=(5, 10))
+    run(StudyInputs({}, {"s": x}, truth, weak_labels=weak), options, out=tmp_path / "record")
+    worth = Record.read(tmp_path / "record").results[0].estimates["worth_in_true_labels"]
+    assert (worth.value, worth.high) == (np.inf, np.inf)
+    assert np.isfinite(worth.low)
 
 
 def test_measuring_the_predictions_of_a_study_gives_its_estimates(

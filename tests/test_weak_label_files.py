@@ -198,6 +198,7 @@ def test_splits_need_not_name_rows_without_truth(files: Path, ran) -> None:
     assert done.code == 0, done.err
     found = Record.read("record")
     assert found.tables["divisions"]["student_rows"].tolist() == [100]
+    assert "140 rows without a true label are in no part of a split, and left out" in done.out
     assert set(found.predictions.table["id"]) == set(labels["id"][:20])
 
 
@@ -243,6 +244,14 @@ def changed(name: str, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Callab
     return lambda: change(pd.read_csv(name, dtype={"id": str})).to_csv(name, index=False)
 
 
+def fewer_rows(features: str, labels: str) -> None:
+    """Keep 200 rows of features, and the true labels of these."""
+    whole = dict(np.load(features))
+    np.savez(features, features=whole["features"][:200], ids=whole["ids"][:200])
+    table = pd.read_csv(labels, dtype={"id": str})
+    table[table["id"].isin(whole["ids"][:200])].to_csv(labels, index=False)
+
+
 RULES, VOTES = ["--weak-labels", "rules.csv"], ["--weak-labels", "votes.csv", "--worker", "worker"]
 ONE = [*RULES, "--weak-columns", "rule"]
 BAD = {
@@ -270,6 +279,19 @@ BAD = {
     ),
     "classes": (
         changed("rules.csv", lambda t: t.assign(rule=np.arange(N) % 2)), ONE, "looks like classes (2",
+    ),
+    "features of too few": (
+        lambda: fewer_rows("weak.npz", "labels.csv"), [*ONE, "--weak", "weak.npz"],
+        "does not occur in weak.npz; every id must match",
+    ),
+    "label among the features": (
+        lambda: pd.read_csv("rules.csv", dtype=str).drop(columns="other").to_csv("more.csv", index=False),
+        [*ONE, "--strong", "more.csv"],
+        "more.csv: column 'rule' is also in rules.csv; remove it from the features",
+    ),
+    "group of another name": (
+        changed("rules.csv", lambda t: t.assign(g=t["g"].astype(float))), [*ONE, "--groups", "g"],
+        "in another table; write it in one way",
     ),
     "no column": (lambda: None, [*RULES, "--weak-columns", "no"], "rules.csv: no column 'no'"),
     "no table": (lambda: None, ["--weak-labels", "nothing.csv"], "nothing.csv"),
@@ -317,3 +339,27 @@ def test_a_student_is_fitted_to_the_combined_labels_of_workers(files: Path, ran,
     )
     assert (refused.code, refused.err.count("\n")) == (2, 1)
     assert "here a row is a worker's label" in refused.err
+
+
+def test_supervisors_of_one_name_in_tables_of_one_name_are_two(files: Path, ran) -> None:
+    for folder, factor in (("one", 1.0), ("two", 2.0)):
+        Path(folder).mkdir()
+        rules = pd.read_csv("rules.csv", dtype={"id": str})[["id", "rule"]]
+        rules.assign(rule=factor * rules["rule"]).to_csv(Path(folder, "t.csv"), index=False)
+    assert ran("--weak-labels", "one/t.csv", "two/t.csv", "--out", "record").code == 0
+    found = Record.read("record").results
+    assert [result.about["supervisor"] for result in found] == ["one/t.csv:rule", "two/t.csv:rule"]
+    assert found[0].estimates["weak_error"].value < found[1].estimates["weak_error"].value
+    twice = ran("--weak-labels", "one/t.csv", "one/t.csv")
+    assert (twice.code, twice.err.count("\n")) == (2, 1)
+    assert "one/t.csv: given twice" in twice.err
+
+
+def test_the_truth_is_no_supervisor_however_its_table_is_spelt(files: Path, ran) -> None:
+    labels = pd.read_csv("labels.csv", dtype={"id": str})
+    rules = pd.read_csv("rules.csv", dtype={"id": str})
+    labels = labels[["id", "y"]].merge(rules[["id", "rule"]], how="right")
+    labels.assign(y=labels["y"].fillna(labels["rule"] + 0.1)).to_csv("labels.csv", index=False)
+    done = ran("--weak-labels", files / "labels.csv", "--out", "record")
+    assert done.code == 0, done.err
+    assert [result.about["supervisor"] for result in Record.read("record").results] == ["rule"]

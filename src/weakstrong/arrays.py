@@ -14,6 +14,7 @@ Array = NDArray[np.float64]
 
 # Squares of labels in these limits, and their sums over rows and features, are far from the ends of float64.
 SMALLEST, LARGEST = 1e-140, 1e140
+LEAST_PROBABILITY = 1e-100  # what is divided by less may overflow
 _EXTREME = 64  # weights of 2^±64 and beyond are counted in a unit of their own size
 _BLOCK_BYTES = 1 << 24  # large enough for full speed, small beside what a program takes anyway
 _KINDS = {

@@ -296,18 +296,22 @@ class Estimate:
         return ", ".join(f"{value:.4g} [{low:.4g}, {high:.4g}]" for value, low, high in ends)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the known fields as JSON has them."""
+        """Return the known fields as JSON has them; a number that is infinite is ``"inf"`` or ``"-inf"``."""
         known = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {
+        plain = {
             name: v.tolist() if isinstance(v, np.ndarray | np.generic) else v
             for name, v in known.items()
             if v is not None
         }
+        return {n: str(v) if isinstance(v, float) and np.isinf(v) else v for n, v in plain.items()}
 
     @classmethod
     def from_dict(cls, known: Mapping[str, Any]) -> Self:
         """Return the estimate that `to_dict` wrote; what JSON has as null is NaN, and lists are arrays."""
-        kept: dict[str, Any] = {name: np.nan if v is None else v for name, v in known.items()}
+        said: dict[Any, float] = {None: np.nan, "inf": np.inf, "-inf": -np.inf}
+        kept: dict[str, Any] = {
+            name: v if isinstance(v, list) else said.get(v, v) for name, v in known.items()
+        }
         arrays = {name: np.array(v, dtype=np.float64) for name, v in kept.items() if isinstance(v, list)}
         return cls(**kept | arrays)
 

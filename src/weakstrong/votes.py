@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -26,11 +26,14 @@ class GivenLabels:
         How many labels each value is made of, 0 where there is none; None where each value is one label.
     noise : float, optional
         Variance of one label about what its row's labels are about; None if no row has two labels.
+    is_mean : bool
+        Whether each value is the mean of its labels, of which the noise that is left is known.
     """
 
     values: Array
     counts: NDArray[np.int64] | None = None
     noise: float | None = None
+    is_mean: bool = True
 
     @property
     def labelled(self) -> NDArray[np.bool_]:
@@ -46,9 +49,9 @@ class GivenLabels:
     def noise_of_value(self) -> float | None:
         """Variance left in the mean of a row's labels: noise · mean of 1 / count over the labelled rows.
 
-        None where the noise is, or no row has a label.
+        None where the noise is, no row has a label, or values are no means.
         """
-        if self.noise is None or not self.labelled.any():
+        if self.noise is None or not self.is_mean or not self.labelled.any():
             return None
         if self.counts is None:
             return self.noise
@@ -61,11 +64,12 @@ class GivenLabels:
         if self.counts is not None:
             counts = np.zeros(n, dtype=np.int64)
             counts[rows] = self.counts
-        return GivenLabels(values, counts, self.noise)
+        return replace(self, values=values, counts=counts)
 
     def take(self, rows: NDArray[Any]) -> GivenLabels:
         """Return the labels of some rows, by number or by truth; the noise stays that of all."""
-        return GivenLabels(self.values[rows], None if self.counts is None else self.counts[rows], self.noise)
+        counts = None if self.counts is None else self.counts[rows]
+        return replace(self, values=self.values[rows], counts=counts)
 
 
 def combined(row_numbers: NDArray[np.int64], labels: Array, n: int, vote: Vote = "mean") -> GivenLabels:
@@ -102,7 +106,7 @@ def combined(row_numbers: NDArray[np.int64], labels: Array, n: int, vote: Vote =
     noise = _noise(labels - means[rows], counts)
     if vote == "majority":
         means = _row_means(*_most_frequent(rows, labels, n), n)
-    return GivenLabels(means, counts, noise)
+    return GivenLabels(means, counts, noise, is_mean=vote == "mean")
 
 
 def combined_matrix(matrix: Array, vote: Vote = "mean") -> GivenLabels:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from weakstrong.arrays import group_numbers
+from weakstrong.arrays import LEAST_PROBABILITY, group_numbers
 from weakstrong.data.columns import numeric_column, row_weights
 from weakstrong.data.ids import names_of, some
 from weakstrong.data.tables import read_table, write_table
@@ -32,7 +32,6 @@ _CLUSTERS = {
     "row": "clusters are those of column 'row': a row that several divisions judge is one",
 }
 _NO_CLUSTERS = "every row is a cluster of its own; if rows belong together, name the column of groups"
-_LEAST_PROBABILITY = 1e-100  # what is divided by less may overflow
 _SHOWN = (
     "value", "low", "high", "standard_error", "degrees_of_freedom", "rows", "clusters", "effective_clusters",
 )  # fmt: skip
@@ -274,7 +273,7 @@ def _clusters(column: pd.Series, path: Path) -> NDArray[Any]:
 def _probabilities(values: Array, needed: NDArray[np.bool_], column: str, path: Path) -> Array:
     """Probabilities of true labels, checked to be in (0, 1], and known where they are needed."""
     where = f"{path}: column {quoted(column)}, row"
-    bad = ~np.isnan(values) & ~((values >= _LEAST_PROBABILITY) & (values <= 1))
+    bad = ~np.isnan(values) & ~((values >= LEAST_PROBABILITY) & (values <= 1))
     if bad.any():
         row = int(bad.argmax())
         raise InputError(

@@ -93,7 +93,7 @@ def choice_facts(found: Sequence[Choice]) -> dict[str, list[dict[str, Any]]]:
 def _choice(parts: Parts, results: Sequence[Result]) -> Choice:
     """Choose among the supervisors of one student and class of heads."""
     chosen = min(results, key=lambda result: float(result.estimates["weak_error_minus_misfit"].value))
-    best, runner_up, *_ = sorted(results, key=lambda result: float(result.estimates["strong_error"].value))
+    best, runner_up, *_ = sorted(results, key=_error_on_same_rows)
     other = runner_up if chosen is best else best
     pair, other_pair, best_pair = (Pair(**result.about) for result in (chosen, other, best))
     return Choice(
@@ -104,6 +104,12 @@ def _choice(parts: Parts, results: Sequence[Result]) -> Choice:
         compared_with=other_pair.supervisor,
         excess_error=_excess_error(parts, pair, other_pair),
     )
+
+
+def _error_on_same_rows(result: Result) -> float:
+    """The student's error on all rows with a true label: supervisors may label different ones of them."""
+    estimates = result.estimates
+    return float(estimates.get("strong_error_on_all_rows", estimates["strong_error"]).value)
 
 
 def _excess_error(parts: Parts, mine: Pair, other: Pair) -> Estimate:

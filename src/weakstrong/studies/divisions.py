@@ -279,16 +279,19 @@ def _check(
     """Refuse a division that cannot be fitted or judged, with a line that names it."""
     name = f"split {division.split!r}, division {division.number}"
     noun, has_truth, least = "rows" if inputs.groups is None else "groups", inputs.has_truth, _fewest(options)
+    has_weight, weighty = _has_weight(inputs), "" if inputs.weights is None else " with weight"
     parts = {"the supervisor": division.supervised, "the student": division.student}
     for supervisor, given in inputs.weak_labels.items():
         own = division.student
         parts[f"the student of {quoted(supervisor)} that it labels"] = own[given.labelled[own]]
+    parts |= {f"the budget of {count} true labels": rows for count, rows in division.budgets.items()}
     for who, rows in parts.items():
-        count = len(np.unique(cluster[rows]))
+        count = len(np.unique(cluster[rows[has_weight[rows]]]))
         if count < least:
             raise InputError(
-                f"{name}: {count} {noun} for {who}, fewer than the {least} folds; use more {noun}, "
-                "fewer folds (n_folds) or other numbers of true and weak labels (true_labels, student_rows)"
+                f"{name}: {count} {noun}{weighty} for {who}, fewer than the {least} folds; use more {noun}, "
+                "fewer folds (n_folds) or other numbers of true and weak labels (true_labels, student_rows, "
+                "budget)"
             )
     unknown = division.supervised[~has_truth[division.supervised]]
     if len(unknown):
@@ -296,15 +299,15 @@ def _check(
             f"split {division.split!r}: supervised row {unknown[0]} (counted from 0) has no true label; give "
             "it one, or make it a student's"
         )
-    judging = len(np.unique(cluster[division.judged[has_truth[division.judged]]]))
+    judging = len(np.unique(cluster[division.judged[(has_truth & has_weight)[division.judged]]]))
     if judging < _MIN_JUDGING_CLUSTERS:
         true = "" if has_truth.all() else " with a true label"
         raise InputError(
-            f"{name}: {judging} held-out {noun}{true}; at least {_MIN_JUDGING_CLUSTERS} are needed to judge: "
-            f"hold out more{' or label more' if true else ''}",
+            f"{name}: {judging} held-out {noun}{true}{weighty}; at least {_MIN_JUDGING_CLUSTERS} are needed "
+            f"to judge: hold out more{' or label more' if true else ''}",
             "test_size",
         )
-    fitted = np.concatenate([division.supervised, division.student])
+    fitted = np.concatenate([division.supervised, division.student, *division.budgets.values()])
     both = np.isin(cluster[division.judged], cluster[fitted])
     if both.any():
         raise InputError(
@@ -313,11 +316,16 @@ def _check(
         )
 
 
+def _has_weight(inputs: StudyInputs) -> NDArray[np.bool_]:
+    """Which rows count, shape (n,)."""
+    return np.ones(len(inputs.y), dtype=bool) if inputs.weights is None else inputs.weights > 0
+
+
 def _check_judged(divided: list[Division], cluster: NDArray[np.int64], inputs: StudyInputs) -> None:
     """Refuse given labels that hardly any held-out row with a true label has."""
     judged = np.unique(np.concatenate([division.judged for division in divided]))
     for name, given in inputs.weak_labels.items():
-        rows = judged[given.labelled[judged] & inputs.has_truth[judged]]
+        rows = judged[(given.labelled & inputs.has_truth & _has_weight(inputs))[judged]]
         if len(np.unique(cluster[rows])) < _MIN_JUDGING_CLUSTERS:
             raise InputError(
                 f"weak labels {name!r}: {counted(len(rows), 'held-out row')} with a true label have one; at "

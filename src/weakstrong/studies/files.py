@@ -67,7 +67,7 @@ def read_inputs(config: StudyConfig) -> StudyInputs:
     named = (config.id, config.groups, config.weights, config.label_probability)
     others = {name for name in named if name is not None and name in frame}
     asked = () if config.target is None else (config.target,)
-    if config.labels in config.weak_labels:
+    if any(_is_same_file(path, config.labels) for path in config.weak_labels):
         others |= set(config.weak_columns)
     for name, what in ((config.id, "id"), (config.label_probability, "label_probability")):
         if name is not None and name not in frame:
@@ -80,7 +80,7 @@ def read_inputs(config: StudyConfig) -> StudyInputs:
     matrices, ids, notes = _in_order(read, config, ids, len(frame))
     n = len(matrices[0])
     rows = _Rows(n, ids, [(config.labels, frame, np.arange(len(frame)))])
-    weak_labels = _weak_labels(config, rows, target, notes)
+    weak_labels = _weak_labels(config, rows, target, read, notes)
     truth = real_valued(frame[target], config.labels, task=config.task, allow_missing=True)
     groups, weights = None, None
     if config.groups is not None:
@@ -133,35 +133,51 @@ def _in_order(
     return matrices, every, notes
 
 
-def _weak_labels(config: StudyConfig, rows: _Rows, target: str, notes: list[str]) -> dict[str, GivenLabels]:
+def _weak_labels(
+    config: StudyConfig, rows: _Rows, target: str, features: list[Features], notes: list[str]
+) -> dict[str, GivenLabels]:
     """Labels of every supervisor whose labels exist, on the rows of the study; more notes are added."""
     named = (config.groups, config.weights, config.label_probability)
-    used, read = {name for name in named if name is not None}, []
+    used = {name for name in named if name is not None}
+    read: list[dict[str, GivenLabels]] = []
     for path in config.weak_labels:
-        others = {*used, target} if path == config.labels else used
+        is_truth = _is_same_file(path, config.labels)
+        others = {*used, target} if is_truth else used
         table = read_label_table(
             path, id_column=config.id, columns=config.weak_columns, worker=config.worker, vote=config.vote,
             each_worker=config.each_worker, others=others - {str(config.groups)},
             names=[] if config.groups is None else [config.groups], task=config.task,
         )  # fmt: skip
-        places = _places(table, config, rows, notes)
-        if table.frame is not None and path != config.labels:
+        for student in features[len(config.weak) :]:  # one that sees the labels can only repeat them
+            if table.frame is not None:
+                refuse_shared_columns(student, table.frame, path, table.supervisors.keys())
+        places = _places(table, config, rows, features, notes)
+        if table.frame is not None and not is_truth:
             rows.tables.append((path, table.frame, places))
         notes += table.notes
-        read.append((path, {name: one.place(places, rows.n) for name, one in table.supervisors.items()}))
-    every = [name for _, supervisors in read for name in supervisors]
-    return {
-        name if every.count(name) == 1 else f"{path.name.split('.')[0]}:{name}": one
-        for path, supervisors in read
+        read.append({name: one.place(places, rows.n) for name, one in table.supervisors.items()})
+    every = [name for supervisors in read for name in supervisors]
+    found = [
+        (name if every.count(name) == 1 else f"{table}:{name}", one)
+        for table, supervisors in zip(_names(config.weak_labels), read, strict=True)
         for name, one in supervisors.items()
-    }
+    ]
+    taken = [name for name, _ in found]
+    if len(set(taken)) < len(taken):
+        twice = next(name for name in taken if taken.count(name) > 1)
+        raise InputError(f"two supervisors with weak labels are called {twice!r}; rename a column")
+    return dict(found)
 
 
-def _places(table: LabelTable, config: StudyConfig, rows: _Rows, notes: list[str]) -> NDArray[np.int64]:
+def _places(
+    table: LabelTable, config: StudyConfig, rows: _Rows, features: list[Features], notes: list[str]
+) -> NDArray[np.int64]:
     """The row of the study that each row of a table of weak labels is about."""
     if table.ids is not None and rows.ids is not None:
-        where = config.strong[-1] if len(rows.ids) > len(rows.tables[0][1]) else config.labels
-        return rows_of(rows.ids, where, table.ids, str(table.source))
+        for each in features:  # of those with ids, the one that lacks an id is named
+            if each.ids is not None:
+                rows_of(each.ids, Path(each.source), table.ids, str(table.source))
+        return rows_of(rows.ids, config.labels, table.ids, str(table.source))
     count = len(next(iter(table.supervisors.values())).values)
     if count != rows.n:
         raise InputError(
@@ -169,9 +185,14 @@ def _places(table: LabelTable, config: StudyConfig, rows: _Rows, notes: list[str
             "give a row for each label, or name an id column",
             "id",
         )
-    if table.source != config.labels:
+    if not _is_same_file(table.source, config.labels):
         notes.append(f"{table.source} is matched to {config.labels} by position ({rows.n} rows), not by id")
     return np.arange(rows.n)
+
+
+def _is_same_file(one: Path, other: Path) -> bool:
+    """Whether two paths, however they are spelt, are of one file."""
+    return one == other or (one.exists() and other.exists() and one.samefile(other))
 
 
 def _texts(column: pd.Series, path: Path) -> NDArray[np.str_]:
@@ -185,15 +206,23 @@ def _column(
     parse: Callable[[pd.Series, Path], NDArray[Any]],
     empty: str | float,
 ) -> NDArray[Any]:
-    """A column of all rows of a study, from the first table that has it of each row."""
+    """A column of all rows of a study, from the first table that has it of each row; names must agree."""
     found = [(path, parse(f[name], path), places) for path, f, places in rows.tables if name in f]
     if not found:
         path, frame, _ = rows.tables[0]
         raise InputError(f"{path}: no column {name!r}; columns: {some(frame.columns)}")
     values = np.full(rows.n, empty, dtype=np.result_type(*(v.dtype for _, v, _ in found)))
     filled = np.zeros(rows.n, dtype=bool)
-    for _, some_values, places in found:
+    for path, some_values, places in found:
         new = ~filled[places]
+        differs = ~new & (values[places] != some_values)
+        if isinstance(empty, str) and differs.any():  # one group under two names may be judged and fitted
+            at = int(differs.argmax())
+            raise InputError(
+                f"{path}: column {name!r}, {rows.called(int(places[at]))}: {kind} "
+                f"{quoted(str(some_values[at]))}, and {quoted(str(values[places[at]]))} in another table; "
+                "write it in one way"
+            )
         values[places[new]] = some_values[new]
         filled[places] = True
     missing = ~filled | (values == empty if isinstance(empty, str) else np.isnan(values))
@@ -201,7 +230,7 @@ def _column(
         where = ", ".join(str(path) for path, _, _ in found)
         raise InputError(
             f"{where}: column {name!r}, {rows.called(int(missing.argmax()))}: no {kind}; give every row one, "
-            "those without a true label too"
+            "those without a true label too (as a row with an empty target), or leave its features out"
         )
     return values
 
@@ -215,7 +244,7 @@ def _names(paths: tuple[Path, ...]) -> list[str]:
     """Names of files without endings, or their paths where those are not unique."""
     if len(set(paths)) < len(paths):
         twice = next(p for p in paths if paths.count(p) > 1)
-        raise InputError(f"{twice}: given twice; name each file of features once")
+        raise InputError(f"{twice}: given twice; name each file once")
     stems = [p.name.split(".gz")[0].rsplit(".", 1)[0] for p in paths]
     return [stem if stems.count(stem) == 1 else str(p) for stem, p in zip(stems, paths, strict=True)]
 

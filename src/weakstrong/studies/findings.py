@@ -169,7 +169,7 @@ def summarize(
         said = (
             *conclusions(estimates, taught),
             *worth_in_words(worth, curve),
-            *label_remarks(estimates, facts, given=labels is not None),
+            *label_remarks(estimates, facts, given=labels is not None, drawn="probability" in part.table),
             *remarks(deciding, mine),
         )
         results.append(Result(pair._asdict(), estimates, facts, said))

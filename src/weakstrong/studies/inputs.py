@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from weakstrong.arrays import LARGEST, SMALLEST, refuse_infinite, refuse_no_weight, row_weights
+from weakstrong.arrays import (
+    LARGEST,
+    LEAST_PROBABILITY,
+    SMALLEST,
+    refuse_infinite,
+    refuse_no_weight,
+    row_weights,
+)
 from weakstrong.data.columns import refuse_classes
 from weakstrong.errors import InputError
 from weakstrong.votes import GivenLabels
@@ -198,7 +205,7 @@ def _check_weights(inputs: StudyInputs) -> None:
         p = inputs.label_probability
         if p.shape != inputs.y.shape:
             raise InputError(f"label_probability: shape {p.shape}; give one for each of {len(inputs.y)} rows")
-        bad = inputs.has_truth & ~((p > 0) & (p <= 1))
+        bad = inputs.has_truth & ~((p >= LEAST_PROBABILITY) & (p <= 1))
         if bad.any():
             row = int(bad.argmax())
             raise InputError(

@@ -10,6 +10,7 @@ import pandas as pd
 
 from weakstrong.errors import counted, percent, quoted
 from weakstrong.estimate import Estimate
+from weakstrong.predictions import NO_MISFIT
 from weakstrong.studies.influence import GAINS, Influence, exploded_divisions
 from weakstrong.studies.inputs import StudyInputs
 
@@ -52,7 +53,9 @@ def remarks(found: Mapping[str, Mapping[str, Influence]], rows: pd.DataFrame) ->
     return [*_of_gains(gains), *_of_explosions(rows, exploded), *_of_errors(errors)]
 
 
-def label_remarks(estimates: Mapping[str, Estimate], facts: Mapping[str, Any], *, given: bool) -> list[str]:
+def label_remarks(
+    estimates: Mapping[str, Estimate], facts: Mapping[str, Any], *, given: bool, drawn: bool = False
+) -> list[str]:
     """Say on which rows a supervisor says nothing, what is known of rows without truth, and its noise.
 
     Parameters
@@ -61,6 +64,8 @@ def label_remarks(estimates: Mapping[str, Estimate], facts: Mapping[str, Any], *
         Of a pair, as in its `Result`.
     given : bool
         Whether the labels existed already.
+    drawn : bool
+        Whether true labels weigh the inverse of their probability, so that they stand for all rows.
     """
     lines = []
     if given and facts["labelled_share"] < 1:
@@ -72,31 +77,55 @@ def label_remarks(estimates: Mapping[str, Estimate], facts: Mapping[str, Any], *
                 f"directly {over}"
             )
         share = percent(facts["labelled_share"])
-        lines.append(f"it labels {share} of the rows, and all other numbers are of these{rest}")
-    if "misfit_on_all_rows" in estimates:
-        misfit = estimates["misfit_on_all_rows"]
+        but = ", but for what its labels are worth" if "worth_in_true_labels" in estimates else ""
+        lines.append(f"it labels {share} of the rows, and all other numbers are of these{but}{rest}")
+    misfit = estimates.get("misfit_on_all_rows")
+    if misfit is not None and misfit.value > NO_MISFIT * float(estimates["mean_error"].value):
         lines.append(f"misfit on all held-out rows that it labels, with or without truth: {misfit}")
-        lines += _unlike_rows(estimates["misfit"], estimates["misfit_without_truth"])
-    if facts["noise_of_labels"] is not None:
-        share = facts["noise_of_labels"] / float(estimates["weak_error"].value)
-        lines.append(
-            f"labels of one row differ: a variance of {facts['noise_of_one_label']:.3g} each, and of "
-            f"{facts['noise_of_labels']:.3g} in what they are combined to, {percent(share)} of the weak error"
-        )
+        if drawn:
+            lines += _unlike_all(estimates["misfit"], misfit)
+        else:
+            lines += _unlike_rows(estimates["misfit"], estimates["misfit_without_truth"])
+    if facts["noise_of_one_label"] is not None:
+        lines.append(_noise(estimates, facts))
     return lines
+
+
+def _noise(estimates: Mapping[str, Estimate], facts: Mapping[str, Any]) -> str:
+    """Say how much labels of one row differ and, for their mean, how much of the weak error that makes."""
+    said = f"labels of one row differ: a variance of {facts['noise_of_one_label']:.3g} each"
+    if facts["noise_of_labels"] is None:
+        return said
+    error = float(estimates["weak_error"].value)
+    share = f", {percent(facts['noise_of_labels'] / error)} of the weak error" if error > 0 else ""
+    return f"{said}, and of {facts['noise_of_labels']:.3g} in what they are combined to{share}"
 
 
 def _unlike_rows(known: Estimate, others: Estimate) -> list[str]:
     """Say if rows with a true label have another misfit than those without, as random ones would not."""
-    apart = abs(float(known.value) - float(others.value))
-    error = float(np.hypot(known.standard_error, others.standard_error))
-    if not apart > _UNLIKE * error:
+    if not _is_unlike(known, others):
         return []
     return [
         f"rows with a true label are unlike those without: their misfit is {known}, that of the others "
         f"{others}; what is found on them holds for the others only if they were drawn at random, or with "
         "known probabilities"
     ]
+
+
+def _unlike_all(drawn: Estimate, every: Estimate) -> list[str]:
+    """Say if rows that weigh the inverse of their probability have another misfit than all rows."""
+    if not _is_unlike(drawn, every):
+        return []
+    return [
+        f"rows with a true label, weighed by their probabilities, have a misfit of {drawn}, all rows "
+        f"{every}: check the probabilities; as they are, what is found does not hold for all rows"
+    ]
+
+
+def _is_unlike(one: Estimate, other: Estimate) -> bool:
+    """Whether two misfits are further apart than chance, of independent rows, would put them."""
+    apart = abs(float(one.value) - float(other.value))
+    return apart > _UNLIKE * float(np.hypot(one.standard_error, other.standard_error))
 
 
 def unlabelled_notes(inputs: StudyInputs) -> tuple[str, ...]:
@@ -108,6 +137,12 @@ def unlabelled_notes(inputs: StudyInputs) -> tuple[str, ...]:
             f"{known} of {rows} rows have a true label: they judge and, where not held out, teach; the "
             "others are the student's, and enter the misfit on all rows alone. All that is said of a row is "
             "by heads that were not fitted to it"
+        )
+    parts = [part for split in inputs.splits for part in (split.train, split.test)]
+    if parts and (outside := int((~np.isin(np.flatnonzero(~inputs.has_truth), np.concatenate(parts))).sum())):
+        notes.append(
+            f"{counted(outside, 'row')} without a true label {'is' if outside == 1 else 'are'} in no part of "
+            "a split, and left out: give them a part in the splits to make them the student's"
         )
     if inputs.label_probability is not None:
         notes.append("true labels weigh the inverse of the probability with which their rows were drawn")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -105,6 +105,8 @@ def study(
         raise InputError("weak: give a mapping, as {'name of the supervisor': features}")
     if strong is None or y is None:
         raise InputError(f"a study needs {'strong, the features of the student' if strong is None else 'y'}")
+    if vote not in get_args(Vote):
+        raise InputError(f"vote={quoted(vote)}: give 'mean' or 'majority'", "vote")
     if isinstance(weak_labels, float | int):  # as its number of rows was called
         options, weak_labels = {"weak_labels": weak_labels, **options}, None
     students = strong if isinstance(strong, Mapping) else {"strong": strong}
