@@ -14,7 +14,7 @@ from weakstrong import Record, Result, study
 from weakstrong.predictions import Pair, Predictions
 from weakstrong.report.terminal import study_table
 from weakstrong.studies.choosing import choice_notes, choices
-from weakstrong.studies.findings import measure_pair
+from weakstrong.studies.measures import measure_pair
 from weakstrong.whole_files import write_list
 
 # The truth is 0 in four rows: the supervisor's label, and the student's prediction in each row.

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weakstrong.studies.divisions import _nearest, _shares, divisions
+from weakstrong.studies.divisions import divisions
 from weakstrong.studies.inputs import StudyInputs
 from weakstrong.studies.settings import StudyOptions
+from weakstrong.studies.shares import _nearest, split_rows
 
 
 def _inputs(groups: np.ndarray | None, n: int) -> StudyInputs:
@@ -42,7 +43,7 @@ def test_rows_without_groups_are_drawn_in_the_order_of_one_permutation(
 ) -> None:
     rows = np.sort(np.random.default_rng(seed).permutation(2 * n)[:n])
     wanted = int(1 + size * n) if count else size
-    first, second = _shares(
+    first, second = split_rows(
         rows, np.arange(2 * n), wanted, np.random.default_rng(seed), at_most=count, least=(5, 5)
     )
     number = wanted if count else round(wanted * n)
@@ -64,7 +65,7 @@ def test_a_share_is_of_rows_however_large_a_group_is(seed: int, giant: int, lone
     sizes = [giant] * (giant > 0) + [1] * lone + rng.integers(2, 9, size=30).tolist()
     cluster = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
     n = len(cluster)
-    first, second = _shares(np.arange(n), cluster, size, rng, at_most=False, least=(6, 6))
+    first, second = split_rows(np.arange(n), cluster, size, rng, at_most=False, least=(6, 6))
     assert len(first) > 0
     assert len(second) > 0
     assert not set(cluster[first]) & set(cluster[second])
@@ -111,7 +112,7 @@ def test_true_and_weak_labels_are_counted_in_rows_too(true: float, weak: float |
 
 def test_more_labels_than_there_are_rows_leave_none_over() -> None:
     cluster = np.arange(60) // 3
-    first, second = _shares(
+    first, second = split_rows(
         np.arange(60), cluster, 10**15, np.random.default_rng(0), at_most=True, least=(5, 5)
     )
     assert (len(first), len(second)) == (60, 0)

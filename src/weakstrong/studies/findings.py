@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from weakstrong.arrays import group_numbers, power_of_two
-from weakstrong.divergence import SQUARED_ERROR
+from weakstrong.arrays import power_of_two
 from weakstrong.errors import counted, quoted
 from weakstrong.estimate import HOLDS_ZERO, Estimate
-from weakstrong.gain import measure
 from weakstrong.predictions import NO_MISFIT, Pair, Parts, Predictions
 from weakstrong.record import Result
 from weakstrong.studies.influence import exploded_divisions, influences
+from weakstrong.studies.measures import measure_pair
 from weakstrong.studies.remarks import label_remarks, remarks
 from weakstrong.studies.worth import budget_curve, worth_in_true_labels, worth_in_words
 from weakstrong.votes import GivenLabels
@@ -24,91 +23,6 @@ from weakstrong.votes import GivenLabels
 _ON_GAIN = ("gain", "cross_term")
 _JUDGED = (*_ON_GAIN, "gain_over_direct")  # what verdicts are on
 _TOO_GOOD = 1e-6  # of the error of the mean: less error than features have that were not made from the target
-
-
-def by_division(predictions: Predictions, fits: pd.DataFrame) -> pd.DataFrame:
-    """One row for each division and pair: what was measured on its held-out rows, and how it was fitted."""
-    keys = ["split", "division", *Pair._fields]
-    measured = []
-    for key, part in predictions.table.groupby(keys, sort=False):
-        predictions_here = Predictions(part)
-        row = dict(zip(keys, key, strict=True))
-        row |= {"test_rows": len(predictions_here.judging.table)}
-        if row["test_rows"]:
-            estimates, _ = measure_pair(predictions_here)
-            row |= {n: float(e.value) for n, e in estimates.items() if n != "performance_gap_recovered"}
-            row |= {f"{n}_se": float(estimates[n].standard_error) for n in ("gain", "cross_term")}
-        measured.append(row)
-    rows = pd.DataFrame(measured).merge(fits, on=keys, validate="one_to_one")
-    gaps = [rows.pop(name) for name in list(rows) if name.endswith("_optimality_gap")]
-    return rows.assign(optimality_gap=pd.concat(gaps, axis=1).max(axis=1))
-
-
-def measure_pair(predictions: Predictions, *, tested: bool = False) -> tuple[dict[str, Estimate], str]:
-    """Estimates on the held-out rows of one pair, and why the gap recovered is not among them.
-
-    They are of the rows that have a true label and that the supervisor labels, but for those of
-    `on_all_rows`. A row that several divisions judge is one cluster, as is a group. What verdicts are on is
-    `tested`.
-    """
-    judging = predictions.judging
-    table = judging.table
-    known: dict[str, Any] = {
-        "groups": judging.clusters.to_numpy(), "sample_weight": judging.weights, "tested": tested,
-    }  # fmt: skip
-    y, w, s = (table[f"y_{of}"] for of in ("true", "weak", "strong"))
-    predicted = {b: table[f"y_{b}"] for b in judging.baselines if table[f"y_{b}"].notna().all()}
-    gain = measure(y, w, s, y_ceiling=predicted.pop("ceiling", None), **known)
-    estimates = gain.estimates()
-    estimates["weak_error_minus_misfit"] = _weak_error_minus_misfit(judging)
-    for baseline, values in predicted.items():
-        against = measure(y, values, s, **known)
-        estimates[f"{baseline}_error"] = against.weak_error
-        estimates[f"gain_over_{baseline}"] = against.gain
-        if baseline.startswith("null"):
-            estimates[f"gain_of_{baseline}"] = measure(y, w, values, **known | {"tested": False}).gain
-    return estimates | on_all_rows(predictions, tested=tested), gain.not_recovered_because
-
-
-def on_all_rows(predictions: Predictions, *, tested: bool = False) -> dict[str, Estimate]:
-    """Estimates on rows that have no true label, or that the supervisor leaves out, if there are some.
-
-    The misfit is of all rows that the supervisor labels. Gains and errors are of all rows with a true label:
-    where the supervisor says nothing, it is taken to say the mean of its labels (``y_null``).
-    """
-    estimates, unknown = {}, {}
-    labelled, known = predictions.weak_labelled, predictions.with_truth
-    if labelled.table["y_true"].isna().any():
-        estimates["misfit"] = _misfit(labelled)
-        without = labelled.table[labelled.table["y_true"].isna()]
-        unknown = {"misfit_without_truth": _misfit(Predictions(without))}
-    table = known.table
-    if table["y_weak"].isna().any() and "y_null" in table:
-        y, s = table["y_true"], table["y_strong"]
-        weak = table["y_weak"].fillna(table["y_null"])
-        others: dict[str, Any] = {
-            "groups": known.clusters.to_numpy(), "sample_weight": known.weights, "tested": tested,
-        }  # fmt: skip
-        gain = measure(y, weak, s, **others)
-        estimates |= {"weak_error": gain.weak_error, "strong_error": gain.strong_error, "gain": gain.gain}
-        against = measure(y, table["y_direct"], s, **others)
-        estimates |= {"direct_error": against.weak_error, "gain_over_direct": against.gain}
-    return unknown | {f"{name}_on_all_rows": estimate for name, estimate in estimates.items()}
-
-
-def _misfit(predictions: Predictions) -> Estimate:
-    """The misfit of all rows of a table, for which no true label is needed."""
-    w, s = (predictions.table[f"y_{of}"].to_numpy() for of in ("weak", "strong"))
-    clusters = group_numbers(predictions.clusters.to_numpy())
-    return Estimate.of_mean(SQUARED_ERROR.misfit(s, w), clusters, predictions.row_weights)
-
-
-def _weak_error_minus_misfit(judging: Predictions) -> Estimate:
-    """The bound of Theorem 1 on the student's error, by which the paper chooses among supervisors."""
-    y, w, s = (judging.table[f"y_{of}"].to_numpy() for of in ("true", "weak", "strong"))
-    losses = SQUARED_ERROR.of_rows(y, w, s)
-    bound = losses["weak_error"] - losses["misfit"]
-    return Estimate.of_mean(bound, group_numbers(judging.clusters.to_numpy()), judging.weights)
 
 
 def summarize(
@@ -125,55 +39,77 @@ def summarize(
     given : mapping of name to GivenLabels, optional
         Supervisors whose labels existed already.
     """
-    results, given = [], given or {}
+    results = []
     pairs = rows[list(Pair._fields)].drop_duplicates().itertuples(index=False, name=None)
     for pair in map(Pair._make, pairs):
         part = Predictions.concatenated(load().of(pair) for load in parts)
         mine = rows[(rows[list(Pair._fields)] == list(pair)).all(axis=1)]
-        estimates, reason = measure_pair(part, tested=True)
-        deciding = influences(part.judging)
-        labels = given.get(pair.supervisor)
-        curve = budget_curve(part)
-        worth = worth_in_true_labels(curve)
-        if worth is not None:
-            estimates["worth_in_true_labels"] = worth
-        facts = {
-            "divisions": len(mine),
-            "held_out_rows": int(part.judging.table["row"].nunique()),
-            "held_out_rows_without_truth": int(part.table["row"][part.table["y_true"].isna()].nunique()),
-            "supervised_rows": _from_to(mine["supervised_rows"]),
-            "student_rows": _from_to(mine["student_rows"]),
-            "labelled_share": _labelled_share(part) if labels is None else labels.share,
-            "noise_of_one_label": None if labels is None else labels.noise,
-            "noise_of_labels": None if labels is None else labels.noise_of_value,
-            "null": "the mean of its labels" if labels is not None else "its supervisor's own features",
-            "gap_not_recovered_because": (
-                reason
-                if "ceiling_error" in estimates
-                else "no ceiling: rows of the student have no true label"
-            )
-            or None,
-            "spread_over_divisions": {
-                k: {"std": _deviation(mine[k]), "min": float(mine[k].min()), "max": float(mine[k].max())}
-                for k in ("weak_error", "strong_error", "misfit", "gain", "cross_term", "direct_error")
-            },
-            "budget": [point._asdict() for point in curve],
-            "correlation_of_gain_and_misfit": _correlation(mine["misfit"], mine["gain"]),
-            "exploded_divisions": exploded_divisions(mine),
-            "influence": {
-                quantity: {unit: one.facts() for unit, one in units.items()}
-                for quantity, units in deciding.items()
-            },
-        }
-        taught = None if labels is None else int(mine["supervised_rows"].median())
-        said = (
-            *conclusions(estimates, taught),
-            *worth_in_words(worth, curve),
-            *label_remarks(estimates, facts, given=labels is not None, drawn="probability" in part.table),
-            *remarks(deciding, mine),
-        )
-        results.append(Result(pair._asdict(), estimates, facts, said))
+        results.append(_result(pair, part, mine, (given or {}).get(pair.supervisor)))
     return tuple(results)
+
+
+def _result(pair: Pair, part: Predictions, rows: pd.DataFrame, labels: GivenLabels | None) -> Result:
+    """The result of one pair, from its predictions, its measures by division, and its labels if given."""
+    estimates, reason = measure_pair(part, tested=True)
+    deciding, curve = influences(part.judging), budget_curve(part)
+    worth = worth_in_true_labels(curve)
+    if worth is not None:
+        estimates["worth_in_true_labels"] = worth
+    if "ceiling_error" not in estimates:
+        reason = "no ceiling: rows of the student have no true label"
+    facts = {
+        **_counts(part, rows),
+        **_facts_of_labels(part, labels),
+        "gap_not_recovered_because": reason or None,
+        **_facts_of_divisions(rows),
+        "budget": [point._asdict() for point in curve],
+        "influence": {
+            quantity: {unit: one.facts() for unit, one in units.items()}
+            for quantity, units in deciding.items()
+        },
+    }
+    taught = None if labels is None else int(rows["supervised_rows"].median())
+    said = (
+        *conclusions(estimates, taught),
+        *worth_in_words(worth, curve),
+        *label_remarks(estimates, facts, given=labels is not None, drawn="probability" in part.table),
+        *remarks(deciding, rows),
+    )
+    return Result(pair._asdict(), estimates, facts, said)
+
+
+def _counts(part: Predictions, rows: pd.DataFrame) -> dict[str, Any]:
+    """How many divisions there are, and how many rows judge and are fitted to."""
+    return {
+        "divisions": len(rows),
+        "held_out_rows": int(part.judging.table["row"].nunique()),
+        "held_out_rows_without_truth": int(part.table["row"][part.table["y_true"].isna()].nunique()),
+        "supervised_rows": _from_to(rows["supervised_rows"]),
+        "student_rows": _from_to(rows["student_rows"]),
+    }
+
+
+def _facts_of_labels(part: Predictions, labels: GivenLabels | None) -> dict[str, Any]:
+    """The share of rows that the supervisor labels, the noise of its labels, and what the null is."""
+    share = float(part.table["y_weak"].notna().mean()) if labels is None else labels.share
+    return {
+        "labelled_share": share,
+        "noise_of_one_label": None if labels is None else labels.noise,
+        "noise_of_labels": None if labels is None else labels.noise_of_value,
+        "null": "its supervisor's own features" if labels is None else "the mean of its labels",
+    }
+
+
+def _facts_of_divisions(rows: pd.DataFrame) -> dict[str, Any]:
+    """What changes from division to division, and how many of them exploded."""
+    return {
+        "spread_over_divisions": {
+            k: {"std": _deviation(rows[k]), "min": float(rows[k].min()), "max": float(rows[k].max())}
+            for k in ("weak_error", "strong_error", "misfit", "gain", "cross_term", "direct_error")
+        },
+        "correlation_of_gain_and_misfit": _correlation(rows["misfit"], rows["gain"]),
+        "exploded_divisions": exploded_divisions(rows),
+    }
 
 
 def conclusions(estimates: Mapping[str, Estimate], taught: int | None = None) -> list[str]:
@@ -323,10 +259,6 @@ def _deviation(values: pd.Series) -> float | None:
 def _from_to(counts: pd.Series) -> list[int]:
     """The least and the largest of counts."""
     return [int(counts.min()), int(counts.max())]
-
-
-def _labelled_share(predictions: Predictions) -> float:
-    return float(predictions.table["y_weak"].notna().mean())
 
 
 def _correlation(a: pd.Series, b: pd.Series) -> float | None:

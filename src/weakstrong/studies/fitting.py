@@ -34,6 +34,38 @@ _Fits = dict[str, _Fit]
 _Columns = dict[str, Array]
 
 
+class _Taught(NamedTuple):
+    """Students of the supervisors that label the same rows: targets of one fit, after the ceiling if any.
+
+    Parameters
+    ----------
+    names : list of str
+        The supervisors.
+    rows : array of int
+    students : FittedHeads
+    has_ceiling : bool
+        Whether all of these rows have a true label.
+    said : array of shape (judged, targets)
+    of_class : array of the same shape, or None
+        What the ceiling says in the class of every target.
+    untrained, untrained_said : optional
+        The same of the student's untrained control, if it has one.
+    """
+
+    names: list[str]
+    rows: Rows
+    students: FittedHeads
+    has_ceiling: bool
+    said: Array
+    of_class: Array | None
+    untrained: FittedHeads | None
+    untrained_said: Array | None
+
+    def place(self, supervisor: str) -> int:
+        """Which target of the fit the student of a supervisor is."""
+        return self.names.index(supervisor) + self.has_ceiling
+
+
 def fit_division(
     division: Division, inputs: StudyInputs, fitters: Mapping[str, Fitter], *, nulls: bool = False
 ) -> tuple[Predictions, pd.DataFrame]:
@@ -116,42 +148,75 @@ class _Fitting:
 
     def pairs(self, student: str) -> Iterator[tuple[str, _Columns, _Fits]]:
         """Yield each supervisor with what it, its student and their baselines say of the judged rows."""
-        inputs, judged = self.inputs, self.division.judged
-        features, supervised = inputs.students[student], self.division.supervised
-        direct, of_budgets = None, self._budgets(student)
-        weights = _of(inputs.truth_weights, supervised)
-        mean = np.full(len(judged), np.average(inputs.y[supervised], weights=weights))
+        once, direct = self._once(student), None
+        for taught in self._taught(student):
+            direct = self._direct(student, taught, direct)
+            said = {"direct": direct.predict(self.inputs.students[student][self.division.judged]), **once}
+            for name in taught.names:
+                yield name, self._said(name, taught) | said, self._made(name, taught) | {"direct": direct}
+
+    def _once(self, student: str) -> _Columns:
+        """What is said whoever the supervisor is: the mean, and direct training on fewer true labels."""
+        y, division, weights = self.inputs.y, self.division, self.inputs.truth_weights
+        mean = np.average(y[division.supervised], weights=_of(weights, division.supervised))
+        columns = {"mean": np.full(len(division.judged), mean)}
+        for count, rows in division.budgets.items():
+            fit = self._to_truth(f"direct {student} {count}", student, rows)
+            columns[f"direct_{count}"] = fit.predict(self.inputs.students[student][division.judged])
+        return columns
+
+    def _taught(self, student: str) -> Iterator[_Taught]:
+        """Fit a student to all supervisors that label the same rows, and its untrained control, if any."""
+        features, draws = self.inputs.students[student], self.inputs.untrained.get(student, ())
+        judged = self.division.judged
         for names, rows in self._labelled_alike():
-            labels, has_ceiling = self._labels(names, rows)
+            has_ceiling = bool(self.inputs.has_truth[rows].all())
+            weak = [self.weak[name] for name in names]
+            labels = np.column_stack([self.inputs.y, *weak] if has_ceiling else weak)
             purpose = student if len(names) == len(self.weak) else f"{student} {names[0]}"
             [students] = self.fitter([self.sample(f"strong {purpose}", features, rows, labels)])
-            # Fitted to the supervisor's own rows, the ceiling is the direct baseline.
-            is_direct = has_ceiling and inputs.label_probability is None and np.array_equal(supervised, rows)
-            if is_direct:
-                direct = _Fit(students)
-            elif direct is None:
-                y = inputs.y[:, None]
-                [model] = self.fitter([self.sample(f"direct {student}", features, supervised, y, truth=True)])
-                direct = _Fit(model)
-            said = students.predict(features[judged])
-            shared = {"ceiling": said[:, 0]} if has_ceiling else {}
-            of_class = students.predict(features[judged], students.of_first_target()) if has_ceiling else said
-            once = {"direct": direct.predict(features[judged]), "mean": mean, **of_budgets}
-            control, untrained = self._untrained(student, purpose, rows, labels)
-            for place, name in enumerate(names, start=int(has_ceiling)):
-                columns: _Columns = {"weak": self.weak[name][judged], "strong": said[:, place], **shared}
-                if has_ceiling:
-                    columns["class"] = of_class[:, place]
-                made: _Fits = {"strong": _Fit(students, place), "direct": direct}
-                made |= {"weak": self.supervisors[name]} if name in self.supervisors else {}
-                made |= {"ceiling": _Fit(students)} if has_ceiling else {}
-                columns |= once
-                if inputs.untrained:
-                    columns["untrained"] = np.full(len(judged), np.nan)
-                if untrained is not None and control is not None:
-                    made["untrained"] = _Fit(untrained, place)
-                    columns["untrained"] = made["untrained"].predict(control[judged])
-                yield name, columns, made
+            said, of_class, untrained, untrained_said = students.predict(features[judged]), None, None, None
+            if has_ceiling:
+                of_class = students.predict(features[judged], students.of_first_target())
+            if len(draws):
+                control = draws[self.division.untrained_draw % len(draws)]
+                [untrained] = self.fitter([self.sample(f"untrained {purpose}", control, rows, labels)])
+                untrained_said = untrained.predict(control[judged])
+            yield _Taught(names, rows, students, has_ceiling, said, of_class, untrained, untrained_said)
+
+    def _direct(self, student: str, taught: _Taught, known: _Fit | None) -> _Fit:
+        """The direct baseline: the ceiling itself, where that is fitted to the same labels."""
+        supervised = self.division.supervised
+        is_ceiling = taught.has_ceiling and self.inputs.label_probability is None
+        if is_ceiling and np.array_equal(supervised, taught.rows):
+            return _Fit(taught.students)
+        return known or self._to_truth(f"direct {student}", student, supervised)
+
+    def _to_truth(self, purpose: str, student: str, rows: Rows) -> _Fit:
+        """Fit the student's class to true labels."""
+        features, y = self.inputs.students[student], self.inputs.y[:, None]
+        [model] = self.fitter([self.sample(purpose, features, rows, y, truth=True)])
+        return _Fit(model)
+
+    def _made(self, supervisor: str, taught: _Taught) -> _Fits:
+        """The fits of one pair, as far as they are there."""
+        place = taught.place(supervisor)
+        made: _Fits = {"strong": _Fit(taught.students, place)}
+        made |= {"weak": self.supervisors[supervisor]} if supervisor in self.supervisors else {}
+        made |= {"ceiling": _Fit(taught.students)} if taught.has_ceiling else {}
+        made |= {"untrained": _Fit(taught.untrained, place)} if taught.untrained is not None else {}
+        return made
+
+    def _said(self, supervisor: str, taught: _Taught) -> _Columns:
+        """What a supervisor, its student and their ceiling and control say of the judged rows."""
+        judged, place = self.division.judged, taught.place(supervisor)
+        columns = {"weak": self.weak[supervisor][judged], "strong": taught.said[:, place]}
+        if taught.of_class is not None:
+            columns |= {"ceiling": taught.said[:, 0], "class": taught.of_class[:, place]}
+        if self.inputs.untrained:
+            none = np.full(len(judged), np.nan)
+            columns["untrained"] = none if taught.untrained_said is None else taught.untrained_said[:, place]
+        return columns
 
     def nulls(self) -> dict[str, _Columns]:
         """Return what the same class says that is fitted to weak labels on features of supervisors.
@@ -215,39 +280,11 @@ class _Fitting:
             alike.setdefault(self._own(name).tobytes(), []).append(name)
         yield from ((names, self._own(names[0])) for names in alike.values())
 
-    def _labels(self, names: list[str], rows: Rows) -> tuple[Array, bool]:
-        """The labels of supervisors, after the truth if all of the rows have one; and whether they do."""
-        has_ceiling = bool(self.inputs.has_truth[rows].all())
-        weak = [self.weak[name] for name in names]
-        return np.column_stack([self.inputs.y, *weak] if has_ceiling else weak), has_ceiling
-
     def _null(self, supervisor: str, other: str, rows: Rows) -> Array:
         """What heads on the features of one supervisor say that are fitted to the labels of another."""
         features, labels = self.inputs.supervisors[other], self.weak[supervisor][:, None]
         [model] = self.fitter([self.sample(f"null {supervisor} {other}", features, rows, labels)])
         return _Fit(model).predict(features[self.division.judged])
-
-    def _budgets(self, student: str) -> _Columns:
-        """What the direct baseline says with each number of true labels of the budget."""
-        features, columns = self.inputs.students[student], {}
-        for count, rows in self.division.budgets.items():
-            sample = self.sample(
-                f"direct {student} {count}", features, rows, self.inputs.y[:, None], truth=True
-            )
-            [model] = self.fitter([sample])
-            columns[f"direct_{count}"] = _Fit(model).predict(features[self.division.judged])
-        return columns
-
-    def _untrained(
-        self, student: str, purpose: str, rows: Rows, labels: Array
-    ) -> tuple[NDArray[Any] | None, FittedHeads | None]:
-        """Features of a student's untrained control, if it has one, and heads fitted on them."""
-        draws = self.inputs.untrained.get(student, ())
-        if not len(draws):
-            return None, None
-        control = draws[self.division.untrained_draw % len(draws)]
-        [untrained] = self.fitter([self.sample(f"untrained {purpose}", control, rows, labels)])
-        return control, untrained
 
 
 def _of(values: NDArray[Any] | None, rows: Rows) -> NDArray[Any] | None:

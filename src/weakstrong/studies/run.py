@@ -20,11 +20,12 @@ from weakstrong.record import Record
 from weakstrong.storage import output_folder
 from weakstrong.studies.choosing import choice_facts, choice_notes, choices
 from weakstrong.studies.divisions import Division, divisions
-from weakstrong.studies.findings import by_division, cluster_notes, summarize
+from weakstrong.studies.findings import cluster_notes, summarize
 from weakstrong.studies.fitted_heads import exact_fitters
 from weakstrong.studies.fitting import fit_division
 from weakstrong.studies.influence import with_explosions
 from weakstrong.studies.inputs import Split, StudyInputs, check_inputs
+from weakstrong.studies.measures import by_division
 from weakstrong.studies.remarks import feature_notes, unlabelled_notes
 from weakstrong.studies.settings import StudyOptions, validated
 from weakstrong.studies.worth import budget_table
