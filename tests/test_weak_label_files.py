@@ -363,3 +363,45 @@ def test_the_truth_is_no_supervisor_however_its_table_is_spelt(files: Path, ran)
     done = ran("--weak-labels", files / "labels.csv", "--out", "record")
     assert done.code == 0, done.err
     assert [result.about["supervisor"] for result in Record.read("record").results] == ["rule"]
+
+
+def test_tables_of_both_kinds_are_read_in_one_study(files: Path, ran) -> None:
+    done = ran(
+        "--weak-labels",
+        "rules.csv",
+        "votes.csv",
+        "--worker",
+        "worker",
+        "--weak-columns",
+        "rule",
+        "vote",
+        "--out",
+        "record",
+    )
+    assert done.code == 0, done.err
+    assert [result.about["supervisor"] for result in Record.read("record").results] == ["rule", "vote"]
+    both = ["--weak-labels", "rules.csv", "votes.csv"]
+    for more, said in (
+        (["--worker", "no"], "rules.csv, votes.csv: none has the column 'no' (--worker)"),
+        (["--weak-columns", "no"], "rules.csv, votes.csv: none has the column 'no' (--weak-columns)"),
+        (["--weak-columns", "rule"], "votes.csv: none of the columns named is in it"),
+    ):
+        refused = ran(*both, *more)
+        assert (refused.code, refused.err.count("\n")) == (2, 1)
+        assert said in refused.err
+
+
+def test_rows_of_the_features_that_are_in_no_table_have_no_group_and_are_left_out(files: Path, ran) -> None:
+    done = ran("--weak", "weak.npz", "--groups", "g", "--true-labels", 20, "--out", "record")
+    assert done.code == 0, done.err
+    assert "240 rows of the features have no group or weight, in no table; left out" in done.out
+    labels = pd.read_csv("labels.csv", dtype={"id": str})
+    assert set(Record.read("record").predictions.table["id"]) <= set(labels["id"])
+
+
+def test_a_record_of_workers_is_made_again_from_its_config(files: Path, ran, command) -> None:
+    arguments = ["--weak-labels", "votes.csv", "--worker", "worker", "--vote", "majority", "--each-worker"]
+    assert ran(*arguments, "--out", "one").code == 0
+    assert command("study", "--config", "one/config.toml", "--out", "two").code == 0
+    for name in ("summary.json", "predictions.csv"):
+        assert Path("one", name).read_bytes() == Path("two", name).read_bytes()

@@ -149,6 +149,24 @@ def _no_cell_lost() -> Iterator[None]:
             raise ValueError("its rows have more cells than its first line has names") from error
 
 
+def column_names(path: Path) -> list[str]:
+    """Return the names of a table's columns, without reading its rows.
+
+    Raises
+    ------
+    InputError
+        If it is no table, or cannot be read.
+    """
+    if not path.name.endswith(TABLES):
+        raise InputError(f"{path}: this kind of file is not read here; give one of {', '.join(TABLES)}")
+    with reading(path, "a readable table"):
+        if path.name.endswith(_CSV):
+            return _first_line(path)
+        from pyarrow import parquet
+
+        return [str(name) for name in parquet.read_schema(path).names]
+
+
 def _read_csv(path: Path, keys: Collection[str | None] | None, only: str | None = None) -> pd.DataFrame:
     """Read a CSV with the names of its first line as they are; pandas would silently rename repeated ones."""
     names = _first_line(path)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from weakstrong.data.columns import numeric_column, real_valued, row_weights, target_names
+from weakstrong.data.columns import numeric_column, real_valued, target_names
 from weakstrong.data.ids import (
     Features,
     by_position,
@@ -22,35 +20,15 @@ from weakstrong.data.ids import (
     texts_of,
 )
 from weakstrong.data.index_files import published_split
-from weakstrong.data.label_tables import LabelTable, read_label_table
 from weakstrong.data.tables import read_features, read_table
-from weakstrong.errors import InputError, quoted
+from weakstrong.errors import InputError
 from weakstrong.studies.inputs import Split, StudyInputs
+from weakstrong.studies.label_files import file_names, is_same_file, read_given_labels
+from weakstrong.studies.row_tables import StudyRows
 from weakstrong.studies.settings import StudyConfig
-from weakstrong.votes import GivenLabels
 
 _PARTS = ("supervised", "student")  # roles of the training rows where a division is given whole
 _FITTED, _HELD_OUT = ("0", "0.0", "false"), ("1", "1.0", "true")
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """The rows of a study: those of the table of true labels, then those that only the features have.
-
-    Parameters
-    ----------
-    n : int
-    ids : array of str of shape (n,), or None
-    tables : list of (path, table, row of the study for each of its rows)
-        Where columns of rows are found, in this order: true labels, then weak labels.
-    """
-
-    n: int
-    ids: NDArray[np.str_] | None
-    tables: list[tuple[Path, pd.DataFrame, NDArray[np.int64]]]
-
-    def called(self, row: int) -> str:
-        return f"row {row} (counted from 0)" if self.ids is None else f"id {quoted(str(self.ids[row]))}"
 
 
 def read_inputs(config: StudyConfig) -> StudyInputs:
@@ -67,7 +45,7 @@ def read_inputs(config: StudyConfig) -> StudyInputs:
     named = (config.id, config.groups, config.weights, config.label_probability)
     others = {name for name in named if name is not None and name in frame}
     asked = () if config.target is None else (config.target,)
-    if any(_is_same_file(path, config.labels) for path in config.weak_labels):
+    if any(is_same_file(path, config.labels) for path in config.weak_labels):
         others |= set(config.weak_columns)
     for name, what in ((config.id, "id"), (config.label_probability, "label_probability")):
         if name is not None and name not in frame:
@@ -79,24 +57,28 @@ def read_inputs(config: StudyConfig) -> StudyInputs:
         refuse_shared_columns(features, frame, config.labels, {target, *others})
     matrices, ids, notes = _in_order(read, config, ids, len(frame))
     n = len(matrices[0])
-    rows = _Rows(n, ids, [(config.labels, frame, np.arange(len(frame)))])
-    weak_labels = _weak_labels(config, rows, target, read, notes)
+    rows = StudyRows(n, ids, [(config.labels, frame, np.arange(len(frame)))])
+    weak_labels = read_given_labels(config, rows, target, read, notes)
     truth = real_valued(frame[target], config.labels, task=config.task, allow_missing=True)
-    groups, weights = None, None
-    if config.groups is not None:
-        groups = _column(config.groups, "group", rows, _texts, "")
-    if config.weights is not None:
-        weights = _column(config.weights, "weight", rows, row_weights, np.nan)
+    if config.groups is not None or config.weights is not None:
+        there = rows.in_a_table | np.any([given.labelled for given in weak_labels.values()], axis=0)
+        if not there.all():
+            notes.append(
+                f"{(~there).sum()} rows of the features have no group or weight, in no table; left out"
+            )
+            rows, matrices = rows.keep(there), [values[there] for values in matrices]
+            weak_labels = {name: given.take(there) for name, given in weak_labels.items()}
+    n, ids = rows.n, rows.ids
     count = len(config.weak)
     return StudyInputs(
-        supervisors=dict(zip(_names(config.weak), matrices[:count], strict=True)),
-        students=dict(zip(_names(config.strong), matrices[count:], strict=True)),
+        supervisors=dict(zip(file_names(config.weak), matrices[:count], strict=True)),
+        students=dict(zip(file_names(config.strong), matrices[count:], strict=True)),
         y=_padded(truth, n),
         weak_labels=weak_labels,
         target=target,
         ids=ids,
-        groups=groups,
-        weights=weights,
+        groups=None if config.groups is None else rows.groups(config.groups),
+        weights=None if config.weights is None else rows.weights(config.weights),
         label_probability=None
         if config.label_probability is None
         else _padded(numeric_column(frame[config.label_probability], config.labels, allow_missing=True), n),
@@ -133,120 +115,9 @@ def _in_order(
     return matrices, every, notes
 
 
-def _weak_labels(
-    config: StudyConfig, rows: _Rows, target: str, features: list[Features], notes: list[str]
-) -> dict[str, GivenLabels]:
-    """Labels of every supervisor whose labels exist, on the rows of the study; more notes are added."""
-    named = (config.groups, config.weights, config.label_probability)
-    used = {name for name in named if name is not None}
-    read: list[dict[str, GivenLabels]] = []
-    for path in config.weak_labels:
-        is_truth = _is_same_file(path, config.labels)
-        others = {*used, target} if is_truth else used
-        table = read_label_table(
-            path, id_column=config.id, columns=config.weak_columns, worker=config.worker, vote=config.vote,
-            each_worker=config.each_worker, others=others - {str(config.groups)},
-            names=[] if config.groups is None else [config.groups], task=config.task,
-        )  # fmt: skip
-        for student in features[len(config.weak) :]:  # one that sees the labels can only repeat them
-            if table.frame is not None:
-                refuse_shared_columns(student, table.frame, path, table.supervisors.keys())
-        places = _places(table, config, rows, features, notes)
-        if table.frame is not None and not is_truth:
-            rows.tables.append((path, table.frame, places))
-        notes += table.notes
-        read.append({name: one.place(places, rows.n) for name, one in table.supervisors.items()})
-    every = [name for supervisors in read for name in supervisors]
-    found = [
-        (name if every.count(name) == 1 else f"{table}:{name}", one)
-        for table, supervisors in zip(_names(config.weak_labels), read, strict=True)
-        for name, one in supervisors.items()
-    ]
-    taken = [name for name, _ in found]
-    if len(set(taken)) < len(taken):
-        twice = next(name for name in taken if taken.count(name) > 1)
-        raise InputError(f"two supervisors with weak labels are called {twice!r}; rename a column")
-    return dict(found)
-
-
-def _places(
-    table: LabelTable, config: StudyConfig, rows: _Rows, features: list[Features], notes: list[str]
-) -> NDArray[np.int64]:
-    """The row of the study that each row of a table of weak labels is about."""
-    if table.ids is not None and rows.ids is not None:
-        for each in features:  # of those with ids, the one that lacks an id is named
-            if each.ids is not None:
-                rows_of(each.ids, Path(each.source), table.ids, str(table.source))
-        return rows_of(rows.ids, config.labels, table.ids, str(table.source))
-    count = len(next(iter(table.supervisors.values())).values)
-    if count != rows.n:
-        raise InputError(
-            f"{table.source} has {count} rows and {config.labels} has {rows.n}; without ids they must agree: "
-            "give a row for each label, or name an id column",
-            "id",
-        )
-    if not _is_same_file(table.source, config.labels):
-        notes.append(f"{table.source} is matched to {config.labels} by position ({rows.n} rows), not by id")
-    return np.arange(rows.n)
-
-
-def _is_same_file(one: Path, other: Path) -> bool:
-    """Whether two paths, however they are spelt, are of one file."""
-    return one == other or (one.exists() and other.exists() and one.samefile(other))
-
-
-def _texts(column: pd.Series, path: Path) -> NDArray[np.str_]:
-    return texts_of(column, path).to_numpy(dtype=np.str_)
-
-
-def _column(
-    name: str,
-    kind: str,
-    rows: _Rows,
-    parse: Callable[[pd.Series, Path], NDArray[Any]],
-    empty: str | float,
-) -> NDArray[Any]:
-    """A column of all rows of a study, from the first table that has it of each row; names must agree."""
-    found = [(path, parse(f[name], path), places) for path, f, places in rows.tables if name in f]
-    if not found:
-        path, frame, _ = rows.tables[0]
-        raise InputError(f"{path}: no column {name!r}; columns: {some(frame.columns)}")
-    values = np.full(rows.n, empty, dtype=np.result_type(*(v.dtype for _, v, _ in found)))
-    filled = np.zeros(rows.n, dtype=bool)
-    for path, some_values, places in found:
-        new = ~filled[places]
-        differs = ~new & (values[places] != some_values)
-        if isinstance(empty, str) and differs.any():  # one group under two names may be judged and fitted
-            at = int(differs.argmax())
-            raise InputError(
-                f"{path}: column {name!r}, {rows.called(int(places[at]))}: {kind} "
-                f"{quoted(str(some_values[at]))}, and {quoted(str(values[places[at]]))} in another table; "
-                "write it in one way"
-            )
-        values[places[new]] = some_values[new]
-        filled[places] = True
-    missing = ~filled | (values == empty if isinstance(empty, str) else np.isnan(values))
-    if missing.any():
-        where = ", ".join(str(path) for path, _, _ in found)
-        raise InputError(
-            f"{where}: column {name!r}, {rows.called(int(missing.argmax()))}: no {kind}; give every row one, "
-            "those without a true label too (as a row with an empty target), or leave its features out"
-        )
-    return values
-
-
 def _padded(values: NDArray[np.float64], n: int) -> NDArray[np.float64]:
     """Values of the first rows, and NaN for all others."""
     return np.concatenate([values, np.full(n - len(values), np.nan)])
-
-
-def _names(paths: tuple[Path, ...]) -> list[str]:
-    """Names of files without endings, or their paths where those are not unique."""
-    if len(set(paths)) < len(paths):
-        twice = next(p for p in paths if paths.count(p) > 1)
-        raise InputError(f"{twice}: given twice; name each file once")
-    stems = [p.name.split(".gz")[0].rsplit(".", 1)[0] for p in paths]
-    return [stem if stems.count(stem) == 1 else str(p) for stem, p in zip(stems, paths, strict=True)]
 
 
 def _read_splits(

@@ -295,7 +295,9 @@ def _beside(folder: Path, name: str | Path) -> Path:
     """A path that is relative to a folder; ~ is the home folder."""
     if "\0" in str(name):
         raise InputError(f"{name}: no path has a NUL character; correct it")
-    return folder / os.path.expanduser(name)
+    path = folder / os.path.expanduser(name)
+    plain = Path(os.path.normpath(path))  # the same file in the same words, whichever folder names it
+    return plain if plain.exists() and path.exists() and plain.samefile(path) else path
 
 
 def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
