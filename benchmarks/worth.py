@@ -1,9 +1,9 @@
 """How often the interval of what weak labels are worth holds the truth, in simulated worlds.
 
-``python benchmarks/worth.py``, a quarter of an hour on one core. A world is a linear truth with noise and a rule
-that errs by four times as much noise of its own; studies have linear heads. The labels at hand are truly worth
-the number of true labels with which direct training errs, in the mean of 4,000 fits to fresh ones, as much as
-the students of the study do.
+``python benchmarks/worth.py``, a quarter of an hour on one core. A world is a linear truth with noise and a
+rule that errs by four times as much noise of its own; studies have linear heads. The labels at hand are truly
+worth the number of true labels with which direct training errs, in the mean of 4,000 fits to fresh ones, as
+much as the students of the study do.
 """
 
 from __future__ import annotations

@@ -138,16 +138,12 @@ class Estimate:
         clusters: NDArray[np.int64],
         others: NDArray[np.int64],
         weights: ArrayLike | None = None,
-        *,
-        overlap: float = 0.0,
     ) -> Self:
         """Estimate a weighted mean over values that depend on one another in two ways.
 
-        ``V = V_a + max(V_b − V_ab, 0) (1 + R ρ / (1 − ρ))``, with V_a the variance over clusters, V_b that
-        over the R others and V_ab that over what both have in common (Cameron, Gelbach and Miller 2011);
-        Student's t with the lesser degrees of freedom. With a single one of the others they do not count. If
-        the others are no independent draws but have a share ρ in common, they vary less than fresh ones
-        would, and their mean more than it seems (Nadeau and Bengio 2003): the last factor.
+        ``V = V_a + max(V_b − V_ab, 0)``, with V_a the variance over clusters, V_b that over the others and
+        V_ab that over what both have in common (Cameron, Gelbach and Miller 2011); Student's t with the
+        lesser degrees of freedom. With a single one of the others they do not count.
 
         Parameters
         ----------
@@ -155,8 +151,6 @@ class Estimate:
         clusters, others : array of int of shape (n,)
             Numbers from 0, each of them there: rows and divisions, say.
         weights : array of shape (n,), optional
-        overlap : float
-            ρ, from 0 to below 1.
         """
         first = cls.of_mean(values, clusters, weights)
         if others.max(initial=0) == 0:
@@ -164,8 +158,7 @@ class Estimate:
         both = np.unique(np.stack([clusters, others]), axis=1, return_inverse=True)[1]
         second, common = (cls.of_mean(values, of, weights) for of in (others, np.ravel(both)))
         variances = [np.asarray(e.standard_error) ** 2 for e in (first, second, common)]
-        unseen = 1 + (others.max() + 1) * overlap / (1 - overlap)
-        error = np.sqrt(variances[0] + np.maximum(variances[1] - variances[2], 0.0) * unseen)
+        error = np.sqrt(variances[0] + np.maximum(variances[1] - variances[2], 0.0))
         freedom = min(first.degrees_of_freedom or 0.0, second.degrees_of_freedom or 0.0)
         half = _t_quantile(0.95, freedom) * error
         return replace(

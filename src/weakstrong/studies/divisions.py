@@ -45,8 +45,6 @@ class Division:
         Rows that heads may choose by, on labels as they are fitted to; they may be judged on too.
     budgets : mapping of int to array of int
         Training rows with true labels, so many of them, that the direct baseline is fitted to as well.
-    truth_rows : int
-        How many training rows have a true label, from which these are drawn.
     """
 
     split: str
@@ -58,7 +56,6 @@ class Division:
     untrained_draw: int = 0
     validation: Rows | None = None
     budgets: Mapping[int, Rows] = field(default_factory=dict)
-    truth_rows: int = 0
 
 
 def divisions(inputs: StudyInputs, options: StudyOptions) -> list[Division]:
@@ -100,7 +97,7 @@ def divisions(inputs: StudyInputs, options: StudyOptions) -> list[Division]:
             divided.append(
                 Division(
                     name, number, supervised, student, judged, untrained_draw=place + number,
-                    budgets=budgets, truth_rows=int(has_truth[train].sum()),
+                    budgets=budgets,
                 )
             )  # fmt: skip
     for division in divided:

@@ -51,7 +51,7 @@ def summarize(
 def _result(pair: Pair, part: Predictions, rows: pd.DataFrame, labels: GivenLabels | None) -> Result:
     """The result of one pair, from its predictions, its measures by division, and its labels if given."""
     estimates, reason = measure_pair(part, tested=True)
-    deciding, curve = influences(part.judging), budget_curve(part, float(rows["truth_rows"].median()))
+    deciding, curve = influences(part.judging), budget_curve(part)
     worth = worth_in_true_labels(curve)
     if worth is not None:
         estimates["worth_in_true_labels"] = worth

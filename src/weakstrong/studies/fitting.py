@@ -245,7 +245,6 @@ class _Fitting:
         quality: dict[str, Any] = {
             "supervised_rows": len(self.division.supervised),
             "student_rows": len(self._own(supervisor)),
-            "truth_rows": self.division.truth_rows,
             "fitting_misfit": float(strong.model.error[strong.place]),
         }
         quality |= {f"{fit}_rank": _known(made, fit, "rank") for fit in fits if fit != "ceiling"}

@@ -38,19 +38,16 @@ class BudgetPoint(NamedTuple):
     excess_error: Estimate
 
 
-def budget_curve(predictions: Predictions, pool: float = np.inf) -> list[BudgetPoint]:
+def budget_curve(predictions: Predictions) -> list[BudgetPoint]:
     """Estimate the error of direct training on each number of true labels, and its excess over a student's.
 
-    Intervals count the rows that judge and the true labels that are drawn: divisions draw each its own, from
-    the same rows, so that two draws of m of n rows have a share of m / n in common:
+    Intervals count the rows that judge, and the divisions, each of which draws true labels of its own:
     `Estimate.of_mean_over_two`. The weak labels are those that there are.
 
     Parameters
     ----------
     predictions : Predictions
         Of one pair of supervisor and student, all divisions together.
-    pool : float
-        How many training rows of a division have a true label.
     """
     known = predictions.with_truth
     table, weights = known.table, known.weights
@@ -59,15 +56,11 @@ def budget_curve(predictions: Predictions, pool: float = np.inf) -> list[BudgetP
     divisions = table.groupby(["split", "division"], sort=False).ngroup().to_numpy(dtype=np.int64)
     y = table["y_true"].to_numpy()
     strong = SQUARED_ERROR.error(table["y_strong"].to_numpy(), y)
-    drawn_from = pool + len(table) / (
-        divisions.max(initial=0) + 1
-    )  # rows that are judged are drawn elsewhere
     curve = []
     for count in counts:
         direct = SQUARED_ERROR.error(table[f"y_direct_{count}"].to_numpy(), y)
         errors = (
-            Estimate.of_mean_over_two(loss, rows, divisions, weights, overlap=count / drawn_from)
-            for loss in (direct, direct - strong)
+            Estimate.of_mean_over_two(loss, rows, divisions, weights) for loss in (direct, direct - strong)
         )
         curve.append(BudgetPoint(count, *errors))
     return curve
