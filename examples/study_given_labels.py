@@ -74,6 +74,7 @@ def molecules(dataset: str, data: Path) -> StudyInputs:
         weak[name] = GivenLabels(head.predict(known.features[name][~taught]))
     students = {config.strong: known.features[config.strong]}
     students |= {name: np.load(data / "features" / f"{dataset}.{name}.npy") for name in FEATURES}
+    assert all(len(features) == len(known.y) for features in students.values())  # rows as in ChemBench
     return StudyInputs(
         {},
         {name: features[~taught] for name, features in students.items()},
