@@ -202,11 +202,12 @@ def _check(
         own = division.student
         parts[f"the student of {quoted(supervisor)} that it labels"] = own[given.labelled[own]]
     parts |= {f"the budget of {count} true labels": rows for count, rows in division.budgets.items()}
+    few = f"fewer than the {least} folds" if least > 1 else "and one is needed"
     for who, rows in parts.items():
         count = len(np.unique(cluster[rows[has_weight[rows]]]))
         if count < least:
             raise InputError(
-                f"{name}: {count} {noun}{weighty} for {who}, fewer than the {least} folds; use more {noun}, "
+                f"{name}: {count} {noun}{weighty} for {who}, {few}; use more {noun}, "
                 "fewer folds (n_folds) or other numbers of true and weak labels (true_labels, student_rows, "
                 "budget)"
             )
