@@ -279,7 +279,7 @@ def test_several_labels_a_row_are_combined_and_their_noise_is_told() -> None:
     assert facts["noise_of_one_label"] == pytest.approx(1, rel=0.1)
     error = float(found.results[0].estimates["weak_error"].value)
     assert facts["noise_of_labels"] == pytest.approx(error, rel=0.25)  # the crowd errs by its noise alone
-    assert any("labels of one row differ" in said for said in found.results[0].findings)
+    assert any("labels of one row disagree" in said for said in found.results[0].findings)
     assert found.predictions is not None
     table = found.predictions.table
     np.testing.assert_allclose(table["y_weak"], np.nanmean(votes, axis=1)[table["row"]])
@@ -296,7 +296,7 @@ def test_the_noise_of_a_majority_is_not_said_to_be_that_of_a_mean() -> None:
     assert mean.facts["noise_of_labels"] == pytest.approx(mean.estimates["weak_error"].value, rel=0.1)
     assert majority.estimates["weak_error"].value > 2 * mean.facts["noise_of_labels"]
     assert majority.facts["noise_of_labels"] is None
-    assert any(line.endswith("a variance of 0.395 each") for line in majority.findings)
+    assert any(line.endswith("the noise of one has a variance of 0.395") for line in majority.findings)
 
 
 def test_workers_who_differ_may_be_right_together() -> None:
@@ -304,8 +304,8 @@ def test_workers_who_differ_may_be_right_together() -> None:
     y = np.round(4 * x.sum(1)) / 4
     found = study(None, x, y, weak_labels={"pair": np.column_stack([y + 1, y - 1])}, heads="linear")
     assert found.results[0].estimates["weak_error"].value == 0
-    [said] = [line for line in found.results[0].findings if "labels of one row differ" in line]
-    assert said.endswith("in what they are combined to")
+    [said] = [line for line in found.results[0].findings if "labels of one row disagree" in line]
+    assert said.endswith("that of their mean 1")
 
 
 def test_the_best_student_is_that_of_the_least_error_on_the_same_rows() -> None:
@@ -364,7 +364,7 @@ def test_labels_that_hardly_any_judged_row_has_are_refused(world: StudyInputs) -
 @pytest.mark.parametrize(
     ("weighty", "said"),
     [
-        (lambda known: ~known, "0 rows with weight for the supervisor"),
+        (lambda known: ~known, "0 rows with weight for training directly"),
         (lambda known: known, "0 rows with weight for the student"),
         (lambda known: known | (np.arange(240) < 4), "rows with weight for the student, fewer than the 5"),
         (lambda known: ~known | (np.cumsum(known) > 12), None),
@@ -559,3 +559,31 @@ def test_measuring_the_predictions_of_a_study_gives_its_estimates(
             row, mine = table.loc[(result.about["supervisor"], name)], result.estimates[name]
             assert row["value"] == pytest.approx(float(mine.value), rel=1e-9)
             assert row["low"] == pytest.approx(float(mine.low), rel=1e-9)
+
+
+def test_a_table_is_a_supervisor_in_each_column(world: StudyInputs) -> None:
+    table = pd.DataFrame({name: given.values for name, given in world.weak_labels.items()})
+    one, two = (
+        study(None, world.students, world.y, weak_labels=given, heads="linear", seeds=5)
+        for given in (table, {name: table[name].to_numpy() for name in table})
+    )
+    pd.testing.assert_frame_equal(one.tables["divisions"], two.tables["divisions"])
+
+
+def test_rows_without_any_label_are_not_counted(world: StudyInputs) -> None:
+    half = np.where(np.arange(240) < 120, world.weak_labels["rule"].values, np.nan)
+    found = study(None, world.students, world.y, weak_labels={"half": half}, heads="linear")
+    useful = int((np.isfinite(half) | np.isfinite(world.y)).sum())
+    assert any(f"60 of {useful} rows have a true label" in note for note in found.notes)
+    assert any(f"{240 - useful} rows with neither a true nor a weak label left out" in n for n in found.notes)
+    assert found.results[0].facts["labelled_share"] == pytest.approx(120 / useful)
+    assert found.predictions is not None
+    table = found.predictions.table
+    assert table["row"].nunique() == useful
+
+
+@pytest.mark.parametrize(("shift", "told"), [(0.0, False), (100.0, True)])
+def test_labels_in_other_units_than_the_truth_are_noted(world: StudyInputs, shift: float, told: bool) -> None:
+    labels = {"rule": world.weak_labels["rule"].values + shift}
+    found = study(None, world.students, world.y, weak_labels=labels, heads="linear", seeds=5)
+    assert any("are they in the units of the truth" in note for note in found.notes) == told

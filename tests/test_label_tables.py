@@ -223,7 +223,7 @@ WIDE = {
         {},
         "column 'a': every label is 0.5; a student can learn nothing from them: remove the column",
     ),
-    "text classes": ("id,a\nx,yes\ny,no\n", {}, "is not a number; weakstrong fits real values"),
+    "text classes": ("id,a\nx,yes\ny,no\n", {}, "is not a number, as a label is"),
     "few integers": ("id,a\n" + "".join(f"{i},{i % 2}\n" for i in range(9)), {}, "looks like classes"),
     "a slip": ("id,a\nx,0.5\ny,1.5\nz,<5\n", {}, "column 'a', row 2 (counted from 0): '<5' is not a number"),
     "no column left": ("id,w\nx,0.5\n", {"others": ["w"]}, "no column of labels is left; columns: id, w"),
@@ -355,7 +355,7 @@ LONG_FAULTS = {
         {"each_worker": True},
         "no worker gives two different labels",
     ),
-    "classes": ("id,who,y\na,1,yes\nb,2,no\n", {}, "is not a number; weakstrong fits real values"),
+    "classes": ("id,who,y\na,1,yes\nb,2,no\n", {}, "is not a number, as a label is"),
 }
 
 

@@ -405,3 +405,21 @@ def test_a_record_of_workers_is_made_again_from_its_config(files: Path, ran, com
     assert command("study", "--config", "one/config.toml", "--out", "two").code == 0
     for name in ("summary.json", "predictions.csv"):
         assert Path("one", name).read_bytes() == Path("two", name).read_bytes()
+
+
+def test_a_column_that_nobody_named_and_both_tables_have_is_no_supervisor(files: Path, command) -> None:
+    given = arrays(files)
+    np.save(files / "strong.npy", given["strong"])
+    pd.DataFrame({"n": range(N), "y": given["y"].to_numpy()}).to_csv(files / "y.csv", index=False)
+    pd.DataFrame({"n": range(N, 0, -1), "rule": given["rules"]["rule"].to_numpy()}).to_csv(
+        files / "r.csv", index=False
+    )
+    done = command(
+        "study", "--strong", files / "strong.npy", "--labels", files / "y.csv", "--target", "y",
+        "--weak-labels", files / "r.csv",
+    )  # fmt: skip
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert (
+        "both have a column 'n': name it as the id, or name the columns of weak labels (--id, --weak-columns)"
+        in done.err
+    )

@@ -57,7 +57,7 @@ def study(
 
     Example: weakstrong study --weak small.npy --strong large.npy --labels labels.csv --target y --out record
 
-    Example: weakstrong study --weak-labels rules.csv --strong large.npz --labels few.csv --id id
+    Example: weakstrong study --weak-labels rules.csv --strong large.npz --labels few.csv --target y --id id
 
     Example: weakstrong study --example diabetes
 
@@ -86,8 +86,8 @@ def study(
     id
         Id column that joins the tables; without it, rows are matched by position.
     groups
-        Column of groups in LABELS. The rows of a group stay on one side of every division, and are one
-        cluster in intervals.
+        Column of groups in LABELS or, for rows that it lacks, a table of weak labels. The rows of a group
+        stay on one side of every division, and are one cluster in intervals.
     weights
         Column of what each row counts for, in LABELS or, for rows that it lacks, a table of weak labels.
     label_probability

@@ -119,7 +119,8 @@ def refuse_classes(values: NDArray[np.float64], where: str, task: str | None) ->
     if task != "regression" and few and np.array_equal(distinct, np.round(distinct)):
         raise InputError(
             f"{where} looks like classes ({len(distinct)} distinct integers); {_NO_CLASSES}; if they are "
-            "quantities, such as ratings or counts, set the task to regression",
+            "quantities, such as ratings or counts, or 0 and 1 are to be taken as numbers, set the task to "
+            "regression",
             "task",
         )
 
@@ -128,7 +129,8 @@ def target_names(frame: pd.DataFrame, path: Path, asked: tuple[str, ...], others
     """Return the target columns asked for, or else the only column that has no other use."""
     for name in (*asked, *others):
         if name not in frame:
-            raise InputError(f"{path}: no column {name!r}; columns: {some(frame.columns)}")
+            setting = ["target"] if name in asked else []
+            raise InputError(f"{path}: no column {name!r}; columns: {some(frame.columns)}", *setting)
         if name in asked and name in others:
             raise InputError(f"{path}: column {name!r} cannot be a target and ids, weights or groups too")
     if asked:

@@ -263,6 +263,15 @@ def _labels_of(column: pd.Series, path: Path, remedy: str, *, task: str | None) 
     """Return a column as labels, NaN where a cell is empty, with at least one that is not."""
     if column.isna().all():
         raise InputError(f"{path}: column {str(column.name)!r} labels nothing: {remedy}")
+    text = np.asarray(pd.to_numeric(column, errors="coerce").isna() & column.notna())
+    if text.any() and not pd.api.types.is_numeric_dtype(column) and column.map(type).eq(str).any():
+        row = int(text.argmax())
+        raise InputError(
+            f"{path}: column {str(column.name)!r}, row {row} (counted from 0): "
+            f"{quoted(str(column.iloc[row]))} is not a number, as a label is; leave the cell empty where "
+            "there is none; give scores or probabilities instead of classes; or name the columns of labels, "
+            "if this is none"
+        )
     return real_valued(column, path, task=task, allow_missing=True)
 
 

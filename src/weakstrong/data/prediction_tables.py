@@ -186,6 +186,8 @@ def read_predictions(
         If a column is missing, or holds anything but finite numbers; the message names file, row and column.
     """
     path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; give a table, such as the predictions.csv of a record")
     numeric = {truth, *weak, *strong, ceiling, weights, label_probability}  # under whatever names
     frame = read_table(path, {groups, "cluster", *Pair._fields} - numeric)
     if ceiling is None and "y_ceiling" in frame:

@@ -36,6 +36,8 @@ class Choice(NamedTuple):
     excess_error : Estimate
         True error of the chosen one's student, less that of the student it is compared with: of the same
         rows, paired.
+    abstains : bool
+        Whether a supervisor leaves rows out: weak error − misfit is then of other rows for each.
     """
 
     heads: str
@@ -44,11 +46,14 @@ class Choice(NamedTuple):
     best: str
     compared_with: str
     excess_error: Estimate
+    abstains: bool = False
 
     def __str__(self) -> str:
         """Say which supervisor the rule chooses, and whether its student is the best."""
         chosen, other = quoted(self.chosen), quoted(self.compared_with)
         rule = f"weak error − misfit is least for {chosen}"
+        if self.abstains:
+            rule += " (each on the rows that it labels; students on all rows with a true label)"
         if self.chosen == self.best:
             less, more = (f"{word} than that of {other}, the next" for word in ("less", "more"))
             verdict = worded_verdict(self.excess_error, more, less, f"whether {less}")
@@ -103,6 +108,7 @@ def _choice(parts: Parts, results: Sequence[Result]) -> Choice:
         best=best_pair.supervisor,
         compared_with=other_pair.supervisor,
         excess_error=_excess_error(parts, pair, other_pair),
+        abstains=any("strong_error_on_all_rows" in result.estimates for result in results),
     )
 
 

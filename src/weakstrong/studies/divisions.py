@@ -176,8 +176,8 @@ def _budgets(
     """So many of the training rows with true labels, at random, the supervised ones first."""
     if max(options.budget) > len(known):
         raise InputError(
-            f"a budget of {max(options.budget)} true labels, and {len(known)} training rows have one; "
-            "ask for fewer",
+            f"a budget of {max(options.budget)} true labels, and {len(known)} training rows have one (others "
+            "are held out); ask for fewer",
             "budget",
         )
     others = known[~np.isin(known, supervised)]
@@ -201,6 +201,8 @@ def _check(
     for supervisor, given in inputs.weak_labels.items():
         own = division.student
         parts[f"the student of {quoted(supervisor)} that it labels"] = own[given.labelled[own]]
+    if not inputs.supervisors:
+        parts["training directly on true labels"] = parts.pop("the supervisor")
     parts |= {f"the budget of {count} true labels": rows for count, rows in division.budgets.items()}
     few = f"fewer than the {least} folds" if least > 1 else "and one is needed"
     for who, rows in parts.items():

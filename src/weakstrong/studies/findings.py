@@ -56,7 +56,7 @@ def _result(pair: Pair, part: Predictions, rows: pd.DataFrame, labels: GivenLabe
     if worth is not None:
         estimates["worth_in_true_labels"] = worth
     if "ceiling_error" not in estimates:
-        reason = "no ceiling: rows of the student have no true label"
+        reason = "there is no ceiling, as rows of the student have no true label"
     facts = {
         **_counts(part, rows),
         **_facts_of_labels(part, labels),
@@ -205,8 +205,8 @@ def _over_nulls(estimates: Mapping[str, Estimate], *, given: bool) -> list[str]:
     said = []
     for name in (key for key in estimates if key.startswith("gain_over_null")):
         if given and name == "gain_over_null":
-            beats = "the student beats the mean of its labels"
-            beaten = "the mean of its labels beats the student"
+            beats = "the student beats a constant, the mean of the weak labels"
+            beaten = "a constant, the mean of the weak labels, beats the student"
             said.append(worded_verdict(estimates[name], beats, beaten, f"whether {beats}"))
             continue
         other = name.removeprefix("gain_over_null_of_")

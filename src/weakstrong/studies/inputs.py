@@ -107,6 +107,13 @@ class StudyInputs:
         return ~np.isnan(self.y)
 
     @property
+    def has_label(self) -> NDArray[np.bool_]:
+        """Which rows have a true or a weak label: all, if a supervisor has features. Others are of no use."""
+        if self.supervisors:
+            return np.ones(len(self.y), dtype=bool)
+        return np.any([self.has_truth, *(given.labelled for given in self.weak_labels.values())], axis=0)
+
+    @property
     def truth_weights(self) -> Array | None:
         """What true labels count for: the weight of the row over its probability of having one."""
         if self.label_probability is None:

@@ -32,6 +32,7 @@ def read_given_labels(
     found: list[tuple[str, str, GivenLabels]] = []
     for path, file in zip(config.weak_labels, file_names(config.weak_labels), strict=True):
         table = _read_table(path, config, target)
+        _refuse_other_use(table, config, rows)
         if table.frame is not None:
             for student in features[len(config.weak) :]:  # one that sees the labels can only repeat them
                 refuse_shared_columns(student, table.frame, path, table.supervisors.keys())
@@ -47,6 +48,20 @@ def read_given_labels(
         twice = next(name for name in taken if taken.count(name) > 1)
         raise InputError(f"two supervisors with weak labels are called {twice!r}; rename a column")
     return dict(named)
+
+
+def _refuse_other_use(table: LabelTable, config: StudyConfig, rows: StudyRows) -> None:
+    """Refuse a column that nobody named and that the table of true labels has too, such as an id."""
+    path, frame, _ = rows.tables[0]
+    if config.weak_columns or table.frame is None or is_same_file(table.source, path):
+        return
+    shared = [name for name in table.supervisors if name in frame]
+    if shared:
+        raise InputError(
+            f"{table.source} and {path} both have a column {shared[0]!r}: name it as the id, or name the "
+            "columns of weak labels",
+            "id", "weak_columns",
+        )  # fmt: skip
 
 
 def _refuse_missing(config: StudyConfig) -> None:

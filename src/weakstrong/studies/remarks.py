@@ -23,6 +23,7 @@ _WHO = {
     "untrained": "the untrained control",
 }
 _WHAT = {"gain": "the gain", "gain_over_direct": "the gain over training directly"}
+_ROOM = 0.75  # of the range of the truth, below and above it
 _UNLIKE = 4.0  # standard errors between two misfits
 _MOST_LINES = 2  # of errors that rest on one unit; all are in the facts
 
@@ -78,7 +79,7 @@ def label_remarks(
             )
         share = percent(facts["labelled_share"])
         but = ", but for what its labels are worth" if "worth_in_true_labels" in estimates else ""
-        lines.append(f"it labels {share} of the rows, and all other numbers are of these{but}{rest}")
+        lines.append(f"it labels {share} of the rows, and the numbers above are of those{but}{rest}")
     misfit = estimates.get("misfit_on_all_rows")
     if misfit is not None and misfit.value > NO_MISFIT * float(estimates["mean_error"].value):
         lines.append(f"misfit on all held-out rows that it labels, with or without truth: {misfit}")
@@ -93,12 +94,12 @@ def label_remarks(
 
 def _noise(estimates: Mapping[str, Estimate], facts: Mapping[str, Any]) -> str:
     """Say how much labels of one row differ and, for their mean, how much of the weak error that makes."""
-    said = f"labels of one row differ: a variance of {facts['noise_of_one_label']:.3g} each"
+    said = f"labels of one row disagree: the noise of one has a variance of {facts['noise_of_one_label']:.3g}"
     if facts["noise_of_labels"] is None:
         return said
     error = float(estimates["weak_error"].value)
     share = f", {percent(facts['noise_of_labels'] / error)} of the weak error" if error > 0 else ""
-    return f"{said}, and of {facts['noise_of_labels']:.3g} in what they are combined to{share}"
+    return f"{said}, that of their mean {facts['noise_of_labels']:.3g}{share}"
 
 
 def _unlike_rows(known: Estimate, others: Estimate) -> list[str]:
@@ -128,16 +129,36 @@ def _is_unlike(one: Estimate, other: Estimate) -> bool:
     return apart > _UNLIKE * float(np.hypot(one.standard_error, other.standard_error))
 
 
+def _ranges(inputs: StudyInputs) -> list[str]:
+    """Note weak labels that go far beyond the true ones, as other units and codes for no label do."""
+    truth = inputs.y[inputs.has_truth]
+    low, high = float(truth.min()), float(truth.max())
+    room = _ROOM * (high - low)
+    notes = []
+    for name, given in inputs.weak_labels.items():
+        values = given.values[given.labelled]
+        if values.min() < low - room or values.max() > high + room:
+            notes.append(
+                f"labels of {quoted(name)} go from {values.min():.4g} to {values.max():.4g}, true ones from "
+                f"{low:.4g} to {high:.4g}: are they in the units of the truth? No label is an empty cell, "
+                "not a number such as −1"
+            )
+    return notes
+
+
 def unlabelled_notes(inputs: StudyInputs) -> tuple[str, ...]:
     """Note the rows without a true label, what they are used for, and how true labels are weighed."""
     notes = []
-    rows, known = len(inputs.y), int(inputs.has_truth.sum())
+    rows, known = int(inputs.has_label.sum()), int(inputs.has_truth.sum())
     if known < rows:
         notes.append(
             f"{known} of {rows} rows have a true label: they judge and, where not held out, teach; the "
             "others are the student's, and enter the misfit on all rows alone. All that is said of a row is "
             "by heads that were not fitted to it"
         )
+    if rows < len(inputs.y):
+        notes.append(f"{counted(len(inputs.y) - rows, 'row')} with neither a true nor a weak label left out")
+    notes += _ranges(inputs)
     parts = [part for split in inputs.splits for part in (split.train, split.test)]
     if parts and (outside := int((~np.isin(np.flatnonzero(~inputs.has_truth), np.concatenate(parts))).sum())):
         notes.append(

@@ -89,8 +89,8 @@ class StudyRows:
             where = ", ".join(str(path) for path, _, _ in found)
             raise InputError(
                 f"{where}: column {name!r}, {self.called(int(missing.argmax()))}: no {kind}; give every row "
-                "one, those without a true label too (as a row with an empty target), or leave its features "
-                "out"
+                "one, those without a true label too (in a table of weak labels, or as a row with an empty "
+                "target), or leave its features out"
             )
         return values
 

@@ -41,7 +41,7 @@ def study(
     strong: ArrayLike | Mapping[str, ArrayLike] | None = None,
     y: ArrayLike | None = None,
     *,
-    weak_labels: Mapping[str, ArrayLike] | None = None,
+    weak_labels: Mapping[str, ArrayLike] | pd.DataFrame | None = None,
     vote: Vote = "mean",
     weights: ArrayLike | None = None,
     label_probability: ArrayLike | None = None,
@@ -64,7 +64,7 @@ def study(
     y : array of shape (n,)
         True labels: real numbers; NaN where a row has none. Such rows are the students', and judge the misfit
         alone.
-    weak_labels : mapping of name to array of shape (n,) or (n, workers), optional
+    weak_labels : mapping of name to array of shape (n,) or (n, workers), or DataFrame, optional
         Labels of each supervisor whose labels exist already, of any origin; NaN where it says nothing.
         Several columns are several labels a row, which are combined.
     vote : {"mean", "majority"}
@@ -110,6 +110,8 @@ def study(
         raise InputError(f"vote={quoted(vote)}: give 'mean' or 'majority'", "vote")
     if isinstance(weak_labels, float | int):  # as its number of rows was called
         options, weak_labels = {"weak_labels": weak_labels, **options}, None
+    if isinstance(weak_labels, pd.DataFrame):  # a supervisor in each column
+        weak_labels = dict(weak_labels.items())
     students = strong if isinstance(strong, Mapping) else {"strong": strong}
     divided = _named(splits, "split")
     columns = {
@@ -252,7 +254,8 @@ def run(
         judged = [_judged(stage, place, division, inputs, options) for place, division in numbered]
         parts = [load for load, _ in judged]
         rows = with_explosions(pd.concat([measured for _, measured in judged], ignore_index=True))
-        results = summarize(parts, rows, inputs.weak_labels)
+        given = {name: labels.take(inputs.has_label) for name, labels in inputs.weak_labels.items()}
+        results = summarize(parts, rows, given)
         chosen = choices(parts, results)
         conditional = [_CONDITIONAL] if "l2" in options.heads else []
         noted = (*feature_notes(rows), *cluster_notes(results))
