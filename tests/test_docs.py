@@ -155,7 +155,7 @@ def test_tables_are_those_of_the_records() -> None:
     found.append(script("examples/pretrain_models.py").page_tables(_record("models", "probes.json")))
     heads = script("benchmarks/heads.py")
     benchmarks = {"benchmark": heads.table(BENCHMARK), "benchmark shapes": heads.table_of_shapes(BENCHMARK)}
-    for name in ("clusters", "scaling", "synthetic", "molecules", "supervision"):
+    for name in ("clusters", "worth", "scaling", "synthetic", "molecules", "supervision"):
         record = _record("benchmarks", "results", f"{name}.json")
         benchmarks[f"benchmark {name}"] = script(f"benchmarks/{name}.py").table(record)
     found.append({"docs/benchmarks.md": benchmarks})
@@ -241,8 +241,13 @@ def _of_synthetic(target: str, place: str, percent: str | None) -> float:
     return float(reduce(getitem, place.split("/"), result)) * (100 if percent else 1)
 
 
+@cache
+def _text_numbers() -> dict[str, float]:
+    return dict(script("examples/study_text.py").numbers())
+
+
 def _of_text(name: str) -> float:
-    number = float(script("examples/study_text.py").numbers()[name.removesuffix(" abs")])
+    number = _text_numbers()[name.removesuffix(" abs")]
     return abs(number) if name.endswith(" abs") else number
 
 
