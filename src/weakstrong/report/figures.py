@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_LEGEND_INSIDE = 6  # supervisors; more would cover points
+_LEGEND_INSIDE = 6  # supervisors and students; more would cover points
+_MARKERS = "os^Dv"  # one for each student
 
 
 def gain_against_misfit(rows: pd.DataFrame, target: str) -> Figure:
-    """Gain against misfit, with a point for each division and a colour for each supervisor (Figures 2d-f).
+    """Gain against misfit: a point a division, a colour a supervisor (Figures 2d-f), a marker a student.
 
     Parameters
     ----------
@@ -46,22 +47,36 @@ def gain_against_misfit(rows: pd.DataFrame, target: str) -> Figure:
     axes.plot([0, top], [0, top], color="0.4", linestyle="--", linewidth=1, label="gain = misfit", zorder=1)
     axes.axhline(0, color="0.75", linewidth=1, zorder=0)
     colours = colormaps["tab10" if rows["supervisor"].nunique() <= 10 else "tab20"]
+    students = list(rows["student"].unique()) if "student" in rows else []
     for place, (name, part) in enumerate(rows.groupby("supervisor", sort=False)):
-        colour = colours(place % colours.N)
-        axes.scatter(
-            part["misfit"], part["gain"], s=24, color=colour, label=_short(name), clip_on=False, zorder=3
-        )  # whole, on the axes too
+        look: dict[str, Any] = {"s": 24, "color": colours(place % colours.N), "clip_on": False, "zorder": 3}
+        for marker, mine in _by_student(part, students):  # whole, on the axes too
+            label = _short(name) if marker == _MARKERS[0] else None
+            axes.scatter(mine["misfit"], mine["gain"], marker=marker, label=label, **look)
+    for marker, student in zip(_MARKERS, students if len(students) > 1 else [], strict=False):
+        axes.scatter([], [], s=24, color="0.4", marker=marker, label=f"student {_short(student)}")
     axes.set_xlim(0, top)
     if none:
         axes.set_ylim(-scale, scale)
     axes.set_xlabel("\n".join(["misfit on held-out rows: mean squared (student − weak label)", *notes]))
     axes.set_ylabel("gain on held-out rows: weak error − student's error")
     axes.set_title(f"{_short(target)}: a point is a division of the rows", fontsize=11)
-    if rows["supervisor"].nunique() > _LEGEND_INSIDE:
+    if rows["supervisor"].nunique() + len(students) - 1 > _LEGEND_INSIDE:
         axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     else:
         axes.legend(frameon=False, fontsize=9)
     return figure
+
+
+def _by_student(rows: pd.DataFrame, students: list[str]) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The points of every student, with its marker; those beyond the last marker share it."""
+    for place, marker in enumerate(_MARKERS):
+        is_last = marker == _MARKERS[-1]
+        mine = students[place:] if is_last else students[place : place + 1]
+        if place == 0 and len(students) < 2:
+            yield marker, rows
+        elif mine and len(students) > 1:
+            yield marker, rows[rows["student"].isin(mine)]
 
 
 def _drawn(rows: pd.DataFrame) -> tuple[list[str], pd.DataFrame]:
