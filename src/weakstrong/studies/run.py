@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -11,6 +11,7 @@ from typing import Any, get_args
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from threadpoolctl import threadpool_limits
 
 from weakstrong.arrays import group_array, real_array, refuse_other_rows, row_weights
 from weakstrong.errors import InputError, quoted
@@ -33,6 +34,7 @@ from weakstrong.votes import GivenLabels, Vote, combined_matrix
 from weakstrong.whole_files import fault_of, keep, kept, opened
 
 _FITTING = "weakstrong.studies.fitting"  # what is kept of a run follows from its code
+_MANY_PRODUCTS = 1e10  # rows times features squared: below it two threads were slower than one
 _CONDITIONAL = "every ball's radius is chosen on the labels it is fitted to: Theorem 1 holds given the radius"
 
 
@@ -251,7 +253,8 @@ def run(
         done = 0 if stage is None else len(list(stage.glob(".fits-*.parquet")))
         doing = f"study, going on after {done} of {len(divided)} divisions" if done else "study"
         numbered = enumerate(track(divided, doing))
-        judged = [_judged(stage, place, division, inputs, options) for place, division in numbered]
+        with _threads(inputs):
+            judged = [_judged(stage, place, division, inputs, options) for place, division in numbered]
         parts = [load for load, _ in judged]
         rows = with_explosions(pd.concat([measured for _, measured in judged], ignore_index=True))
         given = {name: labels.take(inputs.has_label) for name, labels in inputs.weak_labels.items()}
@@ -273,6 +276,13 @@ def run(
         if stage is not None:
             return _written(record, parts, stage)
     return replace(record, predictions=Predictions.concatenated(load() for load in parts))
+
+
+def _threads(inputs: StudyInputs) -> AbstractContextManager[object]:
+    """One thread of BLAS where features are few enough that several would mostly wait for one another."""
+    widths = [x.shape[1] for x in (*inputs.supervisors.values(), *inputs.students.values())]
+    is_small = len(inputs.y) * max(widths) ** 2 < _MANY_PRODUCTS
+    return threadpool_limits(limits=1, user_api="blas") if is_small else nullcontext()
 
 
 def _judged(
