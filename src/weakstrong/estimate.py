@@ -28,7 +28,7 @@ _SKEWED = 0.15  # skewness / √effective: about where 95% intervals cover 93% (
 
 
 class Verdict(NamedTuple):
-    """Whether a number is above zero (1), below (−1) or neither can be said (0), and why not."""
+    """A verdict on a number: above zero (1), below (−1) or undecided (0), and then why."""
 
     sign: int
     reason: str = ""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from weakstrong.arrays import group_numbers
 from weakstrong.errors import InputError, counted, quoted
-from weakstrong.studies.inputs import StudyInputs
+from weakstrong.studies.inputs import Split, StudyInputs
 from weakstrong.studies.settings import StudyOptions
 from weakstrong.studies.shares import split_rows
 
@@ -70,40 +70,45 @@ def divisions(inputs: StudyInputs, options: StudyOptions) -> list[Division]:
     InputError
         If a division is too small to fit or to judge, or its parts share rows or groups.
     """
-    n, has_truth = len(inputs.y), inputs.has_truth
-    cluster = np.arange(n) if inputs.groups is None else group_numbers(inputs.groups)
-    take_turns = bool(inputs.weak_labels) or not has_truth.all()
+    has_truth = inputs.has_truth
+    cluster = np.arange(len(inputs.y)) if inputs.groups is None else group_numbers(inputs.groups)
     divided = []
     for place, split in enumerate(inputs.splits or [None]):
         for number in range(1 if split is not None and split.is_whole else options.seeds):
             rng = np.random.default_rng([options.seed, place, number])
-            if split is None and take_turns:
-                name = "turns"
-                judged, train = _turn(cluster, has_truth, options, number)
-            elif split is None:
-                least = (_VERDICT_CLUSTERS, 2 * _fewest(options))
-                judged, train = split_rows(
-                    np.arange(n), cluster, options.test_size, rng, at_most=False, least=least
-                )
-                name = "random"
-            else:
-                name, train, judged = split.name, split.train, split.test
-            if split is not None and split.is_whole:
-                assert split.supervised is not None
+            name, train, judged = _held_out(split, cluster, inputs, options, number=number, rng=rng)
+            if split is not None and split.supervised is not None:
                 supervised, student = split.supervised, np.setdiff1d(train, split.supervised)
             else:
                 supervised, student = _labelled(train, cluster, has_truth, options, rng)
             budgets = _budgets(train[has_truth[train]], supervised, options, rng) if options.budget else {}
-            divided.append(
-                Division(
-                    name, number, supervised, student, judged, untrained_draw=place + number,
-                    budgets=budgets,
-                )
-            )  # fmt: skip
+            parts = (name, number, supervised, student, judged)
+            divided.append(Division(*parts, untrained_draw=place + number, budgets=budgets))
     for division in divided:
         _check(division, cluster, inputs, options)
     _check_judged(divided, cluster, inputs)
     return divided
+
+
+def _held_out(
+    split: Split | None,
+    cluster: NDArray[np.int64],
+    inputs: StudyInputs,
+    options: StudyOptions,
+    *,
+    number: int,
+    rng: np.random.Generator,
+) -> tuple[str, Rows, Rows]:
+    """Name of the split, training rows and judged ones: of a split, in turns or at random."""
+    if split is not None:
+        return split.name, split.train, split.test
+    if inputs.weak_labels or not inputs.has_truth.all():
+        judged, train = _turn(cluster, inputs.has_truth, options, number)
+        return "turns", train, judged
+    least = (_VERDICT_CLUSTERS, 2 * _fewest(options))
+    rows = np.arange(len(inputs.y))
+    judged, train = split_rows(rows, cluster, options.test_size, rng, at_most=False, least=least)
+    return "random", train, judged
 
 
 def _turn(

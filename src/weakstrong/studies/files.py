@@ -56,33 +56,30 @@ def read_inputs(config: StudyConfig) -> StudyInputs:
     for features in read:
         refuse_shared_columns(features, frame, config.labels, {target, *others})
     matrices, ids, notes = _in_order(read, config, ids, len(frame))
-    n = len(matrices[0])
-    rows = StudyRows(n, ids, [(config.labels, frame, np.arange(len(frame)))])
+    rows = StudyRows(len(matrices[0]), ids, [(config.labels, frame, np.arange(len(frame)))])
     weak_labels = read_given_labels(config, rows, target, read, notes)
     truth = real_valued(frame[target], config.labels, task=config.task, allow_missing=True)
     if config.groups is not None or config.weights is not None:
         there = rows.in_a_table | np.any([given.labelled for given in weak_labels.values()], axis=0)
         if not there.all():
-            notes.append(
-                f"{(~there).sum()} rows of the features have no group or weight, in no table; left out"
-            )
+            more = int((~there).sum())
+            notes.append(f"{more} rows of the features have no group or weight, in no table; left out")
             rows, matrices = rows.keep(there), [values[there] for values in matrices]
             weak_labels = {name: given.take(there) for name, given in weak_labels.items()}
-    n, ids = rows.n, rows.ids
-    count = len(config.weak)
+    n, count = rows.n, len(config.weak)
     return StudyInputs(
         supervisors=dict(zip(file_names(config.weak), matrices[:count], strict=True)),
         students=dict(zip(file_names(config.strong), matrices[count:], strict=True)),
         y=_padded(truth, n),
         weak_labels=weak_labels,
         target=target,
-        ids=ids,
+        ids=rows.ids,
         groups=None if config.groups is None else rows.groups(config.groups),
         weights=None if config.weights is None else rows.weights(config.weights),
         label_probability=None
         if config.label_probability is None
         else _padded(numeric_column(frame[config.label_probability], config.labels, allow_missing=True), n),
-        splits=tuple(s for p in config.splits for s in _read_splits(p, config, ids, len(frame), notes)),
+        splits=tuple(s for p in config.splits for s in _read_splits(p, config, rows.ids, len(frame), notes)),
         notes=tuple(notes),
     )
 

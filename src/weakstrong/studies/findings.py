@@ -175,7 +175,7 @@ def _on_gain(estimates: Mapping[str, Estimate], spread: float) -> list[str]:
 
 
 def cluster_notes(results: Iterable[Result]) -> tuple[str, ...]:
-    """What a reader must know of intervals from few clusters, once for all pairs that have them."""
+    """Note where intervals rest on few clusters, once for all pairs whose do."""
     notes: dict[str, None] = {}
     for estimate in (result.estimates["gain"] for result in results):
         if few := estimate.too_few():

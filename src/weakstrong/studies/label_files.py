@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -28,10 +29,14 @@ def read_given_labels(
     InputError
         If a table has ids without features or a student's features, or two supervisors have one name.
     """
-    _refuse_missing(config)
+    several = (
+        config.weak_labels if len(config.weak_labels) > 1 else ()
+    )  # reading a lone one says what it lacks
+    columns = {path: column_names(path) for path in several}
+    _refuse_missing(config, columns)
     found: list[tuple[str, str, GivenLabels]] = []
     for path, file in zip(config.weak_labels, file_names(config.weak_labels), strict=True):
-        table = _read_table(path, config, target)
+        table = _read_table(path, config, target, columns.get(path))
         _refuse_other_use(table, config, rows)
         if table.frame is not None:
             for student in features[len(config.weak) :]:  # one that sees the labels can only repeat them
@@ -64,11 +69,10 @@ def _refuse_other_use(table: LabelTable, config: StudyConfig, rows: StudyRows) -
         )  # fmt: skip
 
 
-def _refuse_missing(config: StudyConfig) -> None:
+def _refuse_missing(config: StudyConfig, columns: Mapping[Path, list[str]]) -> None:
     """Refuse a column of labels or workers that no table has, and a table that has none of those named."""
-    if len(config.weak_labels) < 2:
-        return  # reading the one table says so
-    columns = {path: column_names(path) for path in config.weak_labels}
+    if not columns:
+        return
     wanted = [("weak_columns", name) for name in config.weak_columns]
     wanted += [("worker", config.worker)] if config.worker is not None else []
     for setting, name in wanted:
@@ -80,15 +84,14 @@ def _refuse_missing(config: StudyConfig) -> None:
             raise InputError(f"{path}: none of the columns named is in it; leave it out", "weak_columns")
 
 
-def _read_table(path: Path, config: StudyConfig, target: str) -> LabelTable:
-    """Read one table, with those of the named columns that it has if there are several tables."""
+def _read_table(path: Path, config: StudyConfig, target: str, there: list[str] | None) -> LabelTable:
+    """Read one table; of several, whose columns are given, with those of the named columns that it has."""
     named = (config.weights, config.label_probability)
     others = {name for name in named if name is not None}
     if is_same_file(path, config.labels):
         others.add(target)
     columns, worker = config.weak_columns, config.worker
-    if len(config.weak_labels) > 1:
-        there = column_names(path)
+    if there is not None:
         columns = tuple(name for name in columns if name in there)
         worker = worker if worker in there else None
     return read_label_table(
@@ -120,7 +123,7 @@ def _places(
 
 
 def is_same_file(one: Path, other: Path) -> bool:
-    """Whether two paths, however they are spelt, are of one file."""
+    """Tell whether two paths lead to the same file."""
     return one == other or (one.exists() and other.exists() and one.samefile(other))
 
 

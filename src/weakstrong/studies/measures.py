@@ -40,9 +40,7 @@ def measure_pair(predictions: Predictions, *, tested: bool = False) -> tuple[dic
     """
     judging = predictions.judging
     table = judging.table
-    known: dict[str, Any] = {
-        "groups": judging.clusters.to_numpy(), "sample_weight": judging.weights, "tested": tested,
-    }  # fmt: skip
+    known = _counted(judging, tested=tested)
     y, w, s = (table[f"y_{of}"] for of in ("true", "weak", "strong"))
     predicted = {b: table[f"y_{b}"] for b in judging.baselines if table[f"y_{b}"].notna().all()}
     gain = measure(y, w, s, y_ceiling=predicted.pop("ceiling", None), **known)
@@ -73,14 +71,18 @@ def on_all_rows(predictions: Predictions, *, tested: bool = False) -> dict[str, 
     if table["y_weak"].isna().any() and "y_null" in table:
         y, s = table["y_true"], table["y_strong"]
         weak = table["y_weak"].fillna(table["y_null"])
-        others: dict[str, Any] = {
-            "groups": known.clusters.to_numpy(), "sample_weight": known.weights, "tested": tested,
-        }  # fmt: skip
+        others = _counted(known, tested=tested)
         gain = measure(y, weak, s, **others)
         estimates |= {"weak_error": gain.weak_error, "strong_error": gain.strong_error, "gain": gain.gain}
         against = measure(y, table["y_direct"], s, **others)
         estimates |= {"direct_error": against.weak_error, "gain_over_direct": against.gain}
     return unknown | {f"{name}_on_all_rows": estimate for name, estimate in estimates.items()}
+
+
+def _counted(predictions: Predictions, *, tested: bool) -> dict[str, Any]:
+    """How `measure` is to count rows whose truth is known."""
+    groups, weights = predictions.clusters.to_numpy(), predictions.weights
+    return {"groups": groups, "sample_weight": weights, "tested": tested}
 
 
 def _misfit(predictions: Predictions) -> Estimate:

@@ -25,6 +25,14 @@ _WHO = {
 _WHAT = {"gain": "the gain", "gain_over_direct": "the gain over training directly"}
 _ROOM = 0.75  # of the range of the truth, below and above it
 _UNLIKE = 4.0  # standard errors between two misfits
+_UNLIKE_OTHERS = (
+    "rows with a true label are unlike those without: their misfit is {}, that of the others {}; what is "
+    "found on them holds for the others only if they were drawn at random, or with known probabilities"
+)
+_UNLIKE_ALL = (
+    "rows with a true label, weighed by their probabilities, have a misfit of {}, all rows {}: check the "
+    "probabilities; as they are, what is found does not hold for all rows"
+)
 _MOST_LINES = 2  # of errors that rest on one unit; all are in the facts
 
 
@@ -83,10 +91,9 @@ def label_remarks(
     misfit = estimates.get("misfit_on_all_rows")
     if misfit is not None and misfit.value > NO_MISFIT * float(estimates["mean_error"].value):
         lines.append(f"misfit on all held-out rows that it labels, with or without truth: {misfit}")
-        if drawn:
-            lines += _unlike_all(estimates["misfit"], misfit)
-        else:
-            lines += _unlike_rows(estimates["misfit"], estimates["misfit_without_truth"])
+        others = misfit if drawn else estimates["misfit_without_truth"]
+        if _is_unlike(estimates["misfit"], others):
+            lines.append((_UNLIKE_ALL if drawn else _UNLIKE_OTHERS).format(estimates["misfit"], others))
     if facts["noise_of_one_label"] is not None:
         lines.append(_noise(estimates, facts))
     return lines
@@ -100,27 +107,6 @@ def _noise(estimates: Mapping[str, Estimate], facts: Mapping[str, Any]) -> str:
     error = float(estimates["weak_error"].value)
     share = f", {percent(facts['noise_of_labels'] / error)} of the weak error" if error > 0 else ""
     return f"{said}, that of their mean {facts['noise_of_labels']:.3g}{share}"
-
-
-def _unlike_rows(known: Estimate, others: Estimate) -> list[str]:
-    """Say if rows with a true label have another misfit than those without, as random ones would not."""
-    if not _is_unlike(known, others):
-        return []
-    return [
-        f"rows with a true label are unlike those without: their misfit is {known}, that of the others "
-        f"{others}; what is found on them holds for the others only if they were drawn at random, or with "
-        "known probabilities"
-    ]
-
-
-def _unlike_all(drawn: Estimate, every: Estimate) -> list[str]:
-    """Say if rows that weigh the inverse of their probability have another misfit than all rows."""
-    if not _is_unlike(drawn, every):
-        return []
-    return [
-        f"rows with a true label, weighed by their probabilities, have a misfit of {drawn}, all rows "
-        f"{every}: check the probabilities; as they are, what is found does not hold for all rows"
-    ]
 
 
 def _is_unlike(one: Estimate, other: Estimate) -> bool:
