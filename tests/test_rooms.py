@@ -7,8 +7,8 @@ import pytest
 from weakstrong import identity
 
 CORE = {
-    "accumulation", "arrays", "bootstrap", "cluster_means", "cross_validation", "divergence", "errors",
-    "estimate", "estimator", "feature_range", "gain", "heads", "identity", "lazy",
+    "accumulation", "arrays", "bootstrap", "class_labels", "cluster_means", "cross_validation", "divergence",
+    "errors", "estimate", "estimator", "feature_range", "gain", "heads", "identity", "lazy",
     "least_squares", "moments", "optimality", "parallel", "predictions", "progress",
     "projection", "record", "serialization", "stacking", "storage", "votes", "whitening", "whole_files",
     "wild_bootstrap",

@@ -1,0 +1,231 @@
+"""Labels that are classes, hard or as probabilities, in one form: a probability for each class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from weakstrong.arrays import Array, real_array
+from weakstrong.errors import InputError, counted, quoted
+
+SMOOTHING = 0.05
+ROUNDED = 1e-2  # by which probabilities written with few digits may miss the sum of one
+
+
+@dataclass(frozen=True, eq=False)
+class ClassLabels:
+    """Labels that are classes: a distribution over the classes for each row.
+
+    Parameters
+    ----------
+    classes : tuple of str
+        Names of the classes, in the order of the columns.
+    values : array of shape (n, c)
+        Probabilities; NaN in the whole row where it has no label.
+    is_hard : bool
+        Whether every label is one class.
+    """
+
+    classes: tuple[str, ...]
+    values: Array
+    is_hard: bool
+
+    @property
+    def labelled(self) -> NDArray[np.bool_]:
+        """Which rows have a label."""
+        return ~np.isnan(self.values[:, 0])
+
+    def over(self, classes: Sequence[str]) -> ClassLabels:
+        """Return the same labels over other classes: more of them, or in another order."""
+        missing = set(self.classes) - set(classes)
+        if missing:
+            raise InputError(f"class {quoted(min(missing))} is none of {quoted(list(classes))}")
+        values = np.zeros((len(self.values), len(classes)))
+        values[:, [list(classes).index(name) for name in self.classes]] = self.values
+        values[~self.labelled] = np.nan
+        return ClassLabels(tuple(classes), values, self.is_hard)
+
+    def names(self) -> NDArray[np.object_]:
+        """Return the most probable class of each row, the first of several; None where there is no label."""
+        best = np.where(self.labelled, np.argmax(np.nan_to_num(self.values), axis=1), len(self.classes))
+        return np.array([*self.classes, None], dtype=object)[best]
+
+
+def class_labels(values: Any, name: str, classes: Sequence[Any] | None = None) -> ClassLabels:
+    """Read labels that are classes: one for each row, or a column of probabilities for each class.
+
+    Parameters
+    ----------
+    values : array-like of shape (n,) or (n, c), or DataFrame
+        Classes (text, booleans or whole numbers; None or NaN where there is none), or probabilities, whose
+        columns a DataFrame names. One number between 0 and 1 a row is the probability of the second of two
+        classes.
+    name : str
+        What to call it in messages.
+    classes : sequence, optional
+        Names of the columns of probabilities, and all classes that a label may be. Names are compared as
+        text: 1 and "1" are one class.
+
+    Raises
+    ------
+    InputError
+        If a probability is negative or those of a row do not sum to one, or a label is none of the classes.
+    """
+    table = values if hasattr(values, "columns") and len(values.columns) > 1 else None
+    if table is None and hasattr(values, "columns"):  # a table of one column is the column
+        values = values.iloc[:, 0]
+    given = None if classes is None else _names(list(classes), name)
+    ndim = 2 if table is not None else np.ndim(values)
+    if ndim == 2:
+        columns = given if table is None else _names(list(table.columns), name)
+        matrix = np.asarray(real_array(values if table is None else table, name), dtype=np.float64)
+        columns = columns or tuple(str(i) for i in range(matrix.shape[1]))
+        if matrix.shape[1] != len(columns):
+            raise InputError(
+                f"{name} has {counted(matrix.shape[1], 'column')} of probabilities, and there are "
+                f"{len(columns)} classes: {quoted(list(columns))}"
+            )
+        found = ClassLabels(columns, *_distributions(matrix, name))
+        return found if given is None or given == columns else found.over(given)
+    if ndim != 1:
+        raise InputError(f"{name} has {ndim} dimensions; give classes (n,) or probabilities (n, c)")
+    array = _column(values, name)
+    if array.dtype.kind == "f":
+        return _second_of_two(array, name, given)
+    return _hard(array, name, given)
+
+
+def in_order(names: Sequence[str]) -> tuple[str, ...]:
+    """Sort the names of classes: by number where all are whole numbers, else as text."""
+    unique = set(names)
+    return tuple(sorted(unique, key=(lambda n: (int(n), n)) if all(map(_is_whole, unique)) else str))
+
+
+def smoothed(values: Array, smoothing: float) -> Array:
+    """Mix distributions with the uniform one, ``(1 − ε) p + ε / c``, where one of them has a zero.
+
+    All rows are mixed or none, so that what is said of them is said of one supervisor. Labels whose
+    probabilities are all positive are left as they are.
+    """
+    if not (values == 0).any():
+        return values
+    return (1 - smoothing) * values + smoothing / values.shape[-1]
+
+
+def check_smoothing(smoothing: float) -> float:
+    """Refuse a share of the uniform distribution that is not above 0 and below 1."""
+    if isinstance(smoothing, bool) or not isinstance(smoothing, int | float) or not 0 < smoothing < 1:
+        raise InputError(f"smoothing={quoted(smoothing)}: give a share above 0 and below 1", "smoothing")
+    return float(smoothing)
+
+
+def _is_whole(name: str) -> bool:
+    return name.removeprefix("-").isdecimal()
+
+
+def _names(classes: list[Any], name: str) -> tuple[str, ...]:
+    """Names of classes as text, each of them once."""
+    names = [_text(c) for c in classes]
+    if len(set(names)) < len(names):
+        twice = next(n for n in names if names.count(n) > 1)
+        raise InputError(f"{name}: class {quoted(twice)} is there twice; give each a name of its own")
+    return tuple(names)
+
+
+def _text(value: Any) -> str:
+    """A class as text: 1.0 is 1, True is True."""
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _column(values: Any, name: str) -> NDArray[Any]:
+    """A column of classes as objects, or of floats as they are; missing ones are None."""
+    dtype = getattr(values, "dtype", None)
+    if dtype is None:
+        array = np.asarray(values)
+        if array.dtype.kind in "US":  # numpy would make text of what stands beside text
+            array = np.empty(len(values), dtype=object)
+            array[:] = list(values)
+    elif isinstance(dtype, np.dtype):
+        array = np.asarray(values)
+    else:  # categories, nullable numbers and text of pandas
+        array = np.asarray(values.astype(object))
+    if array.dtype.kind == "f":
+        return array
+    if array.dtype.kind not in "OUTSbiu":
+        raise InputError(f"{name} holds {array.dtype}; classes are text, booleans or whole numbers")
+    from pandas import isna
+
+    objects = array.astype(object)
+    objects[isna(objects)] = None
+    return objects
+
+
+def _hard(array: NDArray[Any], name: str, classes: tuple[str, ...] | None) -> ClassLabels:
+    """One-hot distributions of classes."""
+    known = np.array([value is not None for value in array])
+    if not known.any():
+        raise InputError(f"{name}: no row has a label; at least one row needs one")
+    for row in np.flatnonzero(known).tolist():
+        value = array[row]
+        is_number = isinstance(value, float | np.floating) and not float(value).is_integer()
+        if is_number or not isinstance(value, str | bytes | bool | np.bool_ | int | np.integer | float):
+            raise InputError(
+                f"{name}: row {row} (counted from 0) is {quoted(value)}; classes are text, booleans or whole "
+                "numbers"
+            )
+    texts = [_text(value) for value in array[known]]
+    there = in_order(texts) if classes is None else classes
+    place = {text: i for i, text in enumerate(there)}
+    other = next((text for text in texts if text not in place), None)
+    if other is not None:
+        row = int(np.flatnonzero(known)[texts.index(other)])
+        raise InputError(
+            f"{name}: row {row} (counted from 0) is {quoted(other)}, none of the classes "
+            f"{quoted(list(there))}; correct it, or name all classes"
+        )
+    values = np.full((len(array), len(there)), np.nan)
+    values[known] = np.eye(len(there))[[place[text] for text in texts]]
+    return ClassLabels(there, values, is_hard=True)
+
+
+def _second_of_two(array: Array, name: str, classes: tuple[str, ...] | None) -> ClassLabels:
+    """Distributions over two classes from the probability of the second."""
+    known = array[~np.isnan(array)]
+    if classes is None or len(classes) != 2 or ((known < 0) | (known > 1)).any():
+        raise InputError(
+            f"{name} holds numbers with fractions, which are no classes; give classes (text, booleans or "
+            "whole numbers), a column of probabilities for each class, or, of two classes, the probability "
+            "of the second"
+        )
+    return ClassLabels(classes, np.stack([1 - array, array], axis=1), is_hard=False)
+
+
+def _distributions(matrix: Array, name: str) -> tuple[Array, bool]:
+    """Probabilities that sum to one in each row, and whether each row is one class."""
+    missing = np.isnan(matrix)
+    empty = missing.all(1)
+    bad = (missing.any(1) & ~empty) | (matrix < 0).any(1) | np.isinf(matrix).any(1)
+    if bad.any():
+        row = int(bad.argmax())
+        raise InputError(
+            f"{name}: row {row} (counted from 0) has the probabilities {quoted(matrix[row].tolist())}; give "
+            "each class a number from 0 to 1, or leave the whole row empty"
+        )
+    sums = matrix.sum(1)
+    off = ~empty & ~(np.abs(sums - 1) <= ROUNDED)
+    if off.any():
+        row = int(off.argmax())
+        raise InputError(
+            f"{name}: the probabilities of row {row} (counted from 0) sum to {sums[row]:.4g}, not to 1; give "
+            "a column for every class, and divide each row by its sum"
+        )
+    if empty.all():
+        raise InputError(f"{name}: no row has a label; at least one row needs one")
+    values = matrix / sums[:, None]
+    return values, bool(np.isin(values[~empty], (0.0, 1.0)).all())
