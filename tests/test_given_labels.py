@@ -12,8 +12,8 @@ from sklearn.linear_model import LinearRegression
 from weakstrong import Estimate, InputError, Record, study
 from weakstrong.errors import RenamedWarning
 from weakstrong.predictions import Predictions
+from weakstrong.studies.class_heads import exact_fitters
 from weakstrong.studies.divisions import Division, divisions
-from weakstrong.studies.fitted_heads import exact_fitters
 from weakstrong.studies.fitting import fit_division
 from weakstrong.studies.inputs import Split, StudyInputs
 from weakstrong.studies.settings import StudyOptions

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,18 +26,20 @@ class ClassLabels:
         Names of the classes, in the order of the columns.
     values : array of shape (n, c)
         Probabilities; NaN in the whole row where it has no label.
-    is_hard : bool
-        Whether every label is one class.
     """
 
     classes: tuple[str, ...]
     values: Array
-    is_hard: bool
 
     @property
     def labelled(self) -> NDArray[np.bool_]:
         """Which rows have a label."""
-        return ~np.isnan(self.values[:, 0])
+        return is_labelled(self.values)
+
+    @property
+    def is_hard(self) -> bool:
+        """Whether every label is one class."""
+        return bool(np.isin(self.values[self.labelled], (0.0, 1.0)).all())
 
     def over(self, classes: Sequence[str]) -> ClassLabels:
         """Return the same labels over other classes: more of them, or in another order."""
@@ -47,7 +49,7 @@ class ClassLabels:
         values = np.zeros((len(self.values), len(classes)))
         values[:, [list(classes).index(name) for name in self.classes]] = self.values
         values[~self.labelled] = np.nan
-        return ClassLabels(tuple(classes), values, self.is_hard)
+        return ClassLabels(tuple(classes), values)
 
     def names(self) -> NDArray[np.object_]:
         """Return the most probable class of each row, the first of several; None where there is no label."""
@@ -89,7 +91,7 @@ def class_labels(values: Any, name: str, classes: Sequence[Any] | None = None) -
                 f"{name} has {counted(matrix.shape[1], 'column')} of probabilities, and there are "
                 f"{len(columns)} classes: {quoted(list(columns))}"
             )
-        found = ClassLabels(columns, *_distributions(matrix, name))
+        found = ClassLabels(columns, _distributions(matrix, name))
         return found if given is None or given == columns else found.over(given)
     if ndim != 1:
         raise InputError(f"{name} has {ndim} dimensions; give classes (n,) or probabilities (n, c)")
@@ -97,6 +99,30 @@ def class_labels(values: Any, name: str, classes: Sequence[Any] | None = None) -
     if array.dtype.kind == "f":
         return _second_of_two(array, name, given)
     return _hard(array, name, given)
+
+
+def one_hot(names: Iterable[Any], classes: Sequence[str]) -> Array:
+    """Return a column for each class, one where a row is of it; NaN in a row that names no class."""
+    from pandas import factorize
+
+    place = {name: i for i, name in enumerate(classes)}
+    codes, unique = factorize(np.asarray(names, dtype=object))  # -1 where one is missing
+    at = np.array([*(place[class_name(name)] for name in unique), -1], dtype=np.int64)[codes]
+    values = np.eye(len(classes))[at]
+    values[at < 0] = np.nan
+    return np.asarray(values)
+
+
+def is_labelled(values: Array) -> NDArray[np.bool_]:
+    """Tell which rows of labels, (n,) numbers or (n, c) probabilities, have one."""
+    return ~np.isnan(values if values.ndim == 1 else values[:, 0])
+
+
+def class_name(value: Any) -> str:
+    """Return a class as text: 1.0 is 1, True is True."""
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    return str(value)
 
 
 def in_order(names: Sequence[str]) -> tuple[str, ...]:
@@ -116,6 +142,17 @@ def smoothed(values: Array, smoothing: float) -> Array:
     return (1 - smoothing) * values + smoothing / values.shape[-1]
 
 
+def in_simplex(values: Array) -> Array:
+    """Return the distributions, along the last axis, that are nearest to values: their L2 projection.
+
+    It is ``max(v − t, 0)`` with the t for which that sums to one (Held, Wolfe and Crowder 1974).
+    """
+    falling = -np.sort(-values, axis=-1)
+    excess = (falling.cumsum(-1) - 1) / np.arange(1, values.shape[-1] + 1)
+    kept = (falling > excess).sum(-1, keepdims=True)  # how many stay positive
+    return np.asarray(np.maximum(values - np.take_along_axis(excess, kept - 1, -1), 0.0))
+
+
 def check_smoothing(smoothing: float) -> float:
     """Refuse a share of the uniform distribution that is not above 0 and below 1."""
     if isinstance(smoothing, bool) or not isinstance(smoothing, int | float) or not 0 < smoothing < 1:
@@ -129,18 +166,11 @@ def _is_whole(name: str) -> bool:
 
 def _names(classes: list[Any], name: str) -> tuple[str, ...]:
     """Names of classes as text, each of them once."""
-    names = [_text(c) for c in classes]
+    names = [class_name(c) for c in classes]
     if len(set(names)) < len(names):
         twice = next(n for n in names if names.count(n) > 1)
         raise InputError(f"{name}: class {quoted(twice)} is there twice; give each a name of its own")
     return tuple(names)
-
-
-def _text(value: Any) -> str:
-    """A class as text: 1.0 is 1, True is True."""
-    if isinstance(value, float | np.floating) and float(value).is_integer():
-        return str(int(value))
-    return str(value)
 
 
 def _column(values: Any, name: str) -> NDArray[Any]:
@@ -179,7 +209,7 @@ def _hard(array: NDArray[Any], name: str, classes: tuple[str, ...] | None) -> Cl
                 f"{name}: row {row} (counted from 0) is {quoted(value)}; classes are text, booleans or whole "
                 "numbers"
             )
-    texts = [_text(value) for value in array[known]]
+    texts = [class_name(value) for value in array[known]]
     there = in_order(texts) if classes is None else classes
     place = {text: i for i, text in enumerate(there)}
     other = next((text for text in texts if text not in place), None)
@@ -191,7 +221,7 @@ def _hard(array: NDArray[Any], name: str, classes: tuple[str, ...] | None) -> Cl
         )
     values = np.full((len(array), len(there)), np.nan)
     values[known] = np.eye(len(there))[[place[text] for text in texts]]
-    return ClassLabels(there, values, is_hard=True)
+    return ClassLabels(there, values)
 
 
 def _second_of_two(array: Array, name: str, classes: tuple[str, ...] | None) -> ClassLabels:
@@ -203,11 +233,11 @@ def _second_of_two(array: Array, name: str, classes: tuple[str, ...] | None) -> 
             "whole numbers), a column of probabilities for each class, or, of two classes, the probability "
             "of the second"
         )
-    return ClassLabels(classes, np.stack([1 - array, array], axis=1), is_hard=False)
+    return ClassLabels(classes, np.stack([1 - array, array], axis=1))
 
 
-def _distributions(matrix: Array, name: str) -> tuple[Array, bool]:
-    """Probabilities that sum to one in each row, and whether each row is one class."""
+def _distributions(matrix: Array, name: str) -> Array:
+    """Probabilities that sum to one in each row; a row that is all missing stays so."""
     missing = np.isnan(matrix)
     empty = missing.all(1)
     bad = (missing.any(1) & ~empty) | (matrix < 0).any(1) | np.isinf(matrix).any(1)
@@ -227,5 +257,4 @@ def _distributions(matrix: Array, name: str) -> tuple[Array, bool]:
         )
     if empty.all():
         raise InputError(f"{name}: no row has a label; at least one row needs one")
-    values = matrix / sums[:, None]
-    return values, bool(np.isin(values[~empty], (0.0, 1.0)).all())
+    return np.asarray(matrix / sums[:, None])

@@ -147,8 +147,8 @@ def hardened(probabilities: Array) -> Array:
     return np.asarray(largest / largest.sum(-1, keepdims=True))
 
 
-SQUARED_ERROR = SquaredError()
-DIVERGENCES: dict[str, Divergence] = {d.name: d for d in (SQUARED_ERROR, Brier(), LogLoss(), ZeroOne())}
+SQUARED_ERROR, BRIER, LOG_LOSS, ZERO_ONE = SquaredError(), Brier(), LogLoss(), ZeroOne()
+DIVERGENCES: dict[str, Divergence] = {d.name: d for d in (SQUARED_ERROR, BRIER, LOG_LOSS, ZERO_ONE)}
 
 
 def divergence_named(name: str) -> Divergence:

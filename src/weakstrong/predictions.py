@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from weakstrong.divergence import SQUARED_ERROR, Divergence
+from weakstrong.class_labels import one_hot
+from weakstrong.divergence import BRIER, SQUARED_ERROR, Divergence
 from weakstrong.errors import InputError
 
 # Parts of a table that need not be in memory at once: each is called to have it.
 Parts = Sequence[Callable[[], "Predictions"]]
 BASELINES = ("ceiling", "class", "direct", "mean", "untrained", "null")
-_NO_BASELINES = {"y_true", "y_weak", "y_strong"}
+_NO_BASELINES = {"true", "weak", "strong"}
+_OF_CLASS = "y_strong["
 NO_MISFIT = 1e-9  # of the error of predicting the mean: less is rounding
 
 
@@ -47,6 +50,9 @@ class Predictions:
         the mean of the weak labels (``y_null``). Any other column that starts with ``y_`` is a baseline too;
         the rest, such as a text or a molecule, is for display.
 
+        Where labels are classes, each of these has a column of probabilities for every class, such as
+        ``y_strong[positive]``, and ``y_true`` is the class itself.
+
         A row without a true label has no ``y_true``, one that its supervisor left out no ``y_weak``.
         ``weight`` is the weight of a row, ``probability`` that with which it was drawn to get its true label.
     """
@@ -67,20 +73,46 @@ class Predictions:
         mine = (self.table[list(Pair._fields)] == list(pair)).all(axis=1)
         return Predictions(self.table[mine])
 
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, if labels are classes."""
+        names = [str(name) for name in self.table if str(name).startswith(_OF_CLASS) and str(name)[-1] == "]"]
+        return tuple(name.removeprefix(_OF_CLASS)[:-1] for name in names)
+
+    @property
+    def divergence(self) -> Divergence:
+        """The loss in which errors are first told: the Brier score for classes, else squared error."""
+        return BRIER if self.classes else SQUARED_ERROR
+
+    def values(self, name: str) -> NDArray[np.float64]:
+        """Return what is said under a name, such as ``strong``: (n,) numbers, or probabilities (n, c)."""
+        self._refuse_without(name)
+        if not self.classes:
+            return self.table[f"y_{name}"].to_numpy(dtype=np.float64)
+        if f"y_{name}" in self.table:
+            return one_hot(self.table[f"y_{name}"], self.classes)
+        return self.table[list(columns_of(name, self.classes))].to_numpy(dtype=np.float64)
+
+    def known(self, name: str) -> NDArray[np.bool_]:
+        """Return the rows where something is said under a name."""
+        self._refuse_without(name)
+        column = f"y_{name}" if f"y_{name}" in self.table else columns_of(name, self.classes)[0]
+        return self.table[column].notna().to_numpy()
+
     @property
     def with_truth(self) -> Predictions:
         """The rows whose true label is known."""
-        return self._where("y_true")
+        return self._where("true")
 
     @property
     def judging(self) -> Predictions:
         """The rows whose true label is known and that their supervisor labels."""
-        return self._where("y_true", "y_weak")
+        return self._where("true", "weak")
 
     @property
     def weak_labelled(self) -> Predictions:
         """The rows that their supervisor labels, with or without a true label."""
-        return self._where("y_weak")
+        return self._where("weak")
 
     @property
     def weights(self) -> NDArray[np.float64]:
@@ -101,34 +133,48 @@ class Predictions:
         """
         if "cluster" in self.table:
             return self.table["cluster"]
-        self._refuse_without("row")
+        if "row" not in self.table:
+            self._refuse("row")
         return self.table["row"]
 
     @property
     def baselines(self) -> tuple[str, ...]:
         """Names of the baselines that were predicted."""
-        there = {str(name) for name in self.table if str(name).startswith("y_")} - _NO_BASELINES
-        named = [str(name)[2:] for name in self.table if name in there]
+        said = [str(name)[2:] for name in self.table if str(name).startswith("y_")]
+        if self.classes:
+            ending = f"[{self.classes[0]}]"
+            said = [name.removesuffix(ending) for name in said if name.endswith(ending)]
+        named = [name for name in said if name not in _NO_BASELINES]
         return (*(b for b in BASELINES if b in named), *(b for b in named if b not in BASELINES))
 
-    def losses(self, divergence: Divergence = SQUARED_ERROR) -> pd.DataFrame:
+    def losses(self, divergence: Divergence | None = None) -> pd.DataFrame:
         """Return the table with the losses of every row in place of its predictions.
 
-        Columns are those of `Divergence.of_rows`, and ``ceiling_error`` and so on for every baseline.
+        Columns are those of `Divergence.of_rows`, and ``ceiling_error`` and so on for every baseline. The
+        divergence is that of `divergence` unless one is given.
         """
-        self._refuse_without("y_true", "y_weak", "y_strong")
-        y = {name: self.table[name].to_numpy() for name in self.table if str(name).startswith("y_")}
-        rows = divergence.of_rows(y["y_true"], y["y_weak"], y["y_strong"])
-        rows |= {f"{b}_error": divergence.error(y[f"y_{b}"], y["y_true"]) for b in self.baselines}
-        return self.table.drop(columns=list(y)).assign(**rows)
+        loss = divergence or self.divergence
+        y = self.values("true")
+        rows = loss.of_rows(y, self.values("weak"), self.values("strong"))
+        rows |= {f"{b}_error": loss.error(self.values(b), y) for b in self.baselines}
+        said = [name for name in self.table if str(name).startswith("y_")]
+        return self.table.drop(columns=said).assign(**rows)
 
-    def _where(self, *columns: str) -> Predictions:
-        known = self.table[list(columns)].notna().all(axis=1)
+    def _where(self, *names: str) -> Predictions:
+        known = np.all([self.known(name) for name in names], axis=0)
         if "weight" in self.table:  # a row without weight is no evidence
-            known &= self.table["weight"] > 0
+            known &= (self.table["weight"] > 0).to_numpy()
         return self if known.all() else Predictions(self.table[known])
 
-    def _refuse_without(self, *columns: str) -> None:
-        missing = [name for name in columns if name not in self.table]
-        if missing:
-            raise InputError(f"table: no column {missing[0]!r}; columns: {', '.join(map(str, self.table))}")
+    def _refuse_without(self, name: str) -> None:
+        columns = columns_of(name, self.classes)
+        if f"y_{name}" not in self.table and not (self.classes and set(columns) <= set(self.table)):
+            self._refuse(f"y_{name}")
+
+    def _refuse(self, column: str) -> NoReturn:
+        raise InputError(f"table: no column {column!r}; columns: {', '.join(map(str, self.table))}")
+
+
+def columns_of(name: str, classes: Sequence[str]) -> list[str]:
+    """Name the columns of what is said under a name: one, or one for each class."""
+    return [f"y_{name}[{c}]" for c in classes] if classes else [f"y_{name}"]

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from weakstrong.data.columns import Task
 from weakstrong.data.ids import Features, widened
 from weakstrong.data.tables import read_features
 from weakstrong.data.user_files import refuse_no_file
@@ -246,7 +247,7 @@ def fit_files(
     heads: str = "l2",
     n_folds: int = 5,
     seed: int = 0,
-    task: str | None = None,
+    task: Task | None = None,
     clip: bool = True,
     worker: str | None = None,
     vote: Vote = "mean",

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weakstrong.arrays import Array, label_array, power_of_two, real_array, refuse_infinite
+from weakstrong.class_labels import ClassLabels, is_labelled
+from weakstrong.divergence import hardened
 from weakstrong.errors import InputError, quoted
 
 Vote = Literal["mean", "majority"]
@@ -20,25 +22,39 @@ class GivenLabels:
 
     Parameters
     ----------
-    values : array of shape (n,)
-        NaN where it abstains.
+    values : array of shape (n,) or (n, c)
+        NaN where it abstains. Where labels are classes, a probability for each.
     counts : int array of shape (n,), optional
         How many labels each value is made of, 0 where there is none; None where each value is one label.
     noise : float, optional
-        Variance of one label about what its row's labels are about; None if no row has two labels.
+        Variance of one label about what its row's labels are about, summed over the classes if there are
+        some; None if no row has two labels.
     is_mean : bool
         Whether each value is the mean of its labels, of which the noise that is left is known.
+    classes : tuple of str
+        Names of the classes, where labels are classes.
     """
 
     values: Array
     counts: NDArray[np.int64] | None = None
     noise: float | None = None
     is_mean: bool = True
+    classes: tuple[str, ...] = ()
+
+    @classmethod
+    def of_classes(cls, labels: ClassLabels) -> GivenLabels:
+        """Return labels that are classes, one for each row."""
+        return cls(labels.values, classes=labels.classes)
 
     @property
     def labelled(self) -> NDArray[np.bool_]:
         """Which rows have a label."""
-        return ~np.isnan(self.values)
+        return is_labelled(self.values)
+
+    @property
+    def is_hard(self) -> bool:
+        """Whether every label is one class, where labels are classes."""
+        return bool(self.classes) and ClassLabels(self.classes, self.values).is_hard
 
     @property
     def share(self) -> float:
@@ -59,12 +75,18 @@ class GivenLabels:
 
     def place(self, rows: NDArray[np.int64], n: int) -> GivenLabels:
         """Put the values at some of n rows, by number; the other rows have no label."""
-        values, counts = np.full(n, np.nan), None
+        values, counts = np.full((n, *self.values.shape[1:]), np.nan), None
         values[rows] = self.values
         if self.counts is not None:
             counts = np.zeros(n, dtype=np.int64)
             counts[rows] = self.counts
         return replace(self, values=values, counts=counts)
+
+    def over(self, classes: tuple[str, ...]) -> GivenLabels:
+        """Return the same labels over other classes: more of them, or in another order."""
+        return replace(
+            self, values=ClassLabels(self.classes, self.values).over(classes).values, classes=classes
+        )
 
     def take(self, rows: NDArray[Any]) -> GivenLabels:
         """Return the labels of some rows, by number or by truth; the noise stays that of all."""
@@ -107,6 +129,33 @@ def combined(row_numbers: NDArray[np.int64], labels: Array, n: int, vote: Vote =
     if vote == "majority":
         means = _row_means(*_most_frequent(rows, labels, n), n)
     return GivenLabels(means, counts, noise, is_mean=vote == "mean")
+
+
+def combined_classes(
+    row_numbers: NDArray[np.int64], labels: ClassLabels, n: int, vote: Vote = "mean"
+) -> GivenLabels:
+    """Combine the classes that several workers gave a row: the share of each, or the most frequent.
+
+    As `combined`, class by class. Where several classes of a row are most frequent, they share it equally.
+
+    Parameters
+    ----------
+    row_numbers : int array of shape (m,)
+        The row of each label.
+    labels : ClassLabels
+        One for each of the m.
+    n : int
+        Number of rows.
+    vote : {"mean", "majority"}
+    """
+    parts = [combined(row_numbers, column, n) for column in labels.values.T]
+    shares = np.stack([part.values for part in parts], axis=1)
+    noises = [part.noise for part in parts if part.noise is not None]
+    noise = sum(noises) if noises else None
+    values = hardened(shares) if vote == "majority" else shares
+    values[~is_labelled(shares)] = np.nan
+    is_mean = vote == "mean"
+    return GivenLabels(values, parts[0].counts, noise, is_mean=is_mean, classes=labels.classes)
 
 
 def combined_matrix(matrix: Array, vote: Vote = "mean") -> GivenLabels:

@@ -8,21 +8,19 @@ from __future__ import annotations
 from datetime import date, time, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from weakstrong.data.ids import kinds_of, some
+from weakstrong.data.ids import kinds_of
 from weakstrong.errors import InputError
 
+Task = Literal["regression", "classification"]
 TOO_LARGE = np.float64(1e100)  # squares and their sums stay far from overflow below it
 _MAX_CLASSES = 10
-_NO_CLASSES = (
-    "weakstrong fits real values with squared loss and does not support classification yet; "
-    "give scores, logits or probabilities instead of classes"
-)
+_AS_CLASSES = "set the task to classification, or give numbers"
 _TIMES = (np.datetime64, np.timedelta64, date, time, timedelta, pd.Period)
 _NUMBERS = (np.number, np.bool_, int, float, Decimal, str, type(None), type(pd.NA))
 
@@ -87,14 +85,12 @@ def fault_of(value: float) -> str:
     return f"{fault}; fill it in or leave the row out"
 
 
-def real_valued(
-    column: pd.Series, path: Path, *, task: str | None = None, allow_missing: bool = False
-) -> NDArray[np.float64]:
-    """Return a regression target as floats; text and booleans are refused, and what `refuse_classes` does."""
+def real_valued(column: pd.Series, path: Path, *, allow_missing: bool = False) -> NDArray[np.float64]:
+    """Return a target of numbers as floats; text and booleans are refused."""
     where = f"{path}: target column {str(column.name)!r}"
     kinds = kinds_of(column)
     if not kinds.isdisjoint({bool, np.bool_}):
-        raise InputError(f"{where} holds true and false; {_NO_CLASSES}")
+        raise InputError(f"{where} holds true and false, which are classes; {_AS_CLASSES}", "task")
     _refuse_other_kinds(kinds, where)
     if not pd.api.types.is_numeric_dtype(column):
         text = np.asarray(_numbers(column).isna() & column.notna())
@@ -102,43 +98,21 @@ def real_valued(
             row = int(text.argmax())
             raise InputError(
                 f"{where}, row {row} (counted from 0): {_shown(column.iloc[row])} is not a number; "
-                f"{_NO_CLASSES}"
+                f"{_AS_CLASSES}",
+                "task",
             )
     values = numeric_column(column, path, allow_missing=allow_missing)
     if np.isnan(values).all():
         raise InputError(f"{where} has no value; at least one row needs a label")
-    refuse_classes(values, where, task)
     return values
 
 
-def refuse_classes(values: NDArray[np.float64], where: str, task: str | None) -> None:
-    """Refuse a target of few distinct integers, which may be classes, unless the task is ``"regression"``."""
+def few_whole_numbers(values: NDArray[np.float64]) -> bool:
+    """Tell whether there are at most ten distinct values, whole ones, each three times on average."""
     known = values[~np.isnan(values)]
     distinct = np.unique(known)
     few = 1 < len(distinct) <= _MAX_CLASSES and len(known) >= 3 * len(distinct)
-    if task != "regression" and few and np.array_equal(distinct, np.round(distinct)):
-        raise InputError(
-            f"{where} looks like classes ({len(distinct)} distinct integers); {_NO_CLASSES}; if they are "
-            "quantities, such as ratings or counts, or 0 and 1 are to be taken as numbers, set the task to "
-            "regression",
-            "task",
-        )
-
-
-def target_names(frame: pd.DataFrame, path: Path, asked: tuple[str, ...], others: set[str]) -> list[str]:
-    """Return the target columns asked for, or else the only column that has no other use."""
-    for name in (*asked, *others):
-        if name not in frame:
-            setting = ["target"] if name in asked else []
-            raise InputError(f"{path}: no column {name!r}; columns: {some(frame.columns)}", *setting)
-        if name in asked and name in others:
-            raise InputError(f"{path}: column {name!r} cannot be a target and ids, weights or groups too")
-    if asked:
-        return list(dict.fromkeys(asked))
-    left = [str(c) for c in frame.columns if c not in others]
-    if len(left) != 1:
-        raise InputError(f"{path}: name the target; columns: {some(left)}", "target")
-    return left
+    return few and np.array_equal(distinct, np.round(distinct))
 
 
 def row_weights(column: pd.Series, path: Path) -> NDArray[np.float64]:

@@ -8,19 +8,21 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from weakstrong.arrays import Array
-from weakstrong.data.columns import real_valued
+from weakstrong.class_labels import ClassLabels
+from weakstrong.data.class_columns import columns_named, names_of_columns, of_one_class, read_classes, task_of
+from weakstrong.data.columns import Task, real_valued
 from weakstrong.data.ids import names_of, some
 from weakstrong.data.tables import read_table
 from weakstrong.data.user_files import refuse_too_large
 from weakstrong.errors import InputError, counted, printable, quoted
-from weakstrong.votes import GivenLabels, Vote, combined
+from weakstrong.votes import GivenLabels, Vote, combined, combined_classes
 
 _ROUNDING = 4 * np.finfo(np.float64).eps  # means of rows that differ by less are one value
 _INDEX_REMEDY = "name it as the id if it is one, leave it out, or name the columns of labels"
@@ -57,7 +59,7 @@ class _Votes(NamedTuple):
     workers: list[str]
     id_number: NDArray[np.int64]
     worker_number: NDArray[np.int64]
-    labels: Array
+    labels: Array | ClassLabels
 
 
 def read_label_table(
@@ -70,7 +72,7 @@ def read_label_table(
     each_worker: bool = False,
     others: Collection[str] = (),
     names: Collection[str] = (),
-    task: str | None = None,
+    task: Task | None = None,
 ) -> LabelTable:
     """Read weak labels from a table in which each supervisor has a column, or each row is a worker's label.
 
@@ -94,7 +96,9 @@ def read_label_table(
     names : collection of str
         Columns with another use that hold names, such as groups: they are read as text.
     task : str, optional
-        Labels that look like classes are refused unless it is ``"regression"``.
+        Whether labels are numbers, ``"regression"``, or classes, ``"classification"``, for which a supervisor
+        may have a column of probabilities for each, ``NAME[class]``; as the first column plainly is unless
+        given.
 
     Raises
     ------
@@ -110,7 +114,8 @@ def read_label_table(
             shown = some(frame.columns)
             raise InputError(f"{path}: no column {column!r} to use as {use}; columns: {shown}", use)
     used = {c for c in (id_column, worker, *others, *names) if c is not None}
-    chosen = _label_columns(frame, path, columns, used)
+    chosen = _label_columns(frame, path, columns, used, task)
+    task = task or task_of(frame, chosen[0])
     if worker is None:
         return _wide(frame, path, chosen, id_column, is_chosen=bool(columns), task=task)
     if len(chosen) > 1:
@@ -136,16 +141,19 @@ def _refuse_roles(path: Path, id_column: str | None, worker: str | None, each_wo
         raise InputError(f"{path}: column {worker!r} cannot be ids and workers too", "id", "worker")
 
 
-def _label_columns(frame: pd.DataFrame, path: Path, asked: Sequence[str], used: set[str]) -> list[str]:
+def _label_columns(
+    frame: pd.DataFrame, path: Path, asked: Sequence[str], used: set[str], task: str | None
+) -> list[str]:
     """Return the columns of labels: those asked for, or else all that have no other use."""
     for name in asked:
-        if name not in frame:
+        if not columns_named(name, frame.columns):
             raise InputError(f"{path}: no column {name!r}; columns: {some(frame.columns)}")
         if name in used:
             raise InputError(
                 f"{path}: column {name!r} cannot be labels and ids, workers, weights or groups too"
             )
-    chosen = list(dict.fromkeys(asked)) or [c for c in frame.columns if c not in used]
+    left = [c for c in frame.columns if c not in used]
+    chosen = list(dict.fromkeys(asked)) or (names_of_columns(left) if task == "classification" else left)
     if not chosen:
         raise InputError(f"{path}: no column of labels is left; columns: {some(frame.columns)}")
     return chosen
@@ -174,7 +182,10 @@ def _wide(
         where = f"{path}: column {name!r}"
         if not is_chosen:
             _refuse_index_name(name, frame, where)
-        values = _labels_of(frame[name], path, "remove the column", task=task)
+        if task == "classification":
+            supervisors[name] = GivenLabels.of_classes(_classes_of(frame, name, path, "remove the column"))
+            continue
+        values = _labels_of(frame[name], path, "remove the column")
         if not is_chosen and len(values) > 2 and np.array_equal(values, values[0] + np.arange(len(values))):
             raise InputError(f"{where} counts the rows; {_INDEX_REMEDY}", "id")
         _refuse_one_value(values, f"{where}: every label", "remove the column")
@@ -195,8 +206,13 @@ def _votes(
     id_names, worker_names = (
         names_of(frame[c], path, kind) for c, kind in ((id_column, "id"), (worker, "worker"))
     )
-    values = _labels_of(frame[column], path, "give labels", task=task)
-    rows = np.flatnonzero(~np.isnan(values))
+    labels: Array | ClassLabels
+    if task == "classification":
+        labels = _classes_of(frame, column, path, "give labels that differ")
+        rows = np.flatnonzero(labels.labelled)
+    else:
+        labels = _labels_of(frame[column], path, "give labels")
+        rows = np.flatnonzero(~np.isnan(labels))
     worker_number, workers = pd.factorize(worker_names)
     id_number, ids = pd.factorize(id_names[rows])
     repeat = _first_repeat(id_number * len(workers) + worker_number[rows])
@@ -207,18 +223,28 @@ def _votes(
             f"rows {first} and {again} (counted from 0); a worker labels an id once: remove one"
         )
     workers = [str(name) for name in workers]
-    return _Votes(ids.astype(np.str_), workers, id_number, worker_number[rows], values[rows])
+    return _Votes(ids.astype(np.str_), workers, id_number, worker_number[rows], _some(labels, rows))
+
+
+def _some(labels: Array | ClassLabels, rows: NDArray[np.int64]) -> Any:
+    """The labels of some rows."""
+    return (
+        ClassLabels(labels.classes, labels.values[rows]) if isinstance(labels, ClassLabels) else labels[rows]
+    )
 
 
 def _voted(
     votes: _Votes, path: Path, column: str, vote: Vote
 ) -> tuple[dict[str, GivenLabels], tuple[str, ...]]:
     """Combine the labels of workers; return them with a note on what they were."""
-    given = combined(votes.id_number, votes.labels, len(votes.ids), vote)
-    _refuse_one_value(
-        given.values, f"{path}: column {column!r}: every id's {vote}", "give labels that differ"
-    )
-    n, m = len(votes.ids), len(votes.labels)
+    n, m = len(votes.ids), len(votes.id_number)
+    if isinstance(votes.labels, ClassLabels):
+        given = combined_classes(votes.id_number, votes.labels, n, vote)
+    else:
+        given = combined(votes.id_number, votes.labels, n, vote)
+        _refuse_one_value(
+            given.values, f"{path}: column {column!r}: every id's {vote}", "give labels that differ"
+        )
     varies = "no id has two labels, so their noise is unknown"
     if given.noise is not None:
         varies = f"one worker's label varies by {given.noise:.2g} (variance) about its id's mean"
@@ -244,10 +270,13 @@ def _single(votes: _Votes, path: Path, column: str) -> tuple[dict[str, GivenLabe
     ends = np.cumsum(np.bincount(votes.worker_number, minlength=len(votes.workers)))
     supervisors, left_out = {}, []
     for name, rows in zip(votes.workers, np.split(order, ends[:-1]), strict=True):
-        if _is_one_value(votes.labels[rows]):
+        labels = _some(votes.labels, rows)
+        is_class = isinstance(labels, ClassLabels)
+        if _is_one_value(labels.values.argmax(1) if is_class else labels):
             left_out.append(name)
         else:
-            supervisors[name] = GivenLabels(votes.labels[rows]).place(votes.id_number[rows], n)
+            single = GivenLabels.of_classes(labels) if is_class else GivenLabels(labels)
+            supervisors[name] = single.place(votes.id_number[rows], n)
     if not supervisors:
         raise InputError(
             f"{path}: no worker gives two different labels, so none is a supervisor; only combine them",
@@ -259,7 +288,19 @@ def _single(votes: _Votes, path: Path, column: str) -> tuple[dict[str, GivenLabe
     return supervisors, (f"{path}: {said}: {printable(some(left_out))}",)
 
 
-def _labels_of(column: pd.Series, path: Path, remedy: str, *, task: str | None) -> Array:
+def _classes_of(frame: pd.DataFrame, name: str, path: Path, remedy: str) -> ClassLabels:
+    """Return a supervisor's labels that are classes, of more than one."""
+    labels = read_classes(frame, name, path)
+    only = of_one_class(labels)
+    if only is not None:
+        raise InputError(
+            f"{path}: column {name!r}: every label is {quoted(only)}; a student can learn nothing from them: "
+            f"{remedy}"
+        )
+    return labels
+
+
+def _labels_of(column: pd.Series, path: Path, remedy: str) -> Array:
     """Return a column as labels, NaN where a cell is empty, with at least one that is not."""
     if column.isna().all():
         raise InputError(f"{path}: column {str(column.name)!r} labels nothing: {remedy}")
@@ -269,10 +310,10 @@ def _labels_of(column: pd.Series, path: Path, remedy: str, *, task: str | None) 
         raise InputError(
             f"{path}: column {str(column.name)!r}, row {row} (counted from 0): "
             f"{quoted(str(column.iloc[row]))} is not a number, as a label is; leave the cell empty where "
-            "there is none; give scores or probabilities instead of classes; or name the columns of labels, "
-            "if this is none"
+            "there is none; or name the columns of labels, if this is none; or set the task to "
+            "classification, if labels are classes"
         )
-    return real_valued(column, path, task=task, allow_missing=True)
+    return real_valued(column, path, allow_missing=True)
 
 
 def _refuse_one_value(values: Array, what: str, remedy: str) -> None:

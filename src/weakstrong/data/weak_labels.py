@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from weakstrong.data.columns import real_valued, row_weights, target_names
+from weakstrong.data.columns import Task, row_weights
 from weakstrong.data.ids import Features, by_position, checked_ids, names_of, refuse_shared_columns, rows_of
 from weakstrong.data.label_tables import LabelTable, read_label_table
 from weakstrong.data.tables import read_table
+from weakstrong.data.targets import Target, read_target, target_names
 from weakstrong.errors import InputError
 from weakstrong.votes import Vote
 
@@ -26,13 +27,16 @@ class WeakLabels:
 
     Parameters
     ----------
-    values : array of shape (n, k)
-        NaN where a row has no label.
+    values : array of shape (n, k), or (n, c)
+        NaN where a row has no label. Of k targets or, where labels are classes, the probabilities of the
+        classes of one.
     targets : tuple of str
     weights : array of shape (n,), or None
     groups : array of shape (n,), or None
     notes : tuple of str
         Remarks for the user on how rows were matched.
+    classes : tuple of str
+        Names of the classes, where labels are classes.
     """
 
     values: Array
@@ -40,6 +44,7 @@ class WeakLabels:
     weights: Array | None
     groups: NDArray[Any] | None
     notes: tuple[str, ...]
+    classes: tuple[str, ...] = ()
 
 
 def read_weak_labels(
@@ -50,16 +55,16 @@ def read_weak_labels(
     id_column: str | None = None,
     weights: str | None = None,
     groups: str | None = None,
-    task: str | None = None,
+    task: Task | None = None,
     worker: str | None = None,
     vote: Vote = "mean",
 ) -> WeakLabels:
     """Read weak labels from a table, and put them in the order of the features' rows.
 
     Rows are matched by id where both sides have ids: a feature row that the table lacks, or whose cell is
-    empty, has no label. Otherwise they are matched by position, and the counts must agree. Targets that look
-    like classes are refused unless `task` is ``"regression"``. Where each row is a worker's label, those of
-    an id are combined: `weakstrong.data.label_tables.read_label_table`.
+    empty, has no label. Otherwise they are matched by position, and the counts must agree. Targets are
+    numbers or, if it is one alone, classes: `weakstrong.data.targets.read_target`. Where each row is a
+    worker's label, those of an id are combined: `weakstrong.data.label_tables.read_label_table`.
     """
     path = Path(path)
     if worker is not None:
@@ -72,30 +77,45 @@ def read_weak_labels(
     frame = read_table(path, (id_column, groups))
     others = {c for c in (id_column, weights, groups) if c is not None}
     names = target_names(frame, path, tuple(targets), others)
-    refuse_shared_columns(features, frame, path, {*names, *others})
+    read = [read_target(frame, path, name, task) for name in names]
+    classes = _classes(read, path)
+    refuse_shared_columns(features, frame, path, {*others, *(c for of in read for c in of.columns)})
     both = id_column is not None and features.ids is not None
     rows = np.arange(len(frame))
-    notes: tuple[str, ...] = ()
+    notes = tuple(note for of in read for note in of.notes)
     if both:
         assert features.ids is not None
         rows = rows_of(features.ids, Path(features.source), checked_ids(frame[id_column], path), str(path))
     else:
-        notes = (by_position([features], len(frame), path, id_column),)
+        notes = (*notes, by_position([features], len(frame), path, id_column))
     n = len(features.values)
 
     def placed(column: NDArray[Any], empty: Any) -> NDArray[Any]:
-        out = np.full(n, empty, dtype=np.result_type(column.dtype, type(empty)) if both else column.dtype)
+        dtype = np.result_type(column.dtype, type(empty)) if both else column.dtype
+        out = np.full((n, *column.shape[1:]), empty, dtype=dtype)
         out[rows] = column
         return out
 
-    labels = [placed(real_valued(frame[t], path, task=task, allow_missing=True), np.nan) for t in names]
+    labels = np.column_stack([placed(of.values, np.nan) for of in read])
     weight = None
     if weights is not None:
         weight = placed(row_weights(frame[weights], path), 0.0)
     cluster = None
     if groups is not None:
         cluster = placed(names_of(frame[groups], path, "group"), "")
-    return WeakLabels(np.column_stack(labels), tuple(names), weight, cluster, notes)
+    return WeakLabels(labels, tuple(names), weight, cluster, notes, classes)
+
+
+def _classes(read: Sequence[Target], path: Path) -> tuple[str, ...]:
+    """Names of the classes, if labels are classes; two targets of which one is of classes are refused."""
+    of_classes = [target for target in read if target.classes]
+    if of_classes and len(read) > 1:
+        raise InputError(
+            f"{path}: target {of_classes[0].name!r} is of classes; fit it alone, or, if it holds quantities, "
+            "set the task to regression",
+            "target", "task",
+        )  # fmt: skip
+    return of_classes[0].classes if of_classes else ()
 
 
 def _of_workers(table: LabelTable, features: Features) -> WeakLabels:
@@ -109,5 +129,6 @@ def _of_workers(table: LabelTable, features: Features) -> WeakLabels:
     assert table.ids is not None
     rows = rows_of(features.ids, Path(features.source), table.ids, str(table.source))
     n = len(features.values)
-    labels = [given.place(rows, n).values for given in table.supervisors.values()]
-    return WeakLabels(np.column_stack(labels), tuple(table.supervisors), None, None, table.notes)
+    given = [one.place(rows, n) for one in table.supervisors.values()]
+    labels = np.column_stack([one.values for one in given])
+    return WeakLabels(labels, tuple(table.supervisors), None, None, table.notes, given[0].classes)

@@ -6,7 +6,7 @@ import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,8 +24,32 @@ _LEGEND_INSIDE = 6  # supervisors and students; more would cover points
 _MARKERS = "os^Dv"  # one for each student
 
 
+class _Panel(NamedTuple):
+    """What one panel of gain against misfit shows: its columns and the words on its axes."""
+
+    misfit: str
+    gain: str
+    x: str
+    y: str
+
+
+_SQUARED = _Panel(
+    "misfit", "gain", "misfit on held-out rows: mean squared (student − weak label)",
+    "gain on held-out rows: weak error − student's error",
+)  # fmt: skip
+_OF_CLASSES = (
+    _Panel("disagreement", "gain_in_accuracy", "share of rows with another class", "gain in accuracy"),
+    _Panel("misfit", "gain", "misfit in Brier score", "gain in Brier score"),
+    _Panel(
+        "misfit_in_log_loss", "gain_in_log_loss", "misfit in log loss: KL(student ‖ weak)", "gain in log loss"
+    ),
+)
+
+
 def gain_against_misfit(rows: pd.DataFrame, target: str) -> Figure:
     """Gain against misfit: a point a division, a colour a supervisor (Figures 2d-f), a marker a student.
+
+    Where labels are classes there is a panel for accuracy, for the Brier score and for log loss.
 
     Parameters
     ----------
@@ -36,36 +60,47 @@ def gain_against_misfit(rows: pd.DataFrame, target: str) -> Figure:
     target : str
         Its name, for the title.
     """
+    panels = _OF_CLASSES if "gain_in_accuracy" in rows else (_SQUARED,)
+    figure = blank_figure((6.4, 4.8) if len(panels) == 1 else (12.8, 4.6))
+    students = list(rows["student"].unique()) if "student" in rows else []
+    for place, panel in enumerate(panels, 1):
+        axes = figure.add_subplot(1, len(panels), place)
+        _draw_panel(axes, rows, panel, students)
+    if len(panels) > 1:
+        figure.suptitle(f"{_short(target)}: a point is a division of the rows", fontsize=11)
+    else:
+        axes.set_title(f"{_short(target)}: a point is a division of the rows", fontsize=11)
+    if rows["supervisor"].nunique() + len(students) - 1 > _LEGEND_INSIDE:
+        axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    else:
+        axes.legend(frameon=False, fontsize=9 if len(panels) == 1 else 8)
+    return figure
+
+
+def _draw_panel(axes: Axes, rows: pd.DataFrame, panel: _Panel, students: list[str]) -> None:
+    """Draw the points of one loss, the diagonal and the line of no gain."""
     from matplotlib import colormaps
 
-    figure = blank_figure((6.4, 4.8))
-    axes = figure.add_subplot()
-    notes, rows = _drawn(rows)
-    scale = float(np.max(rows["mean_error"].to_numpy(), initial=0.0)) or 1.0
-    none = not (rows["misfit"] > 0).any()
-    top = scale if none else float(rows["misfit"].max()) * 1.05
+    mine = rows.assign(misfit=rows[panel.misfit], gain=rows[panel.gain])
+    notes, drawn = _drawn(mine)
+    scale = float(np.max(drawn["mean_error"].to_numpy(), initial=0.0)) or 1.0
+    none = not (drawn["misfit"] > 0).any()
+    top = scale if none else float(drawn["misfit"].max()) * 1.05
     axes.plot([0, top], [0, top], color="0.4", linestyle="--", linewidth=1, label="gain = misfit", zorder=1)
     axes.axhline(0, color="0.75", linewidth=1, zorder=0)
     colours = colormaps["tab10" if rows["supervisor"].nunique() <= 10 else "tab20"]
-    students = list(rows["student"].unique()) if "student" in rows else []
-    for place, (name, part) in enumerate(rows.groupby("supervisor", sort=False)):
+    for place, (name, part) in enumerate(drawn.groupby("supervisor", sort=False)):
         look: dict[str, Any] = {"s": 24, "color": colours(place % colours.N), "clip_on": False, "zorder": 3}
-        for marker, mine in _by_student(part, students):  # whole, on the axes too
+        for marker, some in _by_student(part, students):  # whole, on the axes too
             label = _short(name) if marker == _MARKERS[0] else None
-            axes.scatter(mine["misfit"], mine["gain"], marker=marker, label=label, **look)
+            axes.scatter(some["misfit"], some["gain"], marker=marker, label=label, **look)
     for marker, student in zip(_MARKERS, students if len(students) > 1 else [], strict=False):
         axes.scatter([], [], s=24, color="0.4", marker=marker, label=f"student {_short(student)}")
     axes.set_xlim(0, top)
     if none:
         axes.set_ylim(-scale, scale)
-    axes.set_xlabel("\n".join(["misfit on held-out rows: mean squared (student − weak label)", *notes]))
-    axes.set_ylabel("gain on held-out rows: weak error − student's error")
-    axes.set_title(f"{_short(target)}: a point is a division of the rows", fontsize=11)
-    if rows["supervisor"].nunique() + len(students) - 1 > _LEGEND_INSIDE:
-        axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    else:
-        axes.legend(frameon=False, fontsize=9)
-    return figure
+    axes.set_xlabel("\n".join([panel.x, *notes]))
+    axes.set_ylabel(panel.y)
 
 
 def _by_student(rows: pd.DataFrame, students: list[str]) -> Iterator[tuple[str, pd.DataFrame]]:

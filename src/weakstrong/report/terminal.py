@@ -31,8 +31,23 @@ _STUDY_COLUMNS = {
     "null": "null_error",
     "mean": "mean_error",
 }
+_ACCURACIES = {
+    "weak": "weak_accuracy",
+    "student": "strong_accuracy",
+    "differ": "disagreement",
+    "gain": "gain_in_accuracy",
+    "corrected": "corrected_accuracy",
+    "ceiling": "ceiling_accuracy",
+    "direct": "direct_accuracy",
+    "null": "null_accuracy",
+    "mean": "mean_accuracy",
+}
 _MEASURED = ("weak error", "student", "misfit", "gain", "cross term")
-_SIGNED = {"gain", "cross_term"}
+_SIGNED = {"gain", "cross_term", "gain_in_accuracy"}
+_OF_CLASSES = (
+    "\ndiffer: rows of which supervisor and student name another class; corrected: the student with the prior"
+    "\nof the true labels that teach. A Brier score is summed over the classes: 0 to 2."
+)
 _NOTHING = 1e-12  # relative to the error of predicting the mean: rounding
 _ENDLESS = 10_000  # columns: files and pipes have no right margin
 
@@ -85,13 +100,12 @@ def _table(title: str, first: str, others: Iterable[str]) -> Table:
 
 def study_table(record: Record) -> RenderableType:
     """Errors of every supervisor's student beside the baselines, then conclusions in words."""
-    title = f"{escape(printable(record.title))}: mean squared errors on held-out rows"
-    table = _table(title, "supervisor", _STUDY_COLUMNS)
+    of_classes = "classes" in record.facts
+    errors = "Brier scores" if of_classes else "mean squared errors"
+    tables = [_study_part(record, errors, _STUDY_COLUMNS)]
+    if of_classes:
+        tables.insert(0, _study_part(record, "accuracies", _ACCURACIES))
     labels = _labels([result.about for result in record.results])
-    for label, result in zip(labels, record.results, strict=True):
-        estimates = result.estimates
-        spread = estimates["mean_error"].value
-        table.add_row(escape(label), *(_cell(estimates, key, spread) for key in _STUDY_COLUMNS.values()))
     lines = [Text(f"note: {note}") for note in record.notes]
     for label, result in zip(labels, record.results, strict=True):
         facts = result.facts
@@ -103,7 +117,7 @@ def study_table(record: Record) -> RenderableType:
         )
         lines += [Text(f"  {finding}") for finding in result.findings]
         lines.append(Text(f"  {_spread(facts)}"))
-        lines.append(Text(f"  gap recovered: {_recovered(result)}"))
+        lines += [Text(f"  {line}") for line in _gaps_recovered(result)]
         lines += [Text(f"  {line}") for line in _evidence(result.estimates)]
     lines.append(
         Text(
@@ -111,9 +125,20 @@ def study_table(record: Record) -> RenderableType:
             "\ndirect: its class on the true labels that teach; null: its class on its supervisor's features,"
             "\nor the mean of labels given; mean: that of the true labels. Intervals are from clusters of"
             "\nheld-out rows and hold for these fitted models, not for a procedure that fits others."
+            + _OF_CLASSES
+            * of_classes
         )
     )
-    return Group(_Fitted(table), *_budget_table(record), *lines)
+    return Group(*tables, *_budget_table(record), *lines)
+
+
+def _study_part(record: Record, what: str, columns: Mapping[str, str]) -> _Fitted:
+    """One table of a study: a row for each pair."""
+    table = _table(f"{escape(printable(record.title))}: {what} on held-out rows", "supervisor", columns)
+    for label, result in zip(_labels([r.about for r in record.results]), record.results, strict=True):
+        spread = result.estimates["mean_error"].value
+        table.add_row(escape(label), *(_cell(result.estimates, key, spread) for key in columns.values()))
+    return _Fitted(table)
 
 
 def _budget_table(record: Record) -> list[RenderableType]:
@@ -283,8 +308,21 @@ def _evidence(estimates: Mapping[str, Estimate]) -> list[str]:
     return [f"interval of {name.replace('_', ' ')} from {evidence}" for name, evidence in found.items()]
 
 
+def _gaps_recovered(result: Result) -> list[str]:
+    """The share of the gap to the ceiling that is recovered, or why it is not known; in every loss."""
+    lines = [f"gap recovered: {_recovered(result)}"]
+    for loss in ("accuracy", "log_loss"):
+        found = result.estimates.get(f"performance_gap_recovered_in_{loss}")
+        if found is not None:
+            lines.append(f"gap recovered in {loss.replace('_', ' ')}: {_with_interval(found)}")
+    return lines
+
+
+def _with_interval(estimate: Estimate) -> str:
+    return f"{estimate.value:.2f} (95% interval {estimate.low:.2f} to {estimate.high:.2f})"
+
+
 def _recovered(result: Result) -> str:
     if "performance_gap_recovered" not in result.estimates:
         return f"none: {result.facts['gap_not_recovered_because']}"
-    shown = result.estimates["performance_gap_recovered"]
-    return f"{shown.value:.2f} (95% interval {shown.low:.2f} to {shown.high:.2f})"
+    return _with_interval(result.estimates["performance_gap_recovered"])

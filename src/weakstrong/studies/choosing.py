@@ -12,7 +12,7 @@ from weakstrong.errors import quoted
 from weakstrong.estimate import Estimate
 from weakstrong.predictions import Pair, Parts, Predictions
 from weakstrong.record import Result
-from weakstrong.studies.findings import worded_verdict
+from weakstrong.studies.verdict_words import worded_verdict
 
 _ROW = ["split", "division", "row"]
 _OPTIMISTIC = (

@@ -192,7 +192,7 @@ def _budgets(
 
 def _fewest(options: StudyOptions) -> int:
     """How many clusters heads are fitted to at least."""
-    return options.n_folds if "l2" in options.heads else 1
+    return options.n_folds if {*options.heads} - {"linear"} else 1
 
 
 def _check(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.datasets import load_diabetes
+from sklearn.datasets import load_diabetes, load_digits
 from sklearn.preprocessing import PolynomialFeatures
 
 from weakstrong.errors import InputError
@@ -19,9 +21,17 @@ def load_example(name: str) -> StudyInputs:
     disease progression after a year. Three supervisors each see one column (body mass index,
     blood pressure, a blood measurement) in five bins, so they say one of five numbers; the
     student sees all ten columns with their squares and products.
+
+    ``digits`` (Alpaydin and Kaynak, 1998): 1,797 digits written by hand, 8 by 8 pixels, ten classes. Three
+    supervisors see the sums of the rows, of the columns, or of 16 squares of four pixels; the student sees
+    all pixels.
     """
-    if name != "diabetes":
-        raise InputError(f"example {name}: no such example; there is: diabetes")
+    if name not in EXAMPLES:
+        raise InputError(f"example {name}: no such example; there are: {', '.join(EXAMPLES)}")
+    return EXAMPLES[name]()
+
+
+def _diabetes() -> StudyInputs:
     table = load_diabetes(as_frame=True, scaled=False)
     x, y = table.data, table.target.to_numpy(dtype=float)
     rich = PolynomialFeatures(2, include_bias=False).fit_transform(x / x.std())
@@ -33,6 +43,22 @@ def load_example(name: str) -> StudyInputs:
     )
 
 
+def _digits() -> StudyInputs:
+    pixels, digit = load_digits(return_X_y=True)
+    images = pixels.reshape(-1, 8, 8)
+    squares = images.reshape(-1, 4, 2, 4, 2).sum(axis=(2, 4)).reshape(-1, 16)
+    return StudyInputs(
+        supervisors={"rows": images.sum(axis=2), "columns": images.sum(axis=1), "squares": squares},
+        students={"pixels": pixels},
+        y=np.eye(10)[digit],
+        target="digit",
+        classes=tuple("0123456789"),
+    )
+
+
 def _in_bins(column: pd.Series) -> NDArray[np.float64]:
     """An indicator of each fifth of the rows, from the lowest values to the highest."""
     return pd.get_dummies(pd.qcut(column, 5)).to_numpy(dtype=np.float64)
+
+
+EXAMPLES: dict[str, Callable[[], StudyInputs]] = {"diabetes": _diabetes, "digits": _digits}

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from weakstrong.data.columns import numeric_column, real_valued, target_names
+from weakstrong.data.columns import numeric_column
 from weakstrong.data.ids import (
     Features,
     by_position,
@@ -21,8 +21,10 @@ from weakstrong.data.ids import (
 )
 from weakstrong.data.index_files import published_split
 from weakstrong.data.tables import read_features, read_table
+from weakstrong.data.targets import read_target, target_names
 from weakstrong.errors import InputError
 from weakstrong.studies.inputs import Split, StudyInputs
+from weakstrong.studies.label_arrays import all_classes
 from weakstrong.studies.label_files import file_names, is_same_file, read_given_labels
 from weakstrong.studies.row_tables import StudyRows
 from weakstrong.studies.settings import StudyConfig
@@ -50,15 +52,16 @@ def read_inputs(config: StudyConfig) -> StudyInputs:
     for name, what in ((config.id, "id"), (config.label_probability, "label_probability")):
         if name is not None and name not in frame:
             raise InputError(f"{config.labels}: no column {name!r}; columns: {some(frame.columns)}", what)
-    [target] = target_names(frame, config.labels, asked, others)
+    [name] = target_names(frame, config.labels, asked, others)
+    target = read_target(frame, config.labels, name, config.task)
     ids = None if config.id is None else checked_ids(frame[config.id], config.labels)
     read = [read_features(path, config.id) for path in (*config.weak, *config.strong)]
     for features in read:
-        refuse_shared_columns(features, frame, config.labels, {target, *others})
+        refuse_shared_columns(features, frame, config.labels, {*target.columns, *others})
     matrices, ids, notes = _in_order(read, config, ids, len(frame))
     rows = StudyRows(len(matrices[0]), ids, [(config.labels, frame, np.arange(len(frame)))])
     weak_labels = read_given_labels(config, rows, target, read, notes)
-    truth = real_valued(frame[target], config.labels, task=config.task, allow_missing=True)
+    notes += target.notes
     if config.groups is not None or config.weights is not None:
         there = rows.in_a_table | np.any([given.labelled for given in weak_labels.values()], axis=0)
         if not there.all():
@@ -67,12 +70,14 @@ def read_inputs(config: StudyConfig) -> StudyInputs:
             rows, matrices = rows.keep(there), [values[there] for values in matrices]
             weak_labels = {name: given.take(there) for name, given in weak_labels.items()}
     n, count = rows.n, len(config.weak)
+    classes = all_classes(target.classes, {name: given.classes for name, given in weak_labels.items()})
     return StudyInputs(
         supervisors=dict(zip(file_names(config.weak), matrices[:count], strict=True)),
         students=dict(zip(file_names(config.strong), matrices[count:], strict=True)),
-        y=_padded(truth, n),
-        weak_labels=weak_labels,
-        target=target,
+        y=_padded(target.over(classes), n),
+        weak_labels={name: given.over(classes) if classes else given for name, given in weak_labels.items()},
+        classes=classes,
+        target=target.name,
         ids=rows.ids,
         groups=None if config.groups is None else rows.groups(config.groups),
         weights=None if config.weights is None else rows.weights(config.weights),
@@ -114,7 +119,7 @@ def _in_order(
 
 def _padded(values: NDArray[np.float64], n: int) -> NDArray[np.float64]:
     """Values of the first rows, and NaN for all others."""
-    return np.concatenate([values, np.full(n - len(values), np.nan)])
+    return np.concatenate([values, np.full((n - len(values), *values.shape[1:]), np.nan)])
 
 
 def _read_splits(

@@ -10,13 +10,17 @@ import numpy as np
 import pandas as pd
 
 from weakstrong.arrays import power_of_two
+from weakstrong.class_labels import SMOOTHING
+from weakstrong.divergence import ZERO_ONE
 from weakstrong.errors import counted, quoted
-from weakstrong.estimate import HOLDS_ZERO, Estimate
+from weakstrong.estimate import Estimate
 from weakstrong.predictions import NO_MISFIT, Pair, Parts, Predictions
 from weakstrong.record import Result
+from weakstrong.studies.class_findings import class_facts, on_classes
 from weakstrong.studies.influence import exploded_divisions, influences
 from weakstrong.studies.measures import measure_pair
 from weakstrong.studies.remarks import label_remarks, remarks
+from weakstrong.studies.verdict_words import worded_verdict
 from weakstrong.studies.worth import budget_curve, worth_in_true_labels, worth_in_words
 from weakstrong.votes import GivenLabels
 
@@ -26,7 +30,11 @@ _TOO_GOOD = 1e-6  # of the error of the mean: less error than features have that
 
 
 def summarize(
-    parts: Parts, rows: pd.DataFrame, given: Mapping[str, GivenLabels] | None = None
+    parts: Parts,
+    rows: pd.DataFrame,
+    given: Mapping[str, GivenLabels] | None = None,
+    *,
+    smoothing: float = SMOOTHING,
 ) -> tuple[Result, ...]:
     """Pooled estimates, their spread over divisions, and conclusions, for each pair.
 
@@ -38,23 +46,32 @@ def summarize(
         Their measures by division, as `by_division` returns them, with what exploded (`with_explosions`).
     given : mapping of name to GivenLabels, optional
         Supervisors whose labels existed already.
+    smoothing : float
+        Share of the uniform distribution that labels without full support are mixed with in log loss.
     """
     results = []
     pairs = rows[list(Pair._fields)].drop_duplicates().itertuples(index=False, name=None)
     for pair in map(Pair._make, pairs):
         part = Predictions.concatenated(load().of(pair) for load in parts)
         mine = rows[(rows[list(Pair._fields)] == list(pair)).all(axis=1)]
-        results.append(_result(pair, part, mine, (given or {}).get(pair.supervisor)))
+        results.append(_result(pair, part, mine, (given or {}).get(pair.supervisor), smoothing))
     return tuple(results)
 
 
-def _result(pair: Pair, part: Predictions, rows: pd.DataFrame, labels: GivenLabels | None) -> Result:
+def _result(
+    pair: Pair, part: Predictions, rows: pd.DataFrame, labels: GivenLabels | None, smoothing: float
+) -> Result:
     """The result of one pair, from its predictions, its measures by division, and its labels if given."""
-    estimates, reason = measure_pair(part, tested=True)
+    estimates, reason = measure_pair(part, tested=True, smoothing=smoothing)
     deciding, curve = influences(part.judging), budget_curve(part)
     worth = worth_in_true_labels(curve)
     if worth is not None:
         estimates["worth_in_true_labels"] = worth
+    of_classes = class_facts(part, smoothing) if part.classes else {}
+    accuracies = budget_curve(part, ZERO_ONE) if part.classes else []
+    worth_in_accuracy = worth_in_true_labels(accuracies)
+    if worth_in_accuracy is not None:
+        estimates["worth_in_true_labels_in_accuracy"] = worth_in_accuracy
     if "ceiling_error" not in estimates:
         reason = "there is no ceiling, as rows of the student have no true label"
     facts = {
@@ -63,6 +80,8 @@ def _result(pair: Pair, part: Predictions, rows: pd.DataFrame, labels: GivenLabe
         "gap_not_recovered_because": reason or None,
         **_facts_of_divisions(rows),
         "budget": [point._asdict() for point in curve],
+        **({"budget_in_accuracy": [point._asdict() for point in accuracies]} if accuracies else {}),
+        **of_classes,
         "influence": {
             quantity: {unit: one.facts() for unit, one in units.items()}
             for quantity, units in deciding.items()
@@ -70,8 +89,10 @@ def _result(pair: Pair, part: Predictions, rows: pd.DataFrame, labels: GivenLabe
     }
     taught = None if labels is None else int(rows["supervised_rows"].median())
     said = (
+        *(on_classes(estimates, of_classes) if of_classes else ()),
         *conclusions(estimates, taught),
         *worth_in_words(worth, curve),
+        *worth_in_words(worth_in_accuracy, accuracies, "in accuracy "),
         *label_remarks(estimates, facts, given=labels is not None, drawn="probability" in part.table),
         *remarks(deciding, rows),
     )
@@ -83,7 +104,7 @@ def _counts(part: Predictions, rows: pd.DataFrame) -> dict[str, Any]:
     return {
         "divisions": len(rows),
         "held_out_rows": int(part.judging.table["row"].nunique()),
-        "held_out_rows_without_truth": int(part.table["row"][part.table["y_true"].isna()].nunique()),
+        "held_out_rows_without_truth": int(part.table["row"][~part.known("true")].nunique()),
         "supervised_rows": _from_to(rows["supervised_rows"]),
         "student_rows": _from_to(rows["student_rows"]),
     }
@@ -91,7 +112,7 @@ def _counts(part: Predictions, rows: pd.DataFrame) -> dict[str, Any]:
 
 def _facts_of_labels(part: Predictions, labels: GivenLabels | None) -> dict[str, Any]:
     """The share of rows that the supervisor labels, the noise of its labels, and what the null is."""
-    share = float(part.table["y_weak"].notna().mean()) if labels is None else labels.share
+    share = float(part.known("weak").mean()) if labels is None else labels.share
     return {
         "labelled_share": share,
         "noise_of_one_label": None if labels is None else labels.noise,
@@ -237,17 +258,6 @@ def _leakage(estimates: Mapping[str, Estimate], *, given: bool) -> list[str]:
                 f"{errors[least] / spread:.1g} of the error of the mean): {asked}?"
             )
     return said
-
-
-def worded_verdict(estimate: Estimate, positive: str, negative: str, question: str) -> str:
-    """The claim that the estimate supports; an open question, and why, where it supports none."""
-    low, high = (float(v) for v in estimate.interval())
-    shown = f"({float(estimate.value):+.4g}, 95% interval {low:+.4g} to {high:+.4g})"
-    sign, reason = estimate.verdict()
-    if sign:
-        return f"{positive if sign > 0 else negative}, for these fitted models {shown}"
-    said = "no verdict" if estimate.too_few() else "undecided"
-    return f"{said} {question} {shown}" + (f": {reason}" if reason != HOLDS_ZERO else "")
 
 
 def _deviation(values: pd.Series) -> float | None:

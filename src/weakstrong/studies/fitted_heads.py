@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,10 +27,11 @@ class Sample:
     purpose : str
         Name of the fit in its division, such as ``weak`` and the supervisor's name.
     features : array of shape (n, d)
-    labels : array of shape (n, k)
+    labels : array of shape (n, k) or (n, k, c)
+        Of k targets; where labels are classes, a probability for each.
     groups : array of shape (n,), optional
         Rows of one group stay in one fold.
-    validation : tuple of arrays of shape (m, d) and (m, k), optional
+    validation : tuple of arrays of shape (m, d) and (m, k) or (m, k, c), optional
         Features and labels of the validation rows: labels as those fitted, the truth or a supervisor's.
     weights : array of shape (n,), optional
         What each row counts for.
@@ -46,16 +47,16 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class FittedHeads:
-    """Linear heads for the targets of a sample, and what is known of the fit.
+    """Heads for the targets of a sample, and what is known of the fit.
 
     Parameters
     ----------
     head : Head
-        One output for each target.
+        One output for each target, or what `link` makes predictions of.
     limits : FeatureRange or None
         Range of features into which new rows are drawn.
     error : array of shape (k,)
-        Mean squared error on the labels fitted.
+        Mean error on the labels fitted: squared, or what the class of heads minimizes.
     of_first_target : callable
         Returns the heads of the first target, the truth, in the class of each target: at its radius or its
         number of steps where that is a choice.
@@ -65,6 +66,8 @@ class FittedHeads:
         Of the features; NaN where it is unknown.
     n_ignored : int
         Features that get no coefficient.
+    link : callable
+        Makes predictions, (n, k) or (n, k, c), of the outputs of the head.
     """
 
     head: Head
@@ -75,10 +78,12 @@ class FittedHeads:
     radius: Array
     rank: float
     n_ignored: int
+    link: Callable[[Array], Array] = lambda outputs: outputs
 
     def predict(self, features: NDArray[Any], head: Head | None = None) -> Array:
         """Predict rows (n, d) with these heads, or with others in their range of features."""
-        return predicted(self.head if head is None else head, features, self.limits, "features")[0]
+        used = self.head if head is None else head
+        return self.link(predicted(used, features, self.limits, "features")[0])
 
     def outside(self, features: NDArray[Any]) -> Clipped | None:
         """Count the values that are outside the range of features, if there is one."""
@@ -91,15 +96,18 @@ Fitter = Callable[[Iterable[Sample]], list[FittedHeads]]
 
 
 def projected_heads(name: HeadName, options: StudyOptions) -> Fitter:
-    """Return the exact projection onto a class of heads; an open radius is chosen by cross-validation."""
+    """Return the exact L2 projection onto a class of heads; an open radius is chosen by cross-validation."""
     n_folds = options.n_folds if name == "l2" else None
 
     def fit(sample: Sample) -> FittedHeads:
         model = HeadProjection(name, n_folds=n_folds, random_state=options.seed, clip=options.clip)
-        model.fit(sample.features, sample.labels, sample.weights, groups=sample.groups)
+        labels = sample.labels.reshape(len(sample.labels), -1)
+        outputs = labels.shape[1] // sample.labels.shape[1]
+        model.fit(sample.features, labels, sample.weights, groups=sample.groups)
 
         def of_truth() -> Head:  # from the same moments, without a second pass over the rows
-            return project(model.moments_.select([0] * model.moments_.n_targets), model.heads_).head
+            first = np.tile(np.arange(outputs), sample.labels.shape[1])
+            return project(model.moments_.select(first.tolist()), model.heads_).head
 
         radius = getattr(model.heads_, "radius", None)
         return FittedHeads(
@@ -114,8 +122,3 @@ def projected_heads(name: HeadName, options: StudyOptions) -> Fitter:
         )
 
     return lambda samples: list(map(fit, samples))  # map keeps one sample in memory
-
-
-def exact_fitters(options: StudyOptions) -> Mapping[str, Fitter]:
-    """Return the fitters of a study's classes of heads, by name."""
-    return {name: projected_heads(name, options) for name in options.heads}

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from weakstrong.predictions import Predictions
+from weakstrong.class_labels import ClassLabels, is_labelled
+from weakstrong.predictions import Predictions, columns_of
 from weakstrong.studies.divisions import Division, Rows
 from weakstrong.studies.fitted_heads import FittedHeads, Fitter, Sample
 from weakstrong.studies.inputs import StudyInputs
@@ -27,6 +28,7 @@ class _Fit(NamedTuple):
     place: int = 0
 
     def predict(self, features: NDArray[Any]) -> Array:
+        """Return predictions (n,), or probabilities (n, c)."""
         return self.model.predict(features)[:, self.place]
 
 
@@ -45,7 +47,7 @@ class _Taught(NamedTuple):
     students : FittedHeads
     has_ceiling : bool
         Whether all of these rows have a true label.
-    said : array of shape (judged, targets)
+    said : array of shape (judged, targets) or (judged, targets, c)
     of_class : array of the same shape, or None
         What the ceiling says in the class of every target.
     untrained, untrained_said : optional
@@ -101,10 +103,9 @@ def fit_division(
                 columns, made = pairs[supervisor]
                 pair = {"heads": heads, "student": student, "supervisor": supervisor}
                 said = {**columns, **null_columns.get(supervisor, {})}
-                named = {f"y_{name}": values for name, values in said.items()}
-                truth = inputs.y[division.judged]
-                frame = _judged(division, inputs).assign(**pair, y_true=truth, **named)
-                frames.append(frame[frame["y_true"].notna() | frame["y_weak"].notna()])  # others say nothing
+                predictions = Predictions(_judged(division, inputs).assign(**pair, **_named(said, inputs)))
+                something = predictions.known("true") | predictions.known("weak")  # others say nothing
+                frames.append(predictions.table[something])
                 fits.append({**pair, **fitting.quality(student, supervisor, made)})
     whole = pd.concat(frames, ignore_index=True)
     for name, values in inputs.display.items():
@@ -123,7 +124,7 @@ class _Fitting:
     fitter : Fitter
     supervisors : mapping of name to _Fit
         Those with features.
-    weak : mapping of name to array of shape (n,)
+    weak : mapping of name to array of shape (n,) or (n, c)
         What every supervisor says of all rows; NaN where it abstains.
     """
 
@@ -158,8 +159,7 @@ class _Fitting:
     def _once(self, student: str) -> _Columns:
         """What is said whoever the supervisor is: the mean, and direct training on fewer true labels."""
         y, division, weights = self.inputs.y, self.division, self.inputs.truth_weights
-        mean = np.average(y[division.supervised], weights=_of(weights, division.supervised))
-        columns = {"mean": np.full(len(division.judged), mean)}
+        columns = {"mean": self._mean(y[division.supervised], _of(weights, division.supervised))}
         for count, rows in division.budgets.items():
             fit = self._to_truth(f"direct {student} {count}", student, rows)
             columns[f"direct_{count}"] = fit.predict(self.inputs.students[student][division.judged])
@@ -172,7 +172,7 @@ class _Fitting:
         for names, rows in self._labelled_alike():
             has_ceiling = bool(self.inputs.has_truth[rows].all())
             weak = [self.weak[name] for name in names]
-            labels = np.column_stack([self.inputs.y, *weak] if has_ceiling else weak)
+            labels = np.stack([self.inputs.y, *weak] if has_ceiling else weak, axis=1)
             purpose = student if len(names) == len(self.weak) else f"{student} {names[0]}"
             [students] = self.fitter([self.sample(f"strong {purpose}", features, rows, labels)])
             said, of_class, untrained, untrained_said = students.predict(features[judged]), None, None, None
@@ -211,10 +211,12 @@ class _Fitting:
         """What a supervisor, its student and their ceiling and control say of the judged rows."""
         judged, place = self.division.judged, taught.place(supervisor)
         columns = {"weak": self.weak[supervisor][judged], "strong": taught.said[:, place]}
+        if self.inputs.classes:
+            columns["corrected"] = self._corrected(supervisor, columns["strong"])
         if taught.of_class is not None:
             columns |= {"ceiling": taught.said[:, 0], "class": taught.of_class[:, place]}
         if self.inputs.untrained:
-            none = np.full(len(judged), np.nan)
+            none = np.full(self.inputs.y[judged].shape, np.nan)
             columns["untrained"] = none if taught.untrained_said is None else taught.untrained_said[:, place]
         return columns
 
@@ -226,12 +228,11 @@ class _Fitting:
         """
         columns: dict[str, _Columns] = {}
         for name, said in self.weak.items():
-            rows, judged = self._own(name), self.division.judged
+            rows = self._own(name)
             if name in self.supervisors:
                 columns[name] = {"null": self._null(name, name, rows)}
                 continue
-            mean = np.average(said[rows], weights=_of(self.inputs.weights, rows))
-            columns[name] = {"null": np.full(len(judged), mean)}
+            columns[name] = {"null": self._mean(said[rows], _of(self.inputs.weights, rows))}
             columns[name] |= {f"null_of_{other}": self._null(name, other, rows) for other in self.supervisors}
         return columns
 
@@ -271,7 +272,7 @@ class _Fitting:
     def _own(self, supervisor: str) -> Rows:
         """The student's rows that a supervisor labels."""
         own = self.division.student
-        return own[~np.isnan(self.weak[supervisor][own])]
+        return own[is_labelled(self.weak[supervisor][own])]
 
     def _labelled_alike(self) -> Iterator[tuple[list[str], Rows]]:
         """Supervisors that label the same rows of the student's, with those rows."""
@@ -279,6 +280,25 @@ class _Fitting:
         for name in self.weak:
             alike.setdefault(self._own(name).tobytes(), []).append(name)
         yield from ((names, self._own(names[0])) for names in alike.values())
+
+    def _corrected(self, supervisor: str, said: Array) -> Array:
+        """What a student says of the judged rows with the prior of true labels in place of its supervisor's.
+
+        ``s_c π_c / w̄_c``, made to sum to one (Saerens, Latinne and Decaestecker 2002): π the frequencies of
+        classes among the true labels that teach, one more of each counted, w̄ those of the student's labels.
+        """
+        truth, weights = self.inputs.y[self.division.supervised], self.inputs.truth_weights
+        omega = np.ones(len(truth)) if weights is None else weights[self.division.supervised]
+        counts = (omega / omega.mean()) @ truth + 1
+        rows = self._own(supervisor)
+        prior = np.average(self.weak[supervisor][rows], axis=0, weights=_of(self.inputs.weights, rows))
+        odds = said * np.divide(counts / counts.sum(), prior, out=np.zeros_like(prior), where=prior > 0)
+        return np.asarray(odds / odds.sum(-1, keepdims=True))
+
+    def _mean(self, labels: Array, weights: Array | None) -> Array:
+        """The mean of some labels, for every judged row."""
+        mean = np.average(labels, axis=0, weights=weights)
+        return np.broadcast_to(mean, (len(self.division.judged), *np.shape(mean)))
 
     def _null(self, supervisor: str, other: str, rows: Rows) -> Array:
         """What heads on the features of one supervisor say that are fitted to the labels of another."""
@@ -307,8 +327,17 @@ def _unlike(fit: str, model: FittedHeads, features: NDArray[Any]) -> dict[str, A
     return {f"{fit}_clipped": 0.0 if clipped is None else clipped.share, f"{fit}_unlike": unlike}
 
 
+def _named(said: _Columns, inputs: StudyInputs) -> dict[str, NDArray[Any]]:
+    """What is said of the judged rows as columns of a table, one for each class if labels are classes."""
+    columns: dict[str, NDArray[Any]] = {}
+    for name, values in said.items():
+        parts = values.T if inputs.classes else [values]
+        columns |= dict(zip(columns_of(name, inputs.classes), parts, strict=True))
+    return columns
+
+
 def _judged(division: Division, inputs: StudyInputs) -> pd.DataFrame:
-    """The judged rows of a division, with their ids, clusters, roles and weights."""
+    """The judged rows of a division, with their truth, ids, clusters, roles and weights."""
     rows = division.judged
     known = pd.DataFrame({"split": division.split, "division": division.number, "row": rows})
     columns = {
@@ -320,4 +349,8 @@ def _judged(division: Division, inputs: StudyInputs) -> pd.DataFrame:
             known[name] = values[rows]
     if division.roles is not None:
         known["role"] = division.roles
-    return known
+    truth = inputs.y[rows]
+    if not inputs.classes:
+        return known.assign(y_true=truth)
+    labels = ClassLabels(inputs.classes, truth)
+    return known.assign(**({"y_true": labels.names()} if labels.is_hard else _named({"true": truth}, inputs)))

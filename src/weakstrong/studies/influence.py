@@ -50,7 +50,8 @@ class Influence:
     interval : tuple of float, optional
         Of the mean without the unit, where that is a gain and the unit stands out.
     seen : mapping
-        Of a row: the truth, the prediction that is furthest from it, whose it is and in which division.
+        Of a row: the truth, the prediction that is furthest from it, whose it is and in which division; of
+        classes, the most probable ones.
     """
 
     unit: str
@@ -103,7 +104,7 @@ def influences(predictions: Predictions) -> dict[str, dict[str, Influence]]:
                     values, codes, clusters, weights, gain=quantity in GAINS, nothing=nothing
                 )
                 mine = table[codes == place]
-                seen = _seen(mine, fits) if unit == "row" else {}
+                seen = _seen(Predictions(mine), fits) if unit == "row" else {}
                 found[quantity][unit] = Influence(unit, _name(unit, mine), **about, seen=seen)
     return found
 
@@ -190,16 +191,18 @@ def _plain(name: Any) -> int | str:
     return int(name) if whole else str(name)
 
 
-def _seen(rows: pd.DataFrame, fits: tuple[str, ...]) -> dict[str, Any]:
-    """The prediction of a row that is furthest from its truth."""
-    truth = rows["y_true"].to_numpy()
-    far = {fit: np.abs(rows[f"y_{fit}"].to_numpy() - truth) for fit in fits}
+def _seen(predictions: Predictions, fits: tuple[str, ...]) -> dict[str, Any]:
+    """The prediction of a row that is furthest from its truth; of classes, the most probable one of each."""
+    truth, rows = predictions.values("true"), predictions.table
+    far = {fit: predictions.divergence.error(predictions.values(fit), truth) for fit in fits}
     fit = max(far, key=lambda name: far[name].max())
     place = int(far[fit].argmax())
+    said, true = predictions.values(fit)[place], truth[place]
+    classes = predictions.classes
     return {
         "fit": fit,
-        "predicted": float(rows[f"y_{fit}"].iloc[place]),
-        "truth": float(truth[place]),
+        "predicted": classes[int(said.argmax())] if classes else float(said),
+        "truth": classes[int(true.argmax())] if classes else float(true),
         **_name("division", rows.iloc[[place]]),
     }
 

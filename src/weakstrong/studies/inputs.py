@@ -17,8 +17,8 @@ from weakstrong.arrays import (
     refuse_no_weight,
     row_weights,
 )
-from weakstrong.data.columns import refuse_classes
-from weakstrong.errors import InputError
+from weakstrong.class_labels import is_labelled
+from weakstrong.errors import InputError, quoted
 from weakstrong.votes import GivenLabels
 
 Array = NDArray[np.float64]
@@ -64,8 +64,8 @@ class StudyInputs:
         Features of each supervisor whose head is fitted to true labels.
     students : mapping of name to array of shape (n, d_s)
         Features of each student.
-    y : array of shape (n,)
-        True labels; NaN where a row has none.
+    y : array of shape (n,) or (n, c)
+        True labels, or a probability for each class; NaN where a row has none.
     target : str
         What they are of.
     ids : array of str of shape (n,), optional
@@ -80,6 +80,8 @@ class StudyInputs:
     notes : tuple of str
     weak_labels : mapping of name to GivenLabels
         Labels of each supervisor whose labels exist already, about which nothing is assumed.
+    classes : tuple of str
+        Names of the classes, where labels are classes.
     weights : array of shape (n,), optional
         What each row counts for, in fitting and in judging.
     label_probability : array of shape (n,), optional
@@ -98,13 +100,14 @@ class StudyInputs:
     display: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     weak_labels: Mapping[str, GivenLabels] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
     weights: Array | None = None
     label_probability: Array | None = None
 
     @property
     def has_truth(self) -> NDArray[np.bool_]:
         """Which rows have a true label, shape (n,)."""
-        return ~np.isnan(self.y)
+        return is_labelled(self.y)
 
     @property
     def has_label(self) -> NDArray[np.bool_]:
@@ -121,8 +124,8 @@ class StudyInputs:
         return (np.ones(len(self.y)) if self.weights is None else self.weights) / self.label_probability
 
 
-def check_inputs(inputs: StudyInputs, task: str | None = None) -> None:
-    """Refuse arrays that cannot be studied, naming the first fault; `task` is as in `StudyOptions`."""
+def check_inputs(inputs: StudyInputs) -> None:
+    """Refuse arrays that cannot be studied, naming the first fault."""
     if not inputs.students:
         raise InputError("a study needs the features of at least one student")
     if not inputs.supervisors and not inputs.weak_labels:
@@ -131,17 +134,15 @@ def check_inputs(inputs: StudyInputs, task: str | None = None) -> None:
     if both:
         raise InputError(f"supervisor {min(both)!r} has features and weak labels; give each another name")
     _check_features(inputs)
-    if inputs.y.ndim != 1:
-        raise InputError(f"labels have shape {inputs.y.shape}; a study takes one target, shape (n,)")
-    _check_labels(inputs.y, "labels", f"target {inputs.target!r}", task)
+    _check_truth(inputs)
     for name, given in inputs.weak_labels.items():
-        _check_given(name, given, len(inputs.y), task)
+        _check_given(name, given, inputs)
     _check_weights(inputs)
     _check_splits(inputs)
     _check_controls(inputs)
     columns = {"groups": inputs.groups, **{f"display {k!r}": v for k, v in inputs.display.items()}}
     for name, column in columns.items():
-        if column is not None and column.shape != inputs.y.shape:
+        if column is not None and column.shape != inputs.y.shape[:1]:
             raise InputError(f"{name}: shape {column.shape}; give one for each of {len(inputs.y)} rows")
 
 
@@ -172,30 +173,64 @@ def _check_splits(inputs: StudyInputs) -> None:
         raise InputError(f"split {twice!r} is there twice; give every split a name of its own")
 
 
-def _check_given(name: str, given: GivenLabels, n: int, task: str | None) -> None:
+def _check_truth(inputs: StudyInputs) -> None:
+    """Refuse true labels that are not one for each row, or all of one class."""
+    known = inputs.y[inputs.has_truth] if inputs.y.ndim in (1, 2) else inputs.y
+    if not inputs.classes:
+        if inputs.y.ndim != 1:
+            raise InputError(f"labels have shape {inputs.y.shape}; a study takes one target, shape (n,)")
+        _check_numbers(inputs.y, "labels")
+        return
+    if inputs.y.shape[1:] != (len(inputs.classes),):
+        raise InputError(
+            f"labels have shape {inputs.y.shape}; give each of {len(inputs.classes)} classes a probability"
+        )
+    if not len(known):
+        raise InputError("labels: no row has one; at least one row needs a label")
+    if (known == known[0]).all() and known[0].max() == 1:
+        only = inputs.classes[int(known[0].argmax())]
+        raise InputError(
+            f"target {inputs.target!r}: every true label is {quoted(only)}; with one class there is nothing "
+            "to learn or to judge: label rows of another one"
+        )
+
+
+def _check_given(name: str, given: GivenLabels, inputs: StudyInputs) -> None:
     """Refuse weak labels of other rows, and those from which nothing can be learnt."""
-    if given.values.shape != (n,):
+    if given.values.shape != inputs.y.shape:
         raise InputError(
-            f"weak labels {name!r}: shape {given.values.shape}; give one for each of {n} rows, NaN where "
-            "there is none"
+            f"weak labels {name!r}: shape {given.values.shape}; give {inputs.y.shape}, one for each row, NaN "
+            "where there is none"
         )
-    _check_labels(given.values, f"weak labels {name!r}", f"weak label {name!r}", task)
-    if len(np.unique(given.values[given.labelled])) == 1:
+    known = given.values[given.labelled]
+    if not inputs.classes:
+        _check_numbers(given.values, f"weak labels {name!r}")
+    elif not len(known):
+        raise InputError(f"weak labels {name!r}: no row has one; at least one row needs a label")
+    if (known == known[0]).all():
+        first = known[0] if not inputs.classes else None
+        said = f"{first:g}" if first is not None else _said(known[0], inputs.classes)
         raise InputError(
-            f"weak labels {name!r}: every label is {given.values[given.labelled][0]:g}; a student can learn "
-            "nothing from them: leave that supervisor out"
+            f"weak labels {name!r}: every label is {said}; a student can learn nothing from them: leave that "
+            "supervisor out"
         )
 
 
-def _check_labels(values: Array, name: str, target: str, task: str | None) -> None:
-    """Refuse labels that are infinite, none, classes, or too large or small to be squared."""
+def _said(probabilities: Array, classes: tuple[str, ...]) -> str:
+    """A class, or the probabilities of all of them, for a message."""
+    if probabilities.max() == 1:
+        return quoted(classes[int(probabilities.argmax())])
+    return ", ".join(f"{p:.3g} for {quoted(c)}" for c, p in zip(classes, probabilities, strict=True))
+
+
+def _check_numbers(values: Array, name: str) -> None:
+    """Refuse labels that are infinite, none, or too large or small to be squared."""
     known = values[~np.isnan(values)]
     if not len(known):
         raise InputError(f"{name}: no row has one; at least one row needs a label")
     infinite = np.isinf(values)
     if infinite.any():
         raise InputError(f"{name}: row {infinite.argmax()} (counted from 0) is infinite; correct it")
-    refuse_classes(values, target, task)
     largest = np.abs(known).max()
     if largest > LARGEST or 0 < largest < SMALLEST:
         raise InputError(
@@ -210,7 +245,7 @@ def _check_weights(inputs: StudyInputs) -> None:
         refuse_no_weight(row_weights(inputs.weights, len(inputs.y), "weights"), "weights")
     if inputs.label_probability is not None:
         p = inputs.label_probability
-        if p.shape != inputs.y.shape:
+        if p.shape != inputs.y.shape[:1]:
             raise InputError(f"label_probability: shape {p.shape}; give one for each of {len(inputs.y)} rows")
         bad = inputs.has_truth & ~((p >= LEAST_PROBABILITY) & (p <= 1))
         if bad.any():

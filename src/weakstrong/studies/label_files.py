@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from weakstrong.data.class_columns import columns_named
 from weakstrong.data.ids import Features, refuse_shared_columns, rows_of
 from weakstrong.data.label_tables import LabelTable, read_label_table
 from weakstrong.data.tables import column_names
+from weakstrong.data.targets import Target
 from weakstrong.errors import InputError
 from weakstrong.studies.row_tables import StudyRows
 from weakstrong.studies.settings import StudyConfig
@@ -18,7 +20,7 @@ from weakstrong.votes import GivenLabels
 
 
 def read_given_labels(
-    config: StudyConfig, rows: StudyRows, target: str, features: list[Features], notes: list[str]
+    config: StudyConfig, rows: StudyRows, target: Target, features: list[Features], notes: list[str]
 ) -> dict[str, GivenLabels]:
     """Read the labels of every supervisor whose labels exist, on the rows of the study; notes are added.
 
@@ -40,7 +42,8 @@ def read_given_labels(
         _refuse_other_use(table, config, rows)
         if table.frame is not None:
             for student in features[len(config.weak) :]:  # one that sees the labels can only repeat them
-                refuse_shared_columns(student, table.frame, path, table.supervisors.keys())
+                used = [c for name in table.supervisors for c in columns_named(name, table.frame.columns)]
+                refuse_shared_columns(student, table.frame, path, used)
         places = _places(table, config, rows, features, notes)
         if table.frame is not None and not is_same_file(path, config.labels):
             rows.tables.append((path, table.frame, places))
@@ -60,7 +63,7 @@ def _refuse_other_use(table: LabelTable, config: StudyConfig, rows: StudyRows) -
     path, frame, _ = rows.tables[0]
     if config.weak_columns or table.frame is None or is_same_file(table.source, path):
         return
-    shared = [name for name in table.supervisors if name in frame]
+    shared = [name for name in table.supervisors if columns_named(name, frame.columns)]
     if shared:
         raise InputError(
             f"{table.source} and {path} both have a column {shared[0]!r}: name it as the id, or name the "
@@ -76,28 +79,28 @@ def _refuse_missing(config: StudyConfig, columns: Mapping[Path, list[str]]) -> N
     wanted = [("weak_columns", name) for name in config.weak_columns]
     wanted += [("worker", config.worker)] if config.worker is not None else []
     for setting, name in wanted:
-        if not any(name in there for there in columns.values()):
+        if not any(columns_named(name, there) for there in columns.values()):
             where = ", ".join(map(str, columns))
             raise InputError(f"{where}: none has the column {name!r}", setting)
     for path, there in columns.items():
-        if config.weak_columns and set(config.weak_columns).isdisjoint(there):
+        if config.weak_columns and not any(columns_named(name, there) for name in config.weak_columns):
             raise InputError(f"{path}: none of the columns named is in it; leave it out", "weak_columns")
 
 
-def _read_table(path: Path, config: StudyConfig, target: str, there: list[str] | None) -> LabelTable:
+def _read_table(path: Path, config: StudyConfig, target: Target, there: list[str] | None) -> LabelTable:
     """Read one table; of several, whose columns are given, with those of the named columns that it has."""
     named = (config.weights, config.label_probability)
     others = {name for name in named if name is not None}
     if is_same_file(path, config.labels):
-        others.add(target)
+        others.update(target.columns)
     columns, worker = config.weak_columns, config.worker
     if there is not None:
-        columns = tuple(name for name in columns if name in there)
+        columns = tuple(name for name in columns if columns_named(name, there))
         worker = worker if worker in there else None
     return read_label_table(
         path, id_column=config.id, columns=columns, worker=worker, vote=config.vote,
         each_worker=config.each_worker and worker is not None, others=others,
-        names=[] if config.groups is None else [config.groups], task=config.task,
+        names=[] if config.groups is None else [config.groups], task=target.task,
     )  # fmt: skip
 
 

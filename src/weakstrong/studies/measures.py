@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from weakstrong.arrays import group_numbers
-from weakstrong.divergence import SQUARED_ERROR
+from weakstrong.class_labels import SMOOTHING, smoothed
+from weakstrong.divergence import LOG_LOSS, ZERO_ONE
 from weakstrong.estimate import Estimate
 from weakstrong.gain import measure
 from weakstrong.predictions import Pair, Predictions
 
+_NOT_BY_DIVISION = ("performance_gap_recovered", "slope")  # ratios, which few rows do not settle
 
-def by_division(predictions: Predictions, fits: pd.DataFrame) -> pd.DataFrame:
+
+def by_division(
+    predictions: Predictions, fits: pd.DataFrame, *, smoothing: float = SMOOTHING
+) -> pd.DataFrame:
     """One row for each division and pair: what was measured on its held-out rows, and how it was fitted."""
     keys = ["split", "division", *Pair._fields]
     measured = []
@@ -22,8 +28,8 @@ def by_division(predictions: Predictions, fits: pd.DataFrame) -> pd.DataFrame:
         row = dict(zip(keys, key, strict=True))
         row |= {"test_rows": len(predictions_here.judging.table)}
         if row["test_rows"]:
-            estimates, _ = measure_pair(predictions_here)
-            row |= {n: float(e.value) for n, e in estimates.items() if n != "performance_gap_recovered"}
+            estimates, _ = measure_pair(predictions_here, smoothing=smoothing)
+            row |= {n: float(e.value) for n, e in estimates.items() if not n.startswith(_NOT_BY_DIVISION)}
             row |= {f"{n}_se": float(estimates[n].standard_error) for n in ("gain", "cross_term")}
         measured.append(row)
     rows = pd.DataFrame(measured).merge(fits, on=keys, validate="one_to_one")
@@ -31,28 +37,66 @@ def by_division(predictions: Predictions, fits: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(optimality_gap=pd.concat(gaps, axis=1).max(axis=1))
 
 
-def measure_pair(predictions: Predictions, *, tested: bool = False) -> tuple[dict[str, Estimate], str]:
+def measure_pair(
+    predictions: Predictions, *, tested: bool = False, smoothing: float = SMOOTHING
+) -> tuple[dict[str, Estimate], str]:
     """Estimates on the held-out rows of one pair, and why the gap recovered is not among them.
 
     They are of the rows that have a true label and that the supervisor labels, but for those of
     `on_all_rows`. A row that several divisions judge is one cluster, as is a group. What verdicts are on is
-    `tested`.
+    `tested`. Where labels are classes, errors are Brier scores, and `in_other_losses` follow.
     """
     judging = predictions.judging
-    table = judging.table
     known = _counted(judging, tested=tested)
-    y, w, s = (table[f"y_{of}"] for of in ("true", "weak", "strong"))
-    predicted = {b: table[f"y_{b}"] for b in judging.baselines if table[f"y_{b}"].notna().all()}
-    gain = measure(y, w, s, y_ceiling=predicted.pop("ceiling", None), **known)
+    y, w, s = (judging.values(name) for name in ("true", "weak", "strong"))
+    predicted = {b: judging.values(b) for b in judging.baselines if judging.known(b).all()}
+    gain = measure(y, w, s, y_ceiling=predicted.get("ceiling"), **known)
     estimates = gain.estimates()
     estimates["weak_error_minus_misfit"] = _weak_error_minus_misfit(judging)
     for baseline, values in predicted.items():
+        if baseline == "ceiling":
+            continue
         against = measure(y, values, s, **known)
         estimates[f"{baseline}_error"] = against.weak_error
         estimates[f"gain_over_{baseline}"] = against.gain
         if baseline.startswith("null"):
             estimates[f"gain_of_{baseline}"] = measure(y, w, values, **known | {"tested": False}).gain
-    return estimates | on_all_rows(predictions, tested=tested), gain.not_recovered_because
+    estimates |= on_all_rows(predictions, tested=tested)
+    if predictions.classes:
+        estimates |= in_other_losses(judging, tested=tested, smoothing=smoothing)
+    return estimates, gain.not_recovered_because
+
+
+def in_other_losses(judging: Predictions, *, tested: bool, smoothing: float) -> dict[str, Estimate]:
+    """Estimates in accuracy and in log loss, where labels are classes.
+
+    Those of a loss end in ``_accuracy`` or ``_log_loss``: ``weak``, ``strong`` and each baseline;
+    ``gain_in_``, ``gain_over_direct_in_``, ``performance_gap_recovered_in_`` and, in log loss, misfit and
+    cross term. ``disagreement`` is the share of rows for which supervisor and student name another class.
+    """
+    known = _counted(judging, tested=tested) | {"smoothing": smoothing}
+    clusters = group_numbers(judging.clusters.to_numpy())
+    y = judging.values("true")
+    said = {name: judging.values(name) for name in ("weak", "strong", *judging.baselines)}
+    said = {name: values for name, values in said.items() if not np.isnan(values).any()}
+    estimates: dict[str, Estimate] = {}
+    for loss, ending in ((ZERO_ONE, "accuracy"), (LOG_LOSS, "log_loss")):
+        known["divergence"] = loss.name
+        gain = measure(y, said["weak"], said["strong"], y_ceiling=said.get("ceiling"), **known)
+        found = gain.estimates()
+        kept = ["gain", "performance_gap_recovered"]
+        kept += ["misfit", "cross_term"] if loss is LOG_LOSS else []
+        estimates |= {f"{name}_in_{ending}": found[name] for name in kept if name in found}
+        if loss is ZERO_ONE:
+            estimates["disagreement"] = found["misfit"]
+        if "direct" in said:
+            over = measure(y, said["direct"], said["strong"], **known).gain
+            estimates[f"gain_over_direct_in_{ending}"] = over
+        for name, values in said.items():
+            errors = loss.error(values if loss is ZERO_ONE else smoothed(values, smoothing), y)
+            better = 1 - errors if loss is ZERO_ONE else errors
+            estimates[f"{name}_{ending}"] = Estimate.of_mean(better, clusters, judging.weights)
+    return estimates
 
 
 def on_all_rows(predictions: Predictions, *, tested: bool = False) -> dict[str, Estimate]:
@@ -63,38 +107,40 @@ def on_all_rows(predictions: Predictions, *, tested: bool = False) -> dict[str, 
     """
     estimates, unknown = {}, {}
     labelled, known = predictions.weak_labelled, predictions.with_truth
-    if labelled.table["y_true"].isna().any():
+    has_truth = labelled.known("true")
+    if not has_truth.all():
         estimates["misfit"] = _misfit(labelled)
-        without = labelled.table[labelled.table["y_true"].isna()]
-        unknown = {"misfit_without_truth": _misfit(Predictions(without))}
-    table = known.table
-    if table["y_weak"].isna().any() and "y_null" in table:
-        y, s = table["y_true"], table["y_strong"]
-        weak = table["y_weak"].fillna(table["y_null"])
+        unknown = {"misfit_without_truth": _misfit(Predictions(labelled.table[~has_truth]))}
+    labels = known.known("weak")
+    if not labels.all() and "null" in known.baselines:
+        y, s, weak = (known.values(name) for name in ("true", "strong", "weak"))
+        weak = np.where(labels if y.ndim == 1 else labels[:, None], weak, known.values("null"))
         others = _counted(known, tested=tested)
         gain = measure(y, weak, s, **others)
         estimates |= {"weak_error": gain.weak_error, "strong_error": gain.strong_error, "gain": gain.gain}
-        against = measure(y, table["y_direct"], s, **others)
+        against = measure(y, known.values("direct"), s, **others)
         estimates |= {"direct_error": against.weak_error, "gain_over_direct": against.gain}
     return unknown | {f"{name}_on_all_rows": estimate for name, estimate in estimates.items()}
 
 
 def _counted(predictions: Predictions, *, tested: bool) -> dict[str, Any]:
-    """How `measure` is to count rows whose truth is known."""
+    """How `measure` is to count rows whose truth is known, and in which loss."""
     groups, weights = predictions.clusters.to_numpy(), predictions.weights
-    return {"groups": groups, "sample_weight": weights, "tested": tested}
+    counted = {"groups": groups, "sample_weight": weights, "tested": tested}
+    if predictions.classes:
+        counted |= {"divergence": predictions.divergence.name, "classes": predictions.classes}
+    return counted
 
 
 def _misfit(predictions: Predictions) -> Estimate:
     """The misfit of all rows of a table, for which no true label is needed."""
-    w, s = (predictions.table[f"y_{of}"].to_numpy() for of in ("weak", "strong"))
+    w, s = (predictions.values(name) for name in ("weak", "strong"))
     clusters = group_numbers(predictions.clusters.to_numpy())
-    return Estimate.of_mean(SQUARED_ERROR.misfit(s, w), clusters, predictions.row_weights)
+    return Estimate.of_mean(predictions.divergence.misfit(s, w), clusters, predictions.row_weights)
 
 
 def _weak_error_minus_misfit(judging: Predictions) -> Estimate:
     """The bound of Theorem 1 on the student's error, by which the paper chooses among supervisors."""
-    y, w, s = (judging.table[f"y_{of}"].to_numpy() for of in ("true", "weak", "strong"))
-    losses = SQUARED_ERROR.of_rows(y, w, s)
+    losses = judging.divergence.of_rows(*(judging.values(name) for name in ("true", "weak", "strong")))
     bound = losses["weak_error"] - losses["misfit"]
     return Estimate.of_mean(bound, group_numbers(judging.clusters.to_numpy()), judging.weights)

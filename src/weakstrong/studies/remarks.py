@@ -24,6 +24,7 @@ _WHO = {
 }
 _WHAT = {"gain": "the gain", "gain_over_direct": "the gain over training directly"}
 _ROOM = 0.75  # of the range of the truth, below and above it
+_FEWEST_OF_A_CLASS = 10  # true labels
 _UNLIKE = 4.0  # standard errors between two misfits
 _UNLIKE_OTHERS = (
     "rows with a true label are unlike those without: their misfit is {}, that of the others {}; what is "
@@ -132,6 +133,33 @@ def _ranges(inputs: StudyInputs) -> list[str]:
     return notes
 
 
+def _classes(inputs: StudyInputs) -> list[str]:
+    """Note classes that supervisors name and the truth never has, and classes of few true labels."""
+    counts = inputs.y[inputs.has_truth].sum(0)
+    notes = []
+    for name, given in inputs.weak_labels.items():
+        said = given.values[given.labelled].sum(0)
+        never = [c for c, of, truth in zip(inputs.classes, said, counts, strict=True) if of > 0 == truth]
+        if never:
+            notes.append(
+                f"labels of {quoted(name)} name {_quoted(never)}, which no true label does: such rows count "
+                "as wrong"
+            )
+    rare = [c for c, of in zip(inputs.classes, counts, strict=True) if 0 < of < _FEWEST_OF_A_CLASS]
+    if rare:
+        notes.append(
+            f"fewer than {_FEWEST_OF_A_CLASS} true labels are {_quoted(rare)}: in some divisions it teaches "
+            "or judges hardly or not at all"
+        )
+    return notes
+
+
+def _quoted(names: Sequence[str]) -> str:
+    """A few names, quoted, and how many more there are."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(quoted(name) for name in names[:3]) + more
+
+
 def unlabelled_notes(inputs: StudyInputs) -> tuple[str, ...]:
     """Note the rows without a true label, what they are used for, and how true labels are weighed."""
     notes = []
@@ -144,7 +172,7 @@ def unlabelled_notes(inputs: StudyInputs) -> tuple[str, ...]:
         )
     if rows < len(inputs.y):
         notes.append(f"{counted(len(inputs.y) - rows, 'row')} with neither a true nor a weak label left out")
-    notes += _ranges(inputs)
+    notes += _classes(inputs) if inputs.classes else _ranges(inputs)
     parts = [part for split in inputs.splits for part in (split.train, split.test)]
     if parts and (outside := int((~np.isin(np.flatnonzero(~inputs.has_truth), np.concatenate(parts))).sum())):
         notes.append(
@@ -259,7 +287,8 @@ def _prediction(one: Influence) -> str:
     if not one.seen:
         return ""
     seen = one.seen
-    return f"; {_WHO[seen['fit']]} predicted {seen['predicted']:.4g} there for {seen['truth']:.4g}"
+    shown = [f"{v:.4g}" if isinstance(v, float) else quoted(v) for v in (seen["predicted"], seen["truth"])]
+    return f"; {_WHO[seen['fit']]} predicted {shown[0]} there for {shown[1]}"
 
 
 def _listed(parts: Sequence[str]) -> str:

@@ -20,22 +20,29 @@ from weakstrong.predictions import Parts, Predictions
 from weakstrong.record import Record
 from weakstrong.storage import output_folder
 from weakstrong.studies.choosing import choice_facts, choice_notes, choices
+from weakstrong.studies.class_heads import exact_fitters
 from weakstrong.studies.divisions import Division, divisions
 from weakstrong.studies.findings import cluster_notes, summarize
-from weakstrong.studies.fitted_heads import exact_fitters
 from weakstrong.studies.fitting import fit_division
 from weakstrong.studies.influence import with_explosions
 from weakstrong.studies.inputs import Split, StudyInputs, check_inputs
+from weakstrong.studies.label_arrays import study_labels
 from weakstrong.studies.measures import by_division
 from weakstrong.studies.remarks import feature_notes, unlabelled_notes
 from weakstrong.studies.settings import StudyOptions, validated
 from weakstrong.studies.worth import budget_table
-from weakstrong.votes import GivenLabels, Vote, combined_matrix
+from weakstrong.votes import Vote
 from weakstrong.whole_files import fault_of, keep, kept, opened
 
 _FITTING = "weakstrong.studies.fitting"  # what is kept of a run follows from its code
 _MANY_PRODUCTS = 1e10  # rows times features squared: below it two threads were slower than one
 _CONDITIONAL = "every ball's radius is chosen on the labels it is fitted to: Theorem 1 holds given the radius"
+
+
+_NO_LOG_LAW = (
+    "logistic heads are no convex set of distributions: no law promises that log loss falls by the misfit "
+    "(mixtures of heads are one, and Theorem 1 holds for them, for the probabilities behind the classes)"
+)
 
 
 def study(
@@ -63,12 +70,14 @@ def study(
         Features of each supervisor whose head is to be fitted to true labels: real numbers, dense.
     strong : array of shape (n, d_s), or mapping of name to such arrays
         Features of the student, which is then called ``strong``, or of each student.
-    y : array of shape (n,)
-        True labels: real numbers; NaN where a row has none. Such rows are the students', and judge the misfit
-        alone.
+    y : array of shape (n,) or (n, c)
+        True labels: real numbers, or classes (text, booleans, whole numbers, categories) or a table of their
+        probabilities, whose columns name them; NaN or None where a row has none. Such rows are the students',
+        and judge the misfit alone.
     weak_labels : mapping of name to array of shape (n,) or (n, workers), or DataFrame, optional
         Labels of each supervisor whose labels exist already, of any origin; NaN where it says nothing.
-        Several columns are several labels a row, which are combined.
+        Several columns are several labels a row, which are combined; where labels are classes, a DataFrame
+        with the classes as its columns, or an array with a column for each, has their probabilities.
     vote : {"mean", "majority"}
         How several labels of a row are combined.
     weights : array of shape (n,), optional
@@ -89,7 +98,7 @@ def study(
         Columns that the predictions carry along for display, such as the text of each row.
     **options
         Those of `StudyOptions`: heads, n_folds, true_labels, student_rows, budget, test_size, seeds, seed,
-        clip, task.
+        clip, task, smoothing.
 
     Returns
     -------
@@ -124,17 +133,14 @@ def study(
     masks = {name: part for name, part in _parts(divided) if _is_mask(part)}
     draws = dict(_parts(_named(untrained, "untrained")))
     refuse_other_rows({**columns, **features, **masks, **draws})
-    truth = np.asarray(real_array(y, "y", column=True), dtype=np.float64)
-    if truth.ndim != 1:
-        raise InputError(f"y has shape {truth.shape}; a study takes one target, shape (n,)")
+    settled = validated(StudyOptions, options, "study")
+    truth, classes, given_labels = study_labels(y, weak_labels or {}, vote, settled.task)
     given = StudyInputs(
         supervisors=_arrays(weak or {}, "weak features"),
         students=_arrays(students, "strong features"),
         y=truth,
-        weak_labels={
-            str(name): _given(values, f"weak labels {str(name)!r}", vote)
-            for name, values in (weak_labels or {}).items()
-        },
+        weak_labels=given_labels,
+        classes=classes,
         weights=None if weights is None else row_weights(weights, len(truth), "weights"),
         label_probability=None
         if label_probability is None
@@ -144,18 +150,7 @@ def study(
         untrained=_arrays(untrained or {}, "untrained"),
         display={str(name): np.asarray(values) for name, values in (display or {}).items()},
     )
-    return run(given, validated(StudyOptions, options, "study"))
-
-
-def _given(values: ArrayLike, name: str, vote: Vote) -> GivenLabels:
-    """The labels of a supervisor, combined where a row has several."""
-    array = np.asarray(real_array(values, name, column=True), dtype=np.float64)
-    if array.ndim != 2:
-        return GivenLabels(array)
-    try:
-        return combined_matrix(array, vote)
-    except InputError as error:
-        raise InputError(f"{name}: {error}", *error.settings) from error
+    return run(given, settled)
 
 
 def _named(given: Mapping[str, Any] | None, what: str) -> dict[str, Any]:
@@ -240,7 +235,8 @@ def run(
     track : callable, optional
         Wraps the list of divisions to show progress.
     """
-    check_inputs(inputs, options.task)
+    check_inputs(inputs)
+    options = options.of_task(classes=bool(inputs.classes))
     divided = divisions(inputs, options)
     key = fingerprint(code_hash(_FITTING), inputs, options.model_dump())
     folder = nullcontext(None) if out is None else output_folder(out, key, overwrite=overwrite)
@@ -258,9 +254,10 @@ def run(
         parts = [load for load, _ in judged]
         rows = with_explosions(pd.concat([measured for _, measured in judged], ignore_index=True))
         given = {name: labels.take(inputs.has_label) for name, labels in inputs.weak_labels.items()}
-        results = summarize(parts, rows, given)
+        results = summarize(parts, rows, given, smoothing=options.smoothing)
         chosen = choices(parts, results)
-        conditional = [_CONDITIONAL] if "l2" in options.heads else []
+        conditional = [_CONDITIONAL] if {*options.heads} - {"linear"} else []
+        conditional += [_NO_LOG_LAW] if "logistic" in options.heads else []
         noted = (*feature_notes(rows), *cluster_notes(results))
         record = Record(
             kind="study",
@@ -294,14 +291,14 @@ def _judged(
     """
     if stage is None:
         predictions, fits = fit_division(division, inputs, exact_fitters(options), nulls=True)
-        return lambda: predictions, by_division(predictions, fits)
+        return lambda: predictions, by_division(predictions, fits, smoothing=options.smoothing)
     files = [stage / f".{part}-{place}.parquet" for part in ("predictions", "fits")]
     if any(kept(file) is None for file in files):
         predictions, fits = fit_division(division, inputs, exact_fitters(options), nulls=True)
         for frame, file in zip((predictions.table, fits), files, strict=True):
             keep(file, frame.to_parquet(index=False))
     predictions, fits = Predictions(_table(files[0])), _table(files[1])
-    return lambda: Predictions(_table(files[0])), by_division(predictions, fits)
+    return lambda: Predictions(_table(files[0])), by_division(predictions, fits, smoothing=options.smoothing)
 
 
 def _table(file: Path) -> pd.DataFrame:
@@ -310,8 +307,10 @@ def _table(file: Path) -> pd.DataFrame:
 
 def _facts(inputs: StudyInputs) -> dict[str, Any]:
     """The target, rows and features of a study."""
+    of_classes = {"classes": list(inputs.classes)} if inputs.classes else {}
     return {
         "target": inputs.target,
+        **of_classes,
         "rows": len(inputs.y),
         "strong_features": {name: int(values.shape[1]) for name, values in inputs.students.items()},
         "weak_features": {name: int(values.shape[1]) for name, values in inputs.supervisors.items()},

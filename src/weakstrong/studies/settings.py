@@ -22,13 +22,16 @@ from pydantic import (
     model_validator,
 )
 
+from weakstrong.class_labels import SMOOTHING
+from weakstrong.data.columns import Task
 from weakstrong.data.user_files import reading
 from weakstrong.errors import InputError, RenamedWarning
 from weakstrong.votes import Vote
 
 _OF_LABELS = ("weak", "weak_labels", "weak_columns", "vote", "each_worker", "budget")  # written if given
 
-HeadName = Literal["linear", "l2"]
+HeadName = Literal["linear", "l2", "logistic", "brier", "mixtures"]
+_OF_NUMBERS, _OF_CLASSES = ("linear", "l2"), ("logistic", "brier", "mixtures")
 Model = TypeVar("Model", bound=BaseModel)
 
 _LONGEST = 1 << 20
@@ -53,9 +56,11 @@ class StudyOptions(BaseModel):
 
     Parameters
     ----------
-    heads : tuple of {"linear", "l2"}
-        Classes of heads, each a study of its own. ``"l2"`` chooses its radius by cross-validation on the
-        labels that it is fitted to.
+    heads : tuple of {"linear", "l2"} or of {"logistic", "brier", "mixtures"}
+        Classes of heads, each a study of its own: the first two where labels are numbers, the others where
+        they are classes; ``"l2"`` or ``"logistic"`` unless given. All but ``"linear"`` choose a radius by
+        cross-validation on the labels that they are fitted to. ``"brier"`` is least squares on a column for
+        each class, ``"mixtures"`` the hull of logistic heads of several radii.
     n_folds : int
         Number of folds of that cross-validation.
     true_labels : float or int
@@ -78,8 +83,11 @@ class StudyOptions(BaseModel):
         Number that the seeds of the divisions are made from, and the seed of the folds.
     clip : bool
         Whether new rows are drawn into about the range of the fitted ones, as `HeadProjection` does.
-    task : {"regression"}, optional
-        Says that a target of a few distinct integers is no class, which it is refused as otherwise.
+    task : {"regression", "classification"}, optional
+        Whether labels are numbers or classes, where that is not plain: a few distinct whole numbers.
+    smoothing : float
+        Where labels are classes, the share of the uniform distribution that labels (and predictions) that
+        give some class no probability are mixed with in log loss, one for all supervisors.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -100,7 +108,8 @@ class StudyOptions(BaseModel):
     seeds: int = Field(default=10, ge=1, le=10_000, strict=True)
     seed: int = Field(default=0, ge=0, strict=True)
     clip: bool = Field(default=True, strict=True)
-    task: Literal["regression"] | None = None
+    task: Task | None = None
+    smoothing: float = Field(default=SMOOTHING, gt=0, lt=1)
 
     @field_validator("heads", "budget", mode="before")
     @classmethod
@@ -110,7 +119,7 @@ class StudyOptions(BaseModel):
     @field_validator("budget")
     @classmethod
     def _counts(cls, value: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
-        least = info.data.get("n_folds", 1) if "l2" in info.data.get("heads", ()) else 1
+        least = info.data.get("n_folds", 1) if {*info.data.get("heads", ())} - {"linear"} else 1
         few = [number for number in value if number < least]
         if few:
             what = f"the {least} folds" if least > 1 else "1"
@@ -124,9 +133,23 @@ class StudyOptions(BaseModel):
             raise ValueError(f"must hold different names; got {list(value)}")
         return value
 
+    def of_task(self, *, classes: bool) -> StudyOptions:
+        """These options with the default class of heads of a task, if none is named; others are refused."""
+        mine, others = (_OF_CLASSES, _OF_NUMBERS) if classes else (_OF_NUMBERS, _OF_CLASSES)
+        if "heads" not in self.model_fields_set:
+            return self.model_copy(update={"heads": ("logistic" if classes else "l2",)})
+        wrong = [name for name in self.heads if name in others]
+        if wrong:
+            what = "classes" if classes else "numbers"
+            raise InputError(
+                f"heads {wrong[0]!r}: labels are {what}, and their heads are {', '.join(mine)}", "heads"
+            )
+        return self
+
     def options(self) -> StudyOptions:
         """These settings without those that say where the data are."""
-        return StudyOptions(**{name: getattr(self, name) for name in StudyOptions.model_fields})
+        given = self.model_fields_set & set(StudyOptions.model_fields)
+        return StudyOptions(**{name: getattr(self, name) for name in given})
 
 
 class StudyConfig(StudyOptions):

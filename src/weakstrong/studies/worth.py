@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from weakstrong.arrays import group_numbers
-from weakstrong.divergence import SQUARED_ERROR
+from weakstrong.divergence import Divergence
 from weakstrong.estimate import Estimate
 from weakstrong.predictions import Predictions
 from weakstrong.record import Result
@@ -38,7 +38,7 @@ class BudgetPoint(NamedTuple):
     excess_error: Estimate
 
 
-def budget_curve(predictions: Predictions) -> list[BudgetPoint]:
+def budget_curve(predictions: Predictions, divergence: Divergence | None = None) -> list[BudgetPoint]:
     """Estimate the error of direct training on each number of true labels, and its excess over a student's.
 
     Intervals count the rows that judge, and the divisions, each of which draws true labels of its own:
@@ -48,20 +48,20 @@ def budget_curve(predictions: Predictions) -> list[BudgetPoint]:
     ----------
     predictions : Predictions
         Of one pair of supervisor and student, all divisions together.
+    divergence : Divergence, optional
+        The loss; that of the predictions unless given.
     """
-    known = predictions.with_truth
+    known, loss = predictions.with_truth, divergence or predictions.divergence
     table, weights = known.table, known.weights
     counts = sorted(int(m[1]) for m in map(_BUDGET.fullmatch, known.baselines) if m)
     rows = group_numbers(known.clusters.to_numpy())
     divisions = table.groupby(["split", "division"], sort=False).ngroup().to_numpy(dtype=np.int64)
-    y = table["y_true"].to_numpy()
-    strong = SQUARED_ERROR.error(table["y_strong"].to_numpy(), y)
+    y = known.values("true")
+    strong = loss.error(known.values("strong"), y)
     curve = []
     for count in counts:
-        direct = SQUARED_ERROR.error(table[f"y_direct_{count}"].to_numpy(), y)
-        errors = (
-            Estimate.of_mean_over_two(loss, rows, divisions, weights) for loss in (direct, direct - strong)
-        )
+        direct = loss.error(known.values(f"direct_{count}"), y)
+        errors = (Estimate.of_mean_over_two(of, rows, divisions, weights) for of in (direct, direct - strong))
         curve.append(BudgetPoint(count, *errors))
     return curve
 
@@ -81,8 +81,8 @@ def worth_in_true_labels(curve: list[BudgetPoint]) -> Estimate | None:
     return Estimate(value, low, high, "crossing of the curves of direct training and student")
 
 
-def worth_in_words(worth: Estimate | None, curve: list[BudgetPoint]) -> list[str]:
-    """Say what weak labels are worth in true labels, within the numbers that were tried."""
+def worth_in_words(worth: Estimate | None, curve: list[BudgetPoint], loss: str = "") -> list[str]:
+    """Say what weak labels are worth in true labels, within the numbers that were tried; `loss` names one."""
     if worth is None:
         return []
     least, most = curve[0].true_labels, curve[-1].true_labels
@@ -93,12 +93,13 @@ def worth_in_words(worth: Estimate | None, curve: list[BudgetPoint]) -> list[str
         return f"more than {most}" if np.isinf(number) else str(int(float(f"{number:.2g}")))
 
     value = said(worth.value)
+    what = f"{loss}its weak labels are worth"
     about = value if value.startswith(("fewer", "more")) else f"about {value}"
     if np.isnan([worth.low, worth.high]).any():
-        return [f"its weak labels are worth {about} true ones (too few clusters for an interval)"]
+        return [f"{what} {about} true ones (too few clusters for an interval)"]
     ends = (said(worth.low), said(worth.high))
     interval = "at 95% too" if set(ends) == {about} else f"95% interval {ends[0]} to {ends[1]}"
-    return [f"its weak labels are worth {about} true ones ({interval})"]
+    return [f"{what} {about} true ones ({interval})"]
 
 
 def budget_table(results: Iterable[Result]) -> dict[str, pd.DataFrame]:

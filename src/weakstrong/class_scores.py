@@ -1,0 +1,5 @@
+"""Stub."""
+
+
+def class_scores(*a, **k):
+    return {}

@@ -1,0 +1,57 @@
+"""Classes of heads of a study, by name: for numbers, and for labels that are classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from weakstrong.class_labels import in_simplex
+from weakstrong.studies.fitted_heads import FittedHeads, Fitter, Sample, projected_heads
+from weakstrong.studies.settings import StudyOptions
+
+Array = NDArray[np.float64]
+
+
+def brier_heads(options: StudyOptions) -> Fitter:
+    """Return least squares on a column for each class, in balls; predictions are put in the simplex.
+
+    The point of the simplex that is nearest to a prediction is at least as near to the truth and to the weak
+    label, so errors and misfit can only fall.
+    """
+    fit = projected_heads("l2", options)
+
+    def fit_all(samples: list[Sample]) -> list[FittedHeads]:
+        return [_of_classes(sample, fitted) for sample, fitted in zip(samples, fit(samples), strict=True)]
+
+    return lambda samples: fit_all([*samples])
+
+
+def _of_classes(sample: Sample, fitted: FittedHeads) -> FittedHeads:
+    """Take the columns of each target's classes together."""
+    _, k, c = sample.labels.shape
+
+    def by_target(values: Array, of: Callable[..., Array]) -> Array:
+        return of(values.reshape(k, c), axis=1)
+
+    return replace(
+        fitted,
+        error=by_target(fitted.error, np.sum),
+        optimality_gap=by_target(fitted.optimality_gap, np.max),
+        radius=by_target(fitted.radius, np.linalg.norm),
+        link=lambda outputs: in_simplex(outputs.reshape(len(outputs), k, c)),
+    )
+
+
+_FITTERS: Mapping[str, Callable[[StudyOptions], Fitter]] = {
+    "linear": lambda options: projected_heads("linear", options),
+    "l2": lambda options: projected_heads("l2", options),
+    "brier": brier_heads,
+}
+
+
+def exact_fitters(options: StudyOptions) -> Mapping[str, Fitter]:
+    """Return the fitters of a study's classes of heads, by name."""
+    return {name: _FITTERS[name](options) for name in options.heads}
