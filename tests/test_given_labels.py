@@ -338,7 +338,7 @@ def test_the_former_meaning_of_weak_labels_still_counts_rows(world: StudyInputs)
 BAD = {
     "no label": ({"a": np.full(240, np.nan)}, "weak labels 'a': no row has one"),
     "one label": ({"a": np.full(240, 0.5)}, "weak labels 'a': every label is 0.5"),
-    "classes": ({"a": np.arange(240) % 2}, "weak label 'a' looks like classes"),
+    "classes": ({"a": ["yes", "no"] * 120}, "weak labels 'a': real numbers are needed"),
     "length": ({"a": np.linspace(0, 1, 9)}, r"weak labels 'a': shape \(9,\)"),
     "infinite": ({"a": np.r_[np.inf, np.linspace(0, 1, 239)]}, "weak labels 'a': row 0 .* is infinite"),
     "text": ({"a": np.array(["b"] * 240)}, "weak labels 'a': real numbers are needed"),

@@ -223,8 +223,23 @@ WIDE = {
         {},
         "column 'a': every label is 0.5; a student can learn nothing from them: remove the column",
     ),
-    "text classes": ("id,a\nx,yes\ny,no\n", {}, "is not a number, as a label is"),
-    "few integers": ("id,a\n" + "".join(f"{i},{i % 2}\n" for i in range(9)), {}, "looks like classes"),
+    "text classes": (
+        "id,a\nx,yes\ny,no\n",
+        {"task": "regression"},
+        "is not a number, as a label is",
+    ),
+    "one class": ("id,a\nx,yes\ny,yes\n", {}, "column 'a': every label is 'yes'; a student can learn"),
+    "fractions": (
+        "id,a\nx,0.5\ny,1.5\n",
+        {"task": "classification"},
+        "row 0 (counted from 0): 0.5 has a fraction",
+    ),
+    "no distribution": (
+        "id,a[no],a[yes]\nx,0.5,0.5\ny,0.2,0.2\n",
+        {},
+        "columns a[...]: the probabilities of row 1 (counted from 0) sum to 0.4, not to 1",
+    ),
+    "half a distribution": ("id,a[no],a[yes]\nx,0.5,0.5\ny,0.2,\n", {}, "row 1 (counted from 0) has the"),
     "a slip": ("id,a\nx,0.5\ny,1.5\nz,<5\n", {}, "column 'a', row 2 (counted from 0): '<5' is not a number"),
     "no column left": ("id,w\nx,0.5\n", {"others": ["w"]}, "no column of labels is left; columns: id, w"),
     "no such column": ("id,a\nx,0.5\n", {"columns": ["b"]}, "no column 'b'; columns: id, a"),
@@ -257,14 +272,31 @@ def test_what_counts_the_rows_is_a_label_where_it_is_asked_for(tmp_path: Path) -
     assert list(read_label_table(path, columns=("n",)).supervisors) == ["n"]
 
 
-def test_ratings_are_read_as_quantities(tmp_path: Path) -> None:
+def test_ratings_are_read_as_quantities_or_as_classes(tmp_path: Path) -> None:
     wide = written(tmp_path, "id,a\n" + "".join(f"{i},{i % 2}\n" for i in range(9)))
-    assert read_label_table(wide, id_column="id", task="regression").supervisors["a"].share == 1
-    long = written(tmp_path, "id,who,y\n" + "".join(f"{i // 2},{i % 2},{i % 3}\n" for i in range(12)))
-    said, named = refused(long, id_column="id", worker="who")  # though their means are no integers
-    assert "looks like classes" in said
-    assert named == ("task",)
-    assert len(read_label_table(long, id_column="id", worker="who", task="regression").ids) == 6
+    numbers = read_label_table(wide, id_column="id", task="regression").supervisors["a"]
+    np.testing.assert_array_equal(numbers.values, np.arange(9) % 2)
+    classes = read_label_table(wide, id_column="id").supervisors["a"]
+    assert classes.classes == ("0", "1")
+    np.testing.assert_array_equal(classes.values[:, 1], np.arange(9) % 2)
+
+
+@pytest.mark.parametrize("vote", ["mean", "majority"])
+def test_classes_of_workers_are_combined_class_by_class(tmp_path: Path, vote: Any) -> None:
+    rows = ["a,1,yes", "a,2,no", "a,3,yes", "b,1,no", "b,2,no", "c,1,maybe", "c,2,yes", "d,3,"]
+    path = written(tmp_path, "id,who,y\n" + "\n".join(rows) + "\n")
+    given = read_long(path, vote=vote).supervisors["y"]
+    assert given.classes == ("maybe", "no", "yes")
+    shares = [[0, 1 / 3, 2 / 3], [0, 1, 0], [0.5, 0, 0.5]]
+    most = [[0, 0, 1], [0, 1, 0], [0.5, 0, 0.5]]  # a tie is shared
+    np.testing.assert_allclose(given.values, most if vote == "majority" else shares)
+    one_hot = np.eye(3)
+    apart = [[one_hot[2], one_hot[1], one_hot[2]], [one_hot[1]] * 2, [one_hot[0], one_hot[2]]]
+    squares = sum(((np.array(of) - np.mean(of, axis=0)) ** 2).sum() for of in apart)
+    assert given.noise == pytest.approx(squares / (2 + 1 + 1))
+    each = read_label_table(path, id_column="id", worker="who", each_worker=True).supervisors
+    assert set(each) == {"y", "1", "2"}  # worker 3 names one class alone
+    np.testing.assert_array_equal(each["2"].values, [[0, 1, 0], [0, 1, 0], [0, 0, 1]])
 
 
 # Tables with a row for each label
@@ -355,7 +387,11 @@ LONG_FAULTS = {
         {"each_worker": True},
         "no worker gives two different labels",
     ),
-    "classes": ("id,who,y\na,1,yes\nb,2,no\n", {}, "is not a number, as a label is"),
+    "classes": (
+        "id,who,y\na,1,yes\nb,2,no\n",
+        {"task": "regression"},
+        "is not a number, as a label is",
+    ),
 }
 
 

@@ -9,9 +9,9 @@ from weakstrong import identity
 CORE = {
     "accumulation", "arrays", "bootstrap", "class_labels", "class_scores", "cluster_means",
     "cross_validation", "divergence", "errors", "estimate", "estimator", "feature_range", "gain",
-    "heads", "identity", "lazy", "least_squares", "moments", "optimality", "parallel", "predictions",
-    "progress", "projection", "record", "serialization", "stacking", "storage", "votes", "whitening", "whole_files",
-    "wild_bootstrap",
+    "heads", "identity", "lazy", "least_squares", "links", "moments", "optimality", "parallel",
+    "predictions", "progress", "projection", "record", "serialization", "stacking", "storage", "votes",
+    "whitening", "whole_files", "wild_bootstrap",
 }  # fmt: skip
 # Each room with the rooms that it may import.
 ROOMS = {

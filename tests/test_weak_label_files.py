@@ -278,7 +278,7 @@ BAD = {
         changed("rules.csv", lambda t: t.assign(rule="good")), ONE, "'good' is not a number",
     ),
     "classes": (
-        changed("rules.csv", lambda t: t.assign(rule=np.arange(N) % 2)), ONE, "looks like classes (2",
+        changed("rules.csv", lambda t: t.assign(rule=["yes", "no"] * (N // 2))), ONE, "'yes' is not a number",
     ),
     "features of too few": (
         lambda: fewer_rows("weak.npz", "labels.csv"), [*ONE, "--weak", "weak.npz"],

@@ -17,7 +17,6 @@ from weakstrong.arrays import (
     refuse_other_rows,
     row_weights,
 )
-from weakstrong.divergence import SQUARED_ERROR
 from weakstrong.errors import InputError
 from weakstrong.estimate import Estimate
 
@@ -89,6 +88,9 @@ def measure(
     groups: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     tested: bool = False,
+    divergence: str = "squared",
+    classes: Any = None,
+    smoothing: float = 0.05,
 ) -> Gain:
     """Measure a student against its supervisor on rows with known truth.
 
@@ -130,16 +132,25 @@ def measure(
     if y_ceiling is not None:
         rows_of["y_ceiling"] = y_ceiling
     refuse_other_rows({**rows_of, "groups": groups, "sample_weight": sample_weight})
-    y, w, s, *ceiling = _columns(rows_of)
+    from weakstrong.class_labels import smoothed
+    from weakstrong.divergence import divergence_named
+
+    loss = divergence_named(divergence)
+    if loss.of_distributions:
+        y, w, s, *ceiling = (np.asarray(v) for v in rows_of.values())
+        if divergence == "log":
+            w, s, *ceiling = (smoothed(v, smoothing) for v in (w, s, *ceiling))
+    else:
+        y, w, s, *ceiling = _columns(rows_of)
     omega = np.ones(len(y)) if sample_weight is None else row_weights(sample_weight, len(y))
     refuse_no_weight(omega)
     counted = omega > 0  # a row without weight is no evidence, nor is its cluster
     names = np.arange(len(y)) if groups is None else group_array(groups, len(y))
     cluster = group_numbers(names[counted])
     y, w, s, omega = y[counted], w[counted], s[counted], omega[counted]
-    rows = SQUARED_ERROR.of_rows(y, w, s)
+    rows = loss.of_rows(y, w, s)
     if ceiling:
-        rows["ceiling_error"] = SQUARED_ERROR.error(ceiling[0][counted], y)
+        rows["ceiling_error"] = loss.error(ceiling[0][counted], y)
     known: dict[str, Any] = {
         name: Estimate.of_mean(values, cluster, omega, tested=tested and name in _TESTED)
         for name, values in rows.items()

@@ -152,8 +152,10 @@ def combined_classes(
     shares = np.stack([part.values for part in parts], axis=1)
     noises = [part.noise for part in parts if part.noise is not None]
     noise = sum(noises) if noises else None
-    values = hardened(shares) if vote == "majority" else shares
-    values[~is_labelled(shares)] = np.nan
+    values = shares.copy()
+    if vote == "majority":
+        there = is_labelled(shares)
+        values[there] = hardened(shares[there])
     is_mean = vote == "mean"
     return GivenLabels(values, parts[0].counts, noise, is_mean=is_mean, classes=labels.classes)
 

@@ -20,11 +20,11 @@ def fit(
     groups: str | None = None,
     worker: str | None = None,
     vote: Literal["mean", "majority"] = "mean",
-    heads: Literal["linear", "l2"] = "l2",
+    heads: Literal["linear", "l2", "logistic", "brier"] | None = None,
     n_folds: Count | None = None,
     seed: Count = 0,
     clip: bool = True,
-    task: Literal["regression"] | None = None,
+    task: Literal["regression", "classification"] | None = None,
     overwrite: Switch = False,
     cv: Annotated[Count | None, FORMER] = None,
 ) -> None:
@@ -56,7 +56,9 @@ def fit(
     vote
         How they are combined.
     heads
-        Class of heads: linear, or an L2 ball with its radius chosen by cross-validation.
+        Class of heads: linear, or l2, a ball with its radius chosen by cross-validation; where labels are
+        classes, logistic, or brier, which is least squares on a column for each class, both in such a ball.
+        [default: l2, or logistic]
     n_folds
         Number of folds of the cross-validation. [default: 5]
     seed
@@ -64,7 +66,7 @@ def fit(
     clip
         Draw rows to predict into about the range of the fitted rows.
     task
-        Say that a target of a few distinct integers, such as ratings, is no class.
+        Whether labels are numbers or classes, where that is not plain: a few distinct whole numbers.
     overwrite
         Replace a finished run in OUT.
     cv

@@ -34,11 +34,12 @@ def study(
     true_labels: float | None = None,
     student_rows: float | None = None,
     budget: Annotated[tuple[Count, ...], _SEVERAL] = (),
-    heads: Annotated[tuple[Literal["linear", "l2"], ...], _SEVERAL] = (),
+    heads: Annotated[tuple[Literal["linear", "l2", "logistic", "brier", "mixtures"], ...], _SEVERAL] = (),
     n_folds: Count | None = None,
     seed: Count | None = None,
     clip: bool | None = None,
-    task: Literal["regression"] | None = None,
+    task: Literal["regression", "classification"] | None = None,
+    smoothing: float | None = None,
     out: Path | None = None,
     config: Path | None = None,
     example: str | None = None,
@@ -59,7 +60,7 @@ def study(
 
     Example: weakstrong study --weak-labels rules.csv --strong large.npz --labels few.csv --target y --id id
 
-    Example: weakstrong study --example diabetes
+    Example: weakstrong study --example digits
 
     Parameters
     ----------
@@ -113,7 +114,9 @@ def study(
     budget
         Numbers of true labels to train on directly too, to see how many the weak labels are worth.
     heads
-        Class of every head: linear, or l2, a ball with cross-validated radius; or both. [default: l2]
+        Class of every head: linear, or l2, a ball with cross-validated radius; where labels are classes,
+        logistic, brier (least squares on a column for each class) or mixtures (of logistic heads); or
+        several. [default: l2, or logistic]
     n_folds
         Number of folds of that cross-validation. [default: 5]
     seed
@@ -121,14 +124,17 @@ def study(
     clip
         Draw rows to predict into about the range of the fitted rows. [default: --clip]
     task
-        Say that a target of a few distinct integers, such as ratings, is no class.
+        Whether labels are numbers or classes, where that is not plain: a few distinct whole numbers.
+    smoothing
+        Where labels are classes, the share of the uniform distribution that labels that give some class no
+        probability are mixed with, in log loss alone. [default: 0.05]
     out
         Folder for summary.json, divisions.csv, predictions.csv, figure.png and config.toml (with a budget,
         budget.csv).
     config
         TOML file with these settings (underscores for dashes); flags override it. Every record has one.
     example
-        Run on data that ship with scikit-learn instead: diabetes.
+        Run on data that ship with scikit-learn instead: diabetes, or digits.
     overwrite
         Replace a finished run in OUT.
     supervised_fraction
@@ -149,7 +155,7 @@ def study(
     options = {
         "test_size": test_size, "seeds": seeds, "true_labels": true_labels, "student_rows": student_rows,
         "budget": budget or None, "heads": heads or None, "n_folds": n_folds, "seed": seed, "clip": clip,
-        "task": task,
+        "task": task, "smoothing": smoothing,
         "supervised_fraction": supervised_fraction, "repeats": repeats, "cv": cv,
     }  # fmt: skip
     files = {
@@ -167,6 +173,7 @@ def study(
             files_read = (*settled.weak, *settled.weak_labels, *settled.strong, *settled.splits)
             refuse_inputs(settled.out, settled.labels, *files_read)
     inputs = load_example(settled.example) if isinstance(settled, ExampleConfig) else read_inputs(settled)
+    settled = settled.of_task(classes=bool(inputs.classes))
     record = run(
         inputs, settled.options(), out=settled.out, overwrite=overwrite, track=track,
         settings=None if settled.out is None else settled.saved(settled.out),

@@ -152,11 +152,12 @@ def conclusions(estimates: Mapping[str, Estimate], taught: int | None = None) ->
     )
     spread = float(estimates["mean_error"].value)
     judged = _JUDGED if _has_misfit(estimates, spread) else ("gain_over_direct",)
+    in_brier = "Brier score: " if "gain_in_accuracy" in estimates else ""
     is_given = taught is not None
     nulls = _over_nulls(estimates, given=is_given) if "gain" in judged else []
     return [
-        *_on_gain(estimates, spread),
-        over_direct,
+        *(f"{in_brier}{line}" for line in _on_gain(estimates, spread)),
+        f"{in_brier}{over_direct}",
         *nulls,
         *_leakage(estimates, given=is_given),
         *_skewed(estimates, *judged),

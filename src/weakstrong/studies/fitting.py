@@ -103,7 +103,9 @@ def fit_division(
                 columns, made = pairs[supervisor]
                 pair = {"heads": heads, "student": student, "supervisor": supervisor}
                 said = {**columns, **null_columns.get(supervisor, {})}
-                predictions = Predictions(_judged(division, inputs).assign(**pair, **_named(said, inputs)))
+                frame = _judged(division, inputs).assign(**pair)
+                named = pd.DataFrame(_named(said, inputs))  # at once: there may be hundreds of columns
+                predictions = Predictions(pd.concat([frame, named], axis=1))
                 something = predictions.known("true") | predictions.known("weak")  # others say nothing
                 frames.append(predictions.table[something])
                 fits.append({**pair, **fitting.quality(student, supervisor, made)})

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 from warnings import warn
 
 from pydantic import (
@@ -28,7 +28,15 @@ from weakstrong.data.user_files import reading
 from weakstrong.errors import InputError, RenamedWarning
 from weakstrong.votes import Vote
 
-_OF_LABELS = ("weak", "weak_labels", "weak_columns", "vote", "each_worker", "budget")  # written if given
+_IF_GIVEN = (
+    "weak",
+    "weak_labels",
+    "weak_columns",
+    "vote",
+    "each_worker",
+    "budget",
+    "smoothing",
+)  # written if given
 
 HeadName = Literal["linear", "l2", "logistic", "brier", "mixtures"]
 _OF_NUMBERS, _OF_CLASSES = ("linear", "l2"), ("logistic", "brier", "mixtures")
@@ -133,7 +141,7 @@ class StudyOptions(BaseModel):
             raise ValueError(f"must hold different names; got {list(value)}")
         return value
 
-    def of_task(self, *, classes: bool) -> StudyOptions:
+    def of_task(self, *, classes: bool) -> Self:
         """These options with the default class of heads of a task, if none is named; others are refused."""
         mine, others = (_OF_CLASSES, _OF_NUMBERS) if classes else (_OF_NUMBERS, _OF_CLASSES)
         if "heads" not in self.model_fields_set:
@@ -231,7 +239,7 @@ class StudyConfig(StudyOptions):
         unused = {"out", *(["test_size"] if self.splits else [])}
         if "evaluate_on" not in self.model_fields_set:
             unused.add("evaluate_on")
-        unused |= {name for name in _OF_LABELS if name not in self.model_fields_set}
+        unused |= {name for name in _IF_GIVEN if name not in self.model_fields_set}
         values = self.model_dump(exclude=unused, exclude_none=True)
         for key in (*_PATHS, *_PATH_LISTS):
             if key in values:
