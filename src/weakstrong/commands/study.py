@@ -40,6 +40,7 @@ def study(
     clip: bool | None = None,
     task: Literal["regression", "classification"] | None = None,
     smoothing: float | None = None,
+    confidence: Annotated[tuple[Literal["logconf", "bootstrapping"], ...], _SEVERAL] = (),
     out: Path | None = None,
     config: Path | None = None,
     example: str | None = None,
@@ -128,6 +129,9 @@ def study(
     smoothing
         Where labels are classes, the share of the uniform distribution that labels that give some class no
         probability are mixed with, in log loss alone. [default: 0.05]
+    confidence
+        Losses by which logistic students that trust themselves are fitted too, as baselines: logconf (Burns
+        et al. 2023) or bootstrapping (Reed et al. 2015).
     out
         Folder for summary.json, divisions.csv, predictions.csv, figure.png and config.toml (with a budget,
         budget.csv).
@@ -156,6 +160,7 @@ def study(
         "test_size": test_size, "seeds": seeds, "true_labels": true_labels, "student_rows": student_rows,
         "budget": budget or None, "heads": heads or None, "n_folds": n_folds, "seed": seed, "clip": clip,
         "task": task, "smoothing": smoothing,
+        "confidence": confidence or None,
         "supervised_fraction": supervised_fraction, "repeats": repeats, "cv": cv,
     }  # fmt: skip
     files = {

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from weakstrong.class_labels import in_simplex
+from weakstrong.feature_range import FeatureRange
+from weakstrong.links import softmax
+from weakstrong.softmax_fits import fit_softmax
+from weakstrong.studies.confidence import confident_head
 from weakstrong.studies.fitted_heads import FittedHeads, Fitter, Sample, projected_heads
 from weakstrong.studies.settings import StudyOptions
 
@@ -27,6 +32,33 @@ def brier_heads(options: StudyOptions) -> Fitter:
         return [_of_classes(sample, fitted) for sample, fitted in zip(samples, fit(samples), strict=True)]
 
     return lambda samples: fit_all([*samples])
+
+
+def logistic_heads(options: StudyOptions) -> Fitter:
+    """Return softmax heads by plain cross entropy, in a ball whose radius is chosen by cross-validation."""
+
+    def fit(sample: Sample) -> FittedHeads:
+        _, k, c = sample.labels.shape
+        fits = fit_softmax(
+            sample.features, sample.labels.transpose(1, 0, 2), weights=sample.weights, groups=sample.groups,
+            n_folds=options.n_folds, seed=options.seed,
+        )  # fmt: skip
+        counted = None if sample.weights is None else sample.weights > 0
+        limits = replace(FeatureRange.of(sample.features, counted), centre=fits.sample.basis.mean)
+        return FittedHeads(
+            fits.head,
+            limits if options.clip else None,
+            fits.error,
+            fits.first_at_radius,
+            fits.optimality_gap,
+            fits.radius,
+            fits.rank,
+            fits.n_ignored,
+            link=lambda outputs: softmax(outputs.reshape(len(outputs), k, c)),
+            confident=partial(confident_head, fits),
+        )
+
+    return lambda samples: list(map(fit, samples))
 
 
 def _of_classes(sample: Sample, fitted: FittedHeads) -> FittedHeads:
@@ -49,6 +81,7 @@ _FITTERS: Mapping[str, Callable[[StudyOptions], Fitter]] = {
     "linear": lambda options: projected_heads("linear", options),
     "l2": lambda options: projected_heads("l2", options),
     "brier": brier_heads,
+    "logistic": logistic_heads,
 }
 
 

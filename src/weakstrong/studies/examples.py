@@ -23,8 +23,8 @@ def load_example(name: str) -> StudyInputs:
     student sees all ten columns with their squares and products.
 
     ``digits`` (Alpaydin and Kaynak, 1998): 1,797 digits written by hand, 8 by 8 pixels, ten classes. Three
-    supervisors see the sums of the rows, of the columns, or of 16 squares of four pixels; the student sees
-    all pixels.
+    supervisors see how dark, in four bins, each row, each column, or each of 16 squares of four pixels is;
+    the student sees all pixels.
     """
     if name not in EXAMPLES:
         raise InputError(f"example {name}: no such example; there are: {', '.join(EXAMPLES)}")
@@ -47,8 +47,12 @@ def _digits() -> StudyInputs:
     pixels, digit = load_digits(return_X_y=True)
     images = pixels.reshape(-1, 8, 8)
     squares = images.reshape(-1, 4, 2, 4, 2).sum(axis=(2, 4)).reshape(-1, 16)
+    sums = {"rows": images.sum(axis=2), "columns": images.sum(axis=1), "squares": squares}
     return StudyInputs(
-        supervisors={"rows": images.sum(axis=2), "columns": images.sum(axis=1), "squares": squares},
+        supervisors={
+            name: np.hstack([_in_bins(pd.Series(column), 4) for column in table.T])
+            for name, table in sums.items()
+        },
         students={"pixels": pixels},
         y=np.eye(10)[digit],
         target="digit",
@@ -56,9 +60,9 @@ def _digits() -> StudyInputs:
     )
 
 
-def _in_bins(column: pd.Series) -> NDArray[np.float64]:
-    """An indicator of each fifth of the rows, from the lowest values to the highest."""
-    return pd.get_dummies(pd.qcut(column, 5)).to_numpy(dtype=np.float64)
+def _in_bins(column: pd.Series, bins: int = 5) -> NDArray[np.float64]:
+    """An indicator of each bin of about as many rows, from the lowest values to the highest."""
+    return pd.get_dummies(pd.qcut(column, bins, duplicates="drop")).to_numpy(dtype=np.float64)
 
 
 EXAMPLES: dict[str, Callable[[], StudyInputs]] = {"diabetes": _diabetes, "digits": _digits}

@@ -68,6 +68,8 @@ class FittedHeads:
         Features that get no coefficient.
     link : callable
         Makes predictions, (n, k) or (n, k, c), of the outputs of the head.
+    confident : callable, optional
+        Returns heads of a loss that trusts itself, by its name: `weakstrong.studies.confidence`.
     """
 
     head: Head
@@ -79,6 +81,7 @@ class FittedHeads:
     rank: float
     n_ignored: int
     link: Callable[[Array], Array] = lambda outputs: outputs
+    confident: Callable[[str], Head] | None = None
 
     def predict(self, features: NDArray[Any], head: Head | None = None) -> Array:
         """Predict rows (n, d) with these heads, or with others in their range of features."""

@@ -52,6 +52,8 @@ class _Taught(NamedTuple):
         What the ceiling says in the class of every target.
     untrained, untrained_said : optional
         The same of the student's untrained control, if it has one.
+    confident : mapping of name to array of the shape of `said`
+        What heads of losses that trust themselves say.
     """
 
     names: list[str]
@@ -62,6 +64,7 @@ class _Taught(NamedTuple):
     of_class: Array | None
     untrained: FittedHeads | None
     untrained_said: Array | None
+    confident: Mapping[str, Array]
 
     def place(self, supervisor: str) -> int:
         """Which target of the fit the student of a supervisor is."""
@@ -69,7 +72,12 @@ class _Taught(NamedTuple):
 
 
 def fit_division(
-    division: Division, inputs: StudyInputs, fitters: Mapping[str, Fitter], *, nulls: bool = False
+    division: Division,
+    inputs: StudyInputs,
+    fitters: Mapping[str, Fitter],
+    *,
+    nulls: bool = False,
+    confidence: tuple[str, ...] = (),
 ) -> tuple[Predictions, pd.DataFrame]:
     """Fit every supervisor, student and baseline on one division, and predict its judged rows.
 
@@ -85,6 +93,8 @@ def fit_division(
         How heads are fitted, for each class of heads.
     nulls : bool
         Whether to fit the same class to the weak labels on the supervisors' own features, too.
+    confidence : tuple of str
+        Names of losses by which students are fitted, too: `weakstrong.studies.confidence`.
 
     Returns
     -------
@@ -95,7 +105,7 @@ def fit_division(
     """
     frames, fits = [], []
     for heads, fitter in fitters.items():
-        fitting = _Fitting.of(division, inputs, fitter)
+        fitting = _Fitting.of(division, inputs, fitter, confidence)
         null_columns = fitting.nulls() if nulls else {}
         for student in inputs.students:
             pairs = {name: (columns, made) for name, columns, made in fitting.pairs(student)}
@@ -128,6 +138,8 @@ class _Fitting:
         Those with features.
     weak : mapping of name to array of shape (n,) or (n, c)
         What every supervisor says of all rows; NaN where it abstains.
+    confidence : tuple of str
+        Losses that trust themselves, fitted as baselines.
     """
 
     division: Division
@@ -135,9 +147,12 @@ class _Fitting:
     fitter: Fitter
     supervisors: Mapping[str, _Fit]
     weak: Mapping[str, Array]
+    confidence: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, division: Division, inputs: StudyInputs, fitter: Fitter) -> _Fitting:
+    def of(
+        cls, division: Division, inputs: StudyInputs, fitter: Fitter, confidence: tuple[str, ...] = ()
+    ) -> _Fitting:
         """Fit the supervisors that have features, and let all of them label all rows."""
         bare = cls(division, inputs, fitter, {}, {})
         samples = (
@@ -147,7 +162,7 @@ class _Fitting:
         models = dict(zip(inputs.supervisors, map(_Fit, fitter(samples)), strict=True))
         weak = {name: fit.predict(inputs.supervisors[name]) for name, fit in models.items()}
         given = {name: labels.values for name, labels in inputs.weak_labels.items()}
-        return cls(division, inputs, fitter, models, {**weak, **given})
+        return cls(division, inputs, fitter, models, {**weak, **given}, confidence)
 
     def pairs(self, student: str) -> Iterator[tuple[str, _Columns, _Fits]]:
         """Yield each supervisor with what it, its student and their baselines say of the judged rows."""
@@ -184,7 +199,14 @@ class _Fitting:
                 control = draws[self.division.untrained_draw % len(draws)]
                 [untrained] = self.fitter([self.sample(f"untrained {purpose}", control, rows, labels)])
                 untrained_said = untrained.predict(control[judged])
-            yield _Taught(names, rows, students, has_ceiling, said, of_class, untrained, untrained_said)
+            confident = {
+                kind: students.predict(features[judged], students.confident(kind))
+                for kind in self.confidence
+                if students.confident is not None
+            }
+            yield _Taught(
+                names, rows, students, has_ceiling, said, of_class, untrained, untrained_said, confident
+            )
 
     def _direct(self, student: str, taught: _Taught, known: _Fit | None) -> _Fit:
         """The direct baseline: the ceiling itself, where that is fitted to the same labels."""
@@ -215,6 +237,7 @@ class _Fitting:
         columns = {"weak": self.weak[supervisor][judged], "strong": taught.said[:, place]}
         if self.inputs.classes:
             columns["corrected"] = self._corrected(supervisor, columns["strong"])
+            columns |= {kind: values[:, place] for kind, values in taught.confident.items()}
         if taught.of_class is not None:
             columns |= {"ceiling": taught.said[:, 0], "class": taught.of_class[:, place]}
         if self.inputs.untrained:

@@ -98,7 +98,7 @@ def study(
         Columns that the predictions carry along for display, such as the text of each row.
     **options
         Those of `StudyOptions`: heads, n_folds, true_labels, student_rows, budget, test_size, seeds, seed,
-        clip, task, smoothing.
+        clip, task, smoothing, confidence.
 
     Returns
     -------
@@ -290,15 +290,22 @@ def _judged(
     Returns a function that has its predictions, on disk if there is a folder, and what was measured.
     """
     if stage is None:
-        predictions, fits = fit_division(division, inputs, exact_fitters(options), nulls=True)
+        predictions, fits = _fitted(division, inputs, options)
         return lambda: predictions, by_division(predictions, fits, smoothing=options.smoothing)
     files = [stage / f".{part}-{place}.parquet" for part in ("predictions", "fits")]
     if any(kept(file) is None for file in files):
-        predictions, fits = fit_division(division, inputs, exact_fitters(options), nulls=True)
+        predictions, fits = _fitted(division, inputs, options)
         for frame, file in zip((predictions.table, fits), files, strict=True):
             keep(file, frame.to_parquet(index=False))
     predictions, fits = Predictions(_table(files[0])), _table(files[1])
     return lambda: Predictions(_table(files[0])), by_division(predictions, fits, smoothing=options.smoothing)
+
+
+def _fitted(
+    division: Division, inputs: StudyInputs, options: StudyOptions
+) -> tuple[Predictions, pd.DataFrame]:
+    fitters = exact_fitters(options)
+    return fit_division(division, inputs, fitters, nulls=True, confidence=options.confidence)
 
 
 def _table(file: Path) -> pd.DataFrame:

@@ -40,6 +40,7 @@ _IF_GIVEN = (
 
 HeadName = Literal["linear", "l2", "logistic", "brier", "mixtures"]
 _OF_NUMBERS, _OF_CLASSES = ("linear", "l2"), ("logistic", "brier", "mixtures")
+Confidence = Literal["logconf", "bootstrapping"]
 Model = TypeVar("Model", bound=BaseModel)
 
 _LONGEST = 1 << 20
@@ -96,6 +97,8 @@ class StudyOptions(BaseModel):
     smoothing : float
         Where labels are classes, the share of the uniform distribution that labels (and predictions) that
         give some class no probability are mixed with in log loss, one for all supervisors.
+    confidence : tuple of {"logconf", "bootstrapping"}
+        Losses by which logistic students that trust themselves are fitted, as baselines.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -118,8 +121,9 @@ class StudyOptions(BaseModel):
     clip: bool = Field(default=True, strict=True)
     task: Task | None = None
     smoothing: float = Field(default=SMOOTHING, gt=0, lt=1)
+    confidence: tuple[Confidence, ...] = ()
 
-    @field_validator("heads", "budget", mode="before")
+    @field_validator("heads", "budget", "confidence", mode="before")
     @classmethod
     def _one_is_a_list(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str | int) else value
@@ -143,16 +147,18 @@ class StudyOptions(BaseModel):
 
     def of_task(self, *, classes: bool) -> Self:
         """These options with the default class of heads of a task, if none is named; others are refused."""
-        mine, others = (_OF_CLASSES, _OF_NUMBERS) if classes else (_OF_NUMBERS, _OF_CLASSES)
-        if "heads" not in self.model_fields_set:
-            return self.model_copy(update={"heads": ("logistic" if classes else "l2",)})
-        wrong = [name for name in self.heads if name in others]
+        mine, what = (_OF_CLASSES, "classes") if classes else (_OF_NUMBERS, "numbers")
+        named = self.heads if "heads" in self.model_fields_set else mine[:1] if classes else ("l2",)
+        wrong = [name for name in named if name not in mine]
         if wrong:
-            what = "classes" if classes else "numbers"
             raise InputError(
                 f"heads {wrong[0]!r}: labels are {what}, and their heads are {', '.join(mine)}", "heads"
             )
-        return self
+        if self.confidence and "logistic" not in named:
+            raise InputError(
+                "confidence is of logistic heads, where labels are classes; leave it out", "confidence"
+            )
+        return self.model_copy(update={"heads": named})
 
     def options(self) -> StudyOptions:
         """These settings without those that say where the data are."""
