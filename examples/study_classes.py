@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from shared import ROOT, main
-from study_text import NOT_STRONG, ROWS, STRONG, STUDENT_ROWS, features_of
+from shared import ROOT, main, write_pages
+from study_text import NOT_STRONG, ROWS, STRONG, STUDENT_ROWS, features_of, short
+from weakstrong import Record, Result
 from weakstrong.progress import track
+from weakstrong.report.figures import blank_figure, plain_drawing, png, shades
 from weakstrong.studies.examples import load_example
 from weakstrong.studies.inputs import StudyInputs
 from weakstrong.studies.run import run
@@ -29,6 +31,8 @@ RESULTS = ROOT / "results" / "classes"
 ENCODERS = ("minilm_depth0_384", "minilm_depth3_384", "minilm_depth6_384")
 LANGUAGE_MODEL = ("smollm2_depth6_576", "smollm2_depth18_576", "smollm2_depth24_576")
 FEATURES = (*ENCODERS, *LANGUAGE_MODEL)
+READY = ("lexicon", "language model")
+WEAKER = (*ENCODERS, LANGUAGE_MODEL[0])
 CLASSES = ("negative", "positive")
 TAUGHT, BUDGET, SEEDS = (50, 200, 1000), (20, 50, 100, 200, 500, 1000, 2000), 20
 
@@ -83,8 +87,168 @@ def options(name: str) -> StudyOptions:
     return StudyOptions(**both, budget=BUDGET, true_labels=int(taught), student_rows=STUDENT_ROWS)
 
 
+def found(heads: str = "logistic") -> list[tuple[str, int, Result]]:
+    """Read the results of text: student, how many true labels taught the supervisors, and each pair."""
+    read = []
+    for student, taught in product(FEATURES, TAUGHT):
+        record = Record.read(RESULTS / f"{student}-{taught}", tables=False)
+        read += [(student, taught, r) for r in record.results if r.about["heads"] == heads]
+    return read
+
+
+def others(results: list[tuple[str, int, Result]]) -> list[tuple[str, int, Result]]:
+    """Leave out supervisors that have the student's own features."""
+    return [(student, taught, r) for student, taught, r in results if r.about["supervisor"] != student]
+
+
+def value(result: Result, name: str) -> float:
+    """Return an estimate's number."""
+    return float(np.ravel(result.estimates[name].value)[0])
+
+
+LOSSES = {
+    "accuracy": ("disagreement", "gain_in_accuracy", "rows with another class"),
+    "Brier score": ("misfit", "gain", "misfit: ‖student − weak‖²"),
+    "log loss": ("misfit_in_log_loss", "gain_in_log_loss", "misfit: KL(student ‖ weak)"),
+}
+
+
+def draw() -> None:
+    """Draw gain against misfit of all pairs, in every loss, coloured by the student."""
+    colours = dict(zip(FEATURES, shades(len(FEATURES)), strict=True))
+    results = others(found())
+    with plain_drawing():
+        figure = blank_figure((12.8, 5.0))
+        for axes, (loss, (misfit, gain, words)) in zip(figure.subplots(1, 3), LOSSES.items(), strict=True):
+            top = 0.0
+            for student, taught, result in results:
+                ready = result.about["supervisor"] in READY
+                if ready and taught != TAUGHT[0]:
+                    continue  # no true label taught it: the same labels again
+                e = result.estimates[gain]
+                x = value(result, misfit)
+                top = max(top, x)
+                axes.errorbar(
+                    x, float(e.value), float(e.high - e.value), fmt="D" if ready else "o",
+                    color=colours[student], markersize=6 if ready else 2.5 + 1.5 * TAUGHT.index(taught),
+                    elinewidth=0.7,
+                )  # fmt: skip
+            axes.plot([0, 1.05 * top], [0, 1.05 * top], color="0.3", linestyle="--", linewidth=1)
+            axes.axhline(0, color="0.8", linewidth=1, zorder=0)
+            axes.set_xlim(0, 1.05 * top)
+            axes.set_xlabel(words)
+            axes.set_title(
+                f"{loss}" + ("; no law for logistic heads" if loss == "log loss" else ""), fontsize=10
+            )
+        figure.axes[0].set_ylabel("gain of the student over its supervisor")
+        for name in FEATURES:
+            figure.axes[0].plot([], [], "o", color=colours[name], label=f"student: {short(name)}")
+        figure.axes[0].plot([], [], "D", color="0.4", label="lexicon, language model (no one taught them)")
+        figure.axes[0].plot([], [], color="0.3", linestyle="--", label="gain = misfit")
+        handles, labels = figure.axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, frameon=False, fontsize=8, ncols=4, loc="outside lower center")
+        (RESULTS / "figure.png").write_bytes(png(figure))
+
+
+def row(taught: int, student: str, result: Result) -> str:
+    """Return a row of a table: accuracy first, then what the other losses say."""
+    e, gain = result.estimates, result.estimates["gain_in_accuracy"]
+    name = result.about["supervisor"]
+    cells = [
+        short(name) if name in FEATURES else name, short(student) if student in FEATURES else student,
+        f"{value(result, 'weak_accuracy'):.3f} → {value(result, 'strong_accuracy'):.3f}",
+        f"{gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]",
+        *(f"{value(result, of):+.3f} ({value(result, of) / value(result, by):+.2f})"
+          for of, by in (("gain", "misfit"), ("gain_in_log_loss", "misfit_in_log_loss"))),
+        *(f"{value(result, f'{of}_accuracy'):.3f}" if f"{of}_accuracy" in e else "–"
+          for of in ("corrected", "logconf", "ceiling", "direct")),
+        _worth(result),
+    ]  # fmt: skip
+    return f"| {taught} | {' | '.join(cells)} |"
+
+
+def _worth(result: Result) -> str:
+    """What the weak labels are worth in accuracy, in true labels."""
+    e = result.estimates["worth_in_true_labels_in_accuracy"]
+    most = max(BUDGET)
+
+    def said(number: float) -> str:
+        return (
+            "–" if np.isnan(number) else f"> {most}" if np.isinf(number) else f"{float(f'{number:.2g}'):.0f}"
+        )
+
+    ends = f" ({said(float(e.low))} to {said(float(e.high))})"
+    return "< 20" if float(e.value) == 0 else said(float(e.value)) + ends
+
+
+HEADER = [
+    "| taught | supervisor | student | accuracy | gain in accuracy [95%] | in Brier score (of the misfit) "
+    "| in log loss (of the misfit) | corrected | logconf | ceiling | direct | worth (95%) |",
+    "|---:|---|---|---|---|---|---|---:|---:|---:|---:|---:|",
+]
+
+
+def tables() -> dict[str, list[str]]:
+    """Return the tables of the page: one for each student, of labels that nobody taught, and of digits."""
+    results = others(found())
+    blocks = {
+        student: [*HEADER, *(row(taught, student, r) for s, taught, r in results if s == student
+                             and r.about["supervisor"] not in READY)]
+        for student in FEATURES
+    }  # fmt: skip
+    given = [(s, t, r) for s, t, r in results if r.about["supervisor"] in READY and t == 200]
+    blocks["given"] = [*HEADER, *(row(t, s, r) for s, t, r in given)]
+    digits = Record.read(RESULTS / "digits", tables=False).results
+    blocks["digits"] = [
+        *HEADER, *(row(718, f"pixels, {r.about['heads']}", r) for r in digits)
+    ]  # fmt: skip
+    return blocks
+
+
+def numbers() -> dict[str, float]:
+    """Return the numbers of these studies that pages name, from the records."""
+    known: dict[str, float] = {}
+    taught_pairs = [(s, t, r) for s, t, r in others(found()) if r.about["supervisor"] not in READY]
+    groups = {
+        "strong": [r for s, _, r in taught_pairs if s == STRONG],
+        "strong of weaker": [
+            r for s, _, r in taught_pairs if s == STRONG and r.about["supervisor"] in WEAKER
+        ],
+        "all": [r for _, _, r in taught_pairs],
+    }
+    for group, results in groups.items():
+        for loss, (misfit, gain, _) in LOSSES.items():
+            ratios = [value(r, gain) / value(r, misfit) for r in results]
+            known |= {f"{group} {loss} least": min(ratios), f"{group} {loss} most": max(ratios)}
+            known[f"{group} {loss} gains"] = sum(value(r, gain) > 0 for r in results)
+            known[f"{group} {loss} surely"] = sum(r.estimates[gain].verdict().sign > 0 for r in results)
+            known[f"{group} {loss} harms"] = sum(r.estimates[gain].verdict().sign < 0 for r in results)
+        known[f"{group} pairs"] = len(results)
+        log = [r for r in results if value(r, "gain_in_log_loss") > 0 > value(r, "gain_in_accuracy")]
+        known[f"{group} log gain, accuracy lost"] = len(log)
+        sharper = [value(r, "logconf_accuracy") - value(r, "strong_accuracy") for r in results]
+        known |= {f"{group} logconf least": min(sharper), f"{group} logconf most": max(sharper)}
+        known[f"{group} logconf better"] = sum(d > 0 for d in sharper)
+        beats = [r for r in results if value(r, "gain_over_direct_in_accuracy") > 0]
+        known[f"{group} beats direct"] = len(beats)
+    for student, taught, r in others(found()):
+        if r.about["supervisor"] in READY and taught == 200:
+            known |= {
+                f"{r.about['supervisor']} {student} {name}": float(np.ravel(e.value)[0])
+                for name, e in r.estimates.items()
+            }
+    for r in Record.read(RESULTS / "digits", tables=False).results:
+        known |= {
+            f"digits {r.about['heads']} {r.about['supervisor']} {name}": float(np.ravel(e.value)[0])
+            for name, e in r.estimates.items()
+        }
+    return known
+
+
 def report() -> None:
-    """Nothing yet."""
+    """Draw the figure, and write the tables of the page from the records."""
+    draw()
+    write_pages({"results/classes/README.md": tables()})
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from weakstrong import identity
 CORE = {
     "accumulation", "arrays", "bootstrap", "class_labels", "class_scores", "cluster_means", "cross_entropy",
     "cross_validation", "divergence", "errors", "estimate", "estimator", "feature_range", "gain",
-    "heads", "identity", "lazy", "least_squares", "links", "moments", "optimality", "parallel",
+    "heads", "identity", "lazy", "least_squares", "links", "mixtures", "moments", "optimality", "parallel",
     "predictions", "progress", "projection", "record", "serialization", "softmax_fits", "stacking", "storage",
     "votes", "whitening", "whole_files", "wild_bootstrap",
 }  # fmt: skip

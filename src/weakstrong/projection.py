@@ -155,7 +155,7 @@ def _hull(heads: ConvexHull, moments: Moments) -> Projection:
     for index in np.ndindex(*lead):
         misses = _misses(heads.vertices, moments[index])
         for t in range(k):
-            mixtures[(*index, slice(None), t)], excess = _nearest_in_hull(misses[:, :, t])
+            mixtures[(*index, slice(None), t)], excess = nearest_in_hull(misses[:, :, t])
             gap[(*index, t)] = excess / moments.mass[index]
     gap += hull_rounding(heads.vertices, moments, mixtures)
     head = Head(heads.vertices.coef @ mixtures, heads.vertices.intercept @ mixtures)
@@ -176,7 +176,7 @@ def _misses(vertices: Head, moments: Moments) -> Array:
     return np.concatenate([mean[None], inside])
 
 
-def _nearest_in_hull(points: Array) -> tuple[Array, float]:
+def nearest_in_hull(points: Array) -> tuple[Array, float]:
     """Minimize ``‖P α‖²`` over the simplex; return the minimizer and its Frank-Wolfe gap.
 
     Non-negative least squares on ``[P; 1ᵀ] u = [0; 1]`` has the minimizer ``u = t α``: at

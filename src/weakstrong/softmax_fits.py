@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -68,6 +69,29 @@ class SoftmaxFits:
         descent = Descent(replace(self.sample, labels=labels), problems, start)
         descent.run(TOLERANCE)
         return descent.theta
+
+    def members(self, factors: Sequence[float]) -> tuple[list[Head], Array]:
+        """Fit heads of several strengths, those of the fits times each of some factors, largest first.
+
+        Returns them, and what heads of the same strengths say of every row that were fitted without its fold:
+        (m, k, n, c).
+        """
+        sample, (k, n, _) = self.sample, self.sample.labels.shape
+        folds = np.unique(sample.folds)
+        whole = Problems(np.arange(k), np.full(k, -1), self.strength)
+        parts = Problems(
+            np.repeat(np.arange(k), len(folds)), np.tile(folds, k), self.strength.repeat(len(folds))
+        )
+        descents = [Descent(sample, of, np.zeros((len(of.labels), *sample.shape))) for of in (whole, parts)]
+        heads, said = [], np.empty((len(factors), *sample.labels.shape))
+        for place, factor in enumerate(factors):
+            for descent, of in zip(descents, (whole, parts), strict=True):
+                descent.strengthen(factor * of.strength)
+                descent.run(_ROUGH, _MOST_STEPS)
+            heads.append(self.head_of(descents[0].theta))
+            left_out = sample.probabilities(descents[1].theta, parts).reshape(k, len(folds), n, -1)
+            said[place] = left_out[:, np.searchsorted(folds, sample.folds), np.arange(n)]
+        return heads, said
 
     def head_of(self, theta: Array) -> Head:
         """Return the heads of coordinates, as `head` has them."""

@@ -9,15 +9,19 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from weakstrong.class_labels import in_simplex
+from weakstrong.class_labels import in_simplex, smoothed
 from weakstrong.feature_range import FeatureRange
+from weakstrong.heads import Head
 from weakstrong.links import softmax
-from weakstrong.softmax_fits import fit_softmax
+from weakstrong.mixtures import project_mixture
+from weakstrong.softmax_fits import SoftmaxFits, fit_softmax
 from weakstrong.studies.confidence import confident_head
 from weakstrong.studies.fitted_heads import FittedHeads, Fitter, Sample, projected_heads
 from weakstrong.studies.settings import StudyOptions
 
 Array = NDArray[np.float64]
+
+_FACTORS = (1e4, 100.0, 10.0, 1.0, 0.1, 0.01)  # of the strength of the logistic student: from a constant down
 
 
 def brier_heads(options: StudyOptions) -> Fitter:
@@ -43,11 +47,9 @@ def logistic_heads(options: StudyOptions) -> Fitter:
             sample.features, sample.labels.transpose(1, 0, 2), weights=sample.weights, groups=sample.groups,
             n_folds=options.n_folds, seed=options.seed,
         )  # fmt: skip
-        counted = None if sample.weights is None else sample.weights > 0
-        limits = replace(FeatureRange.of(sample.features, counted), centre=fits.sample.basis.mean)
         return FittedHeads(
             fits.head,
-            limits if options.clip else None,
+            _limits(sample, fits, options),
             fits.error,
             fits.first_at_radius,
             fits.optimality_gap,
@@ -59,6 +61,53 @@ def logistic_heads(options: StudyOptions) -> Fitter:
         )
 
     return lambda samples: list(map(fit, samples))
+
+
+def mixed_heads(options: StudyOptions) -> Fitter:
+    """Return mixtures of logistic heads of several strengths, by KL(student ‖ weak).
+
+    The strengths are that of the logistic student and multiples of it. The shares are chosen on what heads
+    say of rows that were not fitted to their fold; weak labels that are classes are smoothed.
+    """
+
+    def fit(sample: Sample) -> FittedHeads:
+        labels = sample.labels.transpose(1, 0, 2)
+        k, _, c = labels.shape
+        fits = fit_softmax(
+            sample.features, labels, weights=sample.weights, groups=sample.groups, n_folds=options.n_folds,
+            seed=options.seed,
+        )  # fmt: skip
+        heads, said = fits.members(_FACTORS)
+        found = [
+            project_mixture(said[:, place], smoothed(weak, options.smoothing), sample.weights)
+            for place, weak in enumerate(labels)
+        ]
+        shares = np.stack([one.shares for one in found])
+
+        def link(outputs: Array) -> Array:
+            members = softmax(outputs.reshape(len(outputs), len(_FACTORS), k, c))
+            return np.asarray(np.einsum("km,nmkc->nkc", shares, members))
+
+        return FittedHeads(
+            Head(np.hstack([h.coef for h in heads]), np.concatenate([h.intercept for h in heads])),
+            _limits(sample, fits, options),
+            np.array([one.error for one in found]),
+            None,
+            np.array([one.optimality_gap for one in found]),
+            np.full(k, np.nan),
+            fits.rank,
+            fits.n_ignored,
+            link,
+        )
+
+    return lambda samples: list(map(fit, samples))
+
+
+def _limits(sample: Sample, fits: SoftmaxFits, options: StudyOptions) -> FeatureRange | None:
+    """The range that new rows are drawn into, if they are."""
+    counted = None if sample.weights is None else sample.weights > 0
+    limits = replace(FeatureRange.of(sample.features, counted), centre=fits.sample.basis.mean)
+    return limits if options.clip else None
 
 
 def _of_classes(sample: Sample, fitted: FittedHeads) -> FittedHeads:
@@ -82,6 +131,7 @@ _FITTERS: Mapping[str, Callable[[StudyOptions], Fitter]] = {
     "l2": lambda options: projected_heads("l2", options),
     "brier": brier_heads,
     "logistic": logistic_heads,
+    "mixtures": mixed_heads,
 }
 
 

@@ -57,9 +57,9 @@ class FittedHeads:
         Range of features into which new rows are drawn.
     error : array of shape (k,)
         Mean error on the labels fitted: squared, or what the class of heads minimizes.
-    of_first_target : callable
+    of_first_target : callable, optional
         Returns the heads of the first target, the truth, in the class of each target: at its radius or its
-        number of steps where that is a choice.
+        number of steps where that is a choice. None where a class is made of a target's own heads.
     optimality_gap, radius : array of shape (k,)
         NaN where heads have none.
     rank : float
@@ -75,7 +75,7 @@ class FittedHeads:
     head: Head
     limits: FeatureRange | None
     error: Array
-    of_first_target: Callable[[], Head]
+    of_first_target: Callable[[], Head] | None
     optimality_gap: Array
     radius: Array
     rank: float

@@ -193,7 +193,7 @@ class _Fitting:
             purpose = student if len(names) == len(self.weak) else f"{student} {names[0]}"
             [students] = self.fitter([self.sample(f"strong {purpose}", features, rows, labels)])
             said, of_class, untrained, untrained_said = students.predict(features[judged]), None, None, None
-            if has_ceiling:
+            if has_ceiling and students.of_first_target is not None:
                 of_class = students.predict(features[judged], students.of_first_target())
             if len(draws):
                 control = draws[self.division.untrained_draw % len(draws)]
@@ -238,8 +238,10 @@ class _Fitting:
         if self.inputs.classes:
             columns["corrected"] = self._corrected(supervisor, columns["strong"])
             columns |= {kind: values[:, place] for kind, values in taught.confident.items()}
-        if taught.of_class is not None:
-            columns |= {"ceiling": taught.said[:, 0], "class": taught.of_class[:, place]}
+        if taught.has_ceiling:
+            none = np.full_like(columns["strong"], np.nan)
+            of_class = none if taught.of_class is None else taught.of_class[:, place]
+            columns |= {"ceiling": taught.said[:, 0], "class": of_class}
         if self.inputs.untrained:
             none = np.full(self.inputs.y[judged].shape, np.nan)
             columns["untrained"] = none if taught.untrained_said is None else taught.untrained_said[:, place]
