@@ -126,8 +126,8 @@ def test_fit_and_predict_probabilities(tables: Tables, command: Callable[..., An
 def test_logistic_heads_are_those_of_scikit_learn_at_the_same_radius(
     tables: Tables, command: Callable[..., Any]
 ) -> None:
-    ran = command("fit", "--features", "strong.npz", "--weak-labels", "rules.csv", "--id", "id", "--target", "rule",
-        "--out", "student")  # fmt: skip
+    flags = ("--features", "strong.npz", "--weak-labels", "rules.csv", "--id", "id", "--target", "rule")
+    ran = command("fit", *flags, "--out", "student")
     assert ran.code == 0, ran.err
     student = Student.load(tables.folder / "student")
     known = tables.rules["rule"] != ""
@@ -174,7 +174,8 @@ FAULTS: dict[str, tuple[Callable[[], Any], tuple[str, ...], str]] = {
         lambda: change("labels.csv", lambda t: t.assign(kind="good")), RULES, "every true label is 'good'"
     ),
     "one weak class": (
-        lambda: change("rules.csv", lambda t: t.assign(rule="good")), RULES, "column 'rule': every label is 'good'"
+        lambda: change("rules.csv", lambda t: t.assign(rule="good")), RULES,
+        "column 'rule': every label is 'good'",
     ),
     "no common class": (
         lambda: change("rules.csv", lambda t: t.assign(rule=["yes", "no"] * (N // 2))), RULES,

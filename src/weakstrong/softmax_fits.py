@@ -195,7 +195,7 @@ def fit_at_radius(descent: Descent, radius: Array, most: int = 12) -> None:
     rate = np.full(len(target), -0.5)  # of log radius with log λ
     old: tuple[Array, Array] | None = None
     for _ in range(most):
-        descent.run_to_gap(TOLERANCE / 10)
+        descent.run_to_gap(TOLERANCE / 1e4)  # the norm is off by its root
         miss = np.log(np.maximum(descent.radius(), np.finfo(float).tiny)) - np.log(target)
         if np.abs(miss).max() < 1e-7:
             return
