@@ -211,7 +211,7 @@ def test_units_change_nothing_but_the_unit(power: int, seed: int, grouped: bool)
     )
     assert found.not_recovered_because[:20] == plain.not_recovered_because[:20]
     for name, estimate in plain.estimates().items():
-        unit = 1.0 if name == "performance_gap_recovered" else scale**2
+        unit = 1.0 if name in ("performance_gap_recovered", "slope") else scale**2
         for part in ("value", "low", "high", "standard_error"):
             assert getattr(found.estimates()[name], part) == getattr(estimate, part) * unit
         assert found.estimates()[name].effective_clusters == estimate.effective_clusters

@@ -78,7 +78,9 @@ def test_numbers_are_those_worked_out_by_hand(command, table: pd.DataFrame, tmp_
         "cross_term": 2 * (w - s) * (s - y),
     }
     [result] = json.loads(out.read_text())["results"]
-    assert list(result["estimates"]) == list(rows)
+    assert list(result["estimates"]) == [*rows, "slope"]
+    slope = result["estimates"]["slope"]["value"]
+    assert slope == pytest.approx(-rows["cross_term"].sum() / (2 * rows["misfit"].sum()))
     for name, values in rows.items():
         means = values.reshape(20, 3).mean(axis=1)
         error, found = means.std(ddof=1) / 20**0.5, result["estimates"][name]

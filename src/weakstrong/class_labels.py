@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,6 +101,49 @@ def class_labels(values: Any, name: str, classes: Sequence[Any] | None = None) -
     return _hard(array, name, given)
 
 
+def class_predictions(values: Any, name: str, classes: tuple[str, ...], *, named: bool) -> ClassLabels:
+    """Read predictions or weak labels beside a truth of some classes: hard, or probabilities.
+
+    Columns without names are those classes, in their order, which `named` says that the user gave; numbers
+    between 0 and 1 are the probability of the second of two.
+    """
+    given = whole_as_classes(values)
+    if np.ndim(given) == 1 or (hasattr(given, "columns") and len(given.columns) == 1):
+        of_two = len(classes) == 2 and np.asarray(given).dtype.kind == "f"
+        return class_labels(given, name, classes if of_two else None)
+    if not hasattr(given, "columns") and np.ndim(given) == 2 and np.shape(given)[1] != len(classes):
+        raise InputError(
+            f"{name} has {np.shape(given)[1]} columns, and the truth {len(classes)} classes, "
+            f"{quoted(list(classes))}; {'give each a column' if named else 'name the columns by classes='}"
+        )
+    return class_labels(given, name, classes if not hasattr(given, "columns") else None)
+
+
+def is_of_classes(values: Any) -> bool:
+    """Tell whether labels are plainly classes: text, booleans or categories, or a table of probabilities."""
+    if hasattr(values, "columns"):
+        if len(values.columns) > 1:
+            return not all(isinstance(name, int) for name in values.columns) and is_distribution(values)
+        values = values.iloc[:, 0]
+    dtype = getattr(values, "dtype", None)
+    if dtype is not None and not isinstance(dtype, np.dtype):  # of pandas
+        return dtype.kind in "OUSTb"
+    array = np.asarray(values)
+    if array.dtype.kind == "O":
+        return any(isinstance(value, str | bool | np.bool_) for value in array.ravel())
+    return array.dtype.kind in "USTb"
+
+
+def is_distribution(values: Any) -> bool:
+    """Tell whether rows are probabilities: numbers from 0 to 1 that sum to about one, or empty."""
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        return False
+    known = array[~np.isnan(array).any(axis=1)]
+    return bool(len(known) and (known >= 0).all() and (np.abs(known.sum(axis=1) - 1) < 0.5).all())
+
+
 def one_hot(names: Iterable[Any], classes: Sequence[str]) -> Array:
     """Return a column for each class, one where a row is of it; NaN in a row that names no class."""
     from pandas import factorize
@@ -140,6 +183,35 @@ def smoothed(values: Array, smoothing: float) -> Array:
     if not (values == 0).any():
         return values
     return (1 - smoothing) * values + smoothing / values.shape[-1]
+
+
+def all_classes(truth: Sequence[str], weak: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Return the classes of true and weak labels in order; labels without a common class are refused.
+
+    There are none where labels are numbers.
+    """
+    if not truth:
+        return ()
+    for name, classes in weak.items():
+        if not set(classes) & set(truth):
+            shown = ", ".join(classes[:5]), ", ".join(truth[:5])
+            raise InputError(
+                f"weak labels {name!r} name the classes {shown[0]}, true labels {shown[1]}: none is common; "
+                "write them in one way"
+            )
+    others = {name for classes in weak.values() for name in classes} - set(truth)
+    return in_order((*truth, *others)) if others else tuple(truth)
+
+
+def whole_as_classes(values: Any) -> Any:
+    """Return labels with whole numbers that are floats, as beside missing ones, as the classes they are."""
+    array = None if hasattr(values, "columns") else np.asarray(values)
+    if array is None or array.ndim != 1 or array.dtype.kind != "f":
+        return values
+    known = array[~np.isnan(array)]
+    if not len(known) or (known != np.round(known)).any():
+        return values
+    return np.array([None if np.isnan(v) else int(v) for v in array], dtype=object)
 
 
 def in_simplex(values: Array) -> Array:

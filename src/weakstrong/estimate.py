@@ -20,6 +20,7 @@ CLUSTERS_AND_OTHERS = "Student t over clusters and divisions"
 BOOTSTRAP = "percentile bootstrap over clusters"
 ORDER_STATISTICS = "median, order statistics"
 BINOMIAL = "share, exact binomial"
+DIFFERING = "exact binomial, of how many rows differ and who is right there"
 _FEWEST_CLUSTERS, _FEWEST_DEGREES = 5, 4  # effective clusters, and degrees of freedom, of a verdict
 _REJECTED = 0.05
 HOLDS_ZERO = "the interval holds 0"
@@ -239,6 +240,8 @@ class Estimate:
         if np.size(self.value) != 1:
             raise InputError(f"a verdict is on one number, and there are {np.size(self.value)}")
         low, high = (np.ravel(end).item() for end in self.interval())
+        if self.method == DIFFERING:  # it holds as it is
+            return Verdict(int(low > 0) - int(high < 0), "" if low > 0 or high < 0 else HOLDS_ZERO)
         if (short := self.too_few()) or not (low > 0 or high < 0):
             return Verdict(0, short or HOLDS_ZERO)
         if self.p_value is None:

@@ -40,8 +40,20 @@ def class_facts(part: Predictions, smoothing: float = SMOOTHING) -> dict[str, An
 
 
 def on_classes(estimates: Mapping[str, Estimate], facts: Mapping[str, Any]) -> list[str]:
-    """Say whether the student is better in accuracy and in log loss, and whether it inherits a prior."""
-    return [_in_accuracy(estimates), _in_log_loss(estimates, facts), *_prior(estimates, facts)]
+    """Say whether the student is better in accuracy and log loss, better calibrated, and inherits a prior."""
+    return [
+        _in_accuracy(estimates),
+        _in_log_loss(estimates, facts),
+        _calibration(facts["scores"]),
+        *_prior(estimates, facts),
+    ]
+
+
+def _calibration(scores: Mapping[str, Mapping[str, float]]) -> str:
+    """How supervisor and student rank rows and how far their probabilities are from frequencies."""
+    names = {"AUROC": "auroc", "discrimination": "discrimination", "miscalibration": "miscalibration"}
+    parts = [f"{name} {scores['weak'][of]:.3g} → {scores['strong'][of]:.3g}" for name, of in names.items()]
+    return f"ranking and calibration: {', '.join(parts)}"
 
 
 def _in_accuracy(estimates: Mapping[str, Estimate]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from weakstrong.class_labels import all_classes
 from weakstrong.data.columns import numeric_column
 from weakstrong.data.ids import (
     Features,
@@ -24,7 +25,6 @@ from weakstrong.data.tables import read_features, read_table
 from weakstrong.data.targets import read_target, target_names
 from weakstrong.errors import InputError
 from weakstrong.studies.inputs import Split, StudyInputs
-from weakstrong.studies.label_arrays import all_classes
 from weakstrong.studies.label_files import file_names, is_same_file, read_given_labels
 from weakstrong.studies.row_tables import StudyRows
 from weakstrong.studies.settings import StudyConfig

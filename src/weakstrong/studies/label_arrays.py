@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from weakstrong.arrays import real_array
-from weakstrong.class_labels import ClassLabels, class_labels, in_order
+from weakstrong.class_labels import ClassLabels, all_classes, class_labels, is_distribution, whole_as_classes
 from weakstrong.data.columns import Task, few_whole_numbers
 from weakstrong.errors import InputError
 from weakstrong.votes import GivenLabels, Vote, combined_classes, combined_matrix
@@ -67,17 +67,6 @@ def _task_of(y: Any) -> Task:
     return "classification"
 
 
-def _whole_as_classes(values: Any) -> Any:
-    """Labels, with whole numbers that are floats, as beside missing ones, as the classes that they are."""
-    array = None if hasattr(values, "columns") else np.asarray(values)
-    if array is None or array.ndim != 1 or array.dtype.kind != "f":
-        return values
-    known = array[~np.isnan(array)]
-    if not len(known) or (known != np.round(known)).any():
-        return values
-    return np.array([None if np.isnan(v) else int(v) for v in array], dtype=object)
-
-
 def _numbers(values: ArrayLike, name: str, vote: Vote) -> GivenLabels:
     """The labels of a supervisor, combined where a row has several."""
     array = np.asarray(real_array(values, name, column=True), dtype=np.float64)
@@ -93,9 +82,9 @@ def _of_classes(
     y: ArrayLike, weak_labels: Mapping[str, ArrayLike], vote: Vote
 ) -> tuple[Array, tuple[str, ...], Given]:
     """Labels over the classes that any of them names, in one order."""
-    truth = class_labels(_whole_as_classes(y), "y")
+    truth = class_labels(whole_as_classes(y), "y")
     read = {
-        str(name): _given(_whole_as_classes(values), f"weak labels {str(name)!r}", truth.classes)
+        str(name): _given(whole_as_classes(values), f"weak labels {str(name)!r}", truth.classes)
         for name, values in weak_labels.items()
     }
     classes = all_classes(truth.classes, {name: labels.classes for name, (labels, _) in read.items()})
@@ -104,24 +93,6 @@ def _of_classes(
         over = labels.over(classes)
         found[name] = GivenLabels.of_classes(over) if workers is None else _voted(over, workers, vote)
     return truth.over(classes).values, classes, found
-
-
-def all_classes(truth: Sequence[str], weak: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """Return the classes of true and weak labels in order; labels without a common class are refused.
-
-    There are none where labels are numbers.
-    """
-    if not truth:
-        return ()
-    for name, classes in weak.items():
-        if not set(classes) & set(truth):
-            shown = ", ".join(classes[:5]), ", ".join(truth[:5])
-            raise InputError(
-                f"weak labels {name!r} name the classes {shown[0]}, true labels {shown[1]}: none is common; "
-                "write them in one way"
-            )
-    others = {name for classes in weak.values() for name in classes} - set(truth)
-    return in_order((*truth, *others)) if others else tuple(truth)
 
 
 def _given(values: Any, name: str, classes: tuple[str, ...]) -> tuple[ClassLabels, tuple[int, int] | None]:
@@ -136,12 +107,6 @@ def _given(values: Any, name: str, classes: tuple[str, ...]) -> tuple[ClassLabel
         return class_labels(array.ravel(), name), array.shape
     is_share = np.ndim(values) == 1 and np.asarray(values).dtype.kind == "f"
     return class_labels(values, name, classes if is_share else None), None
-
-
-def is_distribution(array: Array) -> bool:
-    """Tell whether rows are probabilities: numbers from 0 to 1 that sum to about one, or empty."""
-    known = array[~np.isnan(array).any(axis=1)]
-    return bool(len(known) and (known >= 0).all() and (np.abs(known.sum(axis=1) - 1) < 0.5).all())
 
 
 def _voted(labels: ClassLabels, shape: tuple[int, int], vote: Vote) -> GivenLabels:
