@@ -9,7 +9,8 @@ from weakstrong import identity
 CORE = {
     "accumulation", "arrays", "bootstrap", "class_labels", "class_scores", "cluster_means", "cross_entropy",
     "cross_validation", "disagreement", "divergence", "errors", "estimate", "estimator", "feature_range",
-    "gain", "heads", "identity", "lazy", "least_squares", "links", "mixtures", "moments", "optimality",
+    "gain", "heads", "identity", "lazy", "least_squares", "links", "mixture_losses",
+    "mixture_projection", "mixtures", "moments", "optimality",
     "parallel", "predictions", "progress", "projection", "record", "serialization", "softmax_fits",
     "stacking", "storage", "votes", "whitening", "whole_files", "wild_bootstrap",
 }  # fmt: skip

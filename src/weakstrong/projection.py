@@ -179,15 +179,20 @@ def _misses(vertices: Head, moments: Moments) -> Array:
 def nearest_in_hull(points: Array) -> tuple[Array, float]:
     """Minimize ``‖P α‖²`` over the simplex; return the minimizer and its Frank-Wolfe gap.
 
-    Non-negative least squares on ``[P; 1ᵀ] u = [0; 1]`` has the minimizer ``u = t α``: at
-    ``u = t α`` its objective is ``t²‖P α‖² + (t − 1)²``, which over t is
-    ``‖P α‖² / (1 + ‖P α‖²)``, increasing in ``‖P α‖²``.
+    Non-negative least squares on ``[P; ϱ 1ᵀ] u = [0; ϱ]`` has the minimizer ``u = t α``: at
+    ``u = t α`` its objective is ``t²‖P α‖² + ϱ²(t − 1)²``, which over t is
+    ``ϱ²‖P α‖² / (ϱ² + ‖P α‖²)``, increasing in ``‖P α‖²``. The least norm of a point is a ϱ that is no less
+    than the minimum and hides none of it; columns of one size keep what points of unlike sizes differ in.
     """
-    size = np.linalg.norm(points, axis=0).max()
+    norms = np.linalg.norm(points, axis=0)
+    size = norms.max()
     unit = points / size if size > 0 else points
-    stacked = np.vstack([unit, np.ones(points.shape[1])])
+    row = norms.min() / size if norms.min() > 0 else 1.0
+    stacked = np.vstack([unit, np.full(points.shape[1], row)])
+    columns = np.linalg.norm(stacked, axis=0)
     goal = np.zeros(len(stacked))
-    goal[-1] = 1.0
-    u, _ = nnls(stacked, goal, maxiter=50 * points.shape[1] + 100)
-    alpha = u / u.sum()
+    goal[-1] = row
+    u, _ = nnls(stacked / columns, goal, maxiter=50 * points.shape[1] + 100)
+    alpha = u / columns
+    alpha /= alpha.sum()
     return alpha, hull_gap(points, alpha)

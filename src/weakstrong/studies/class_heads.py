@@ -13,7 +13,7 @@ from weakstrong.class_labels import in_simplex, smoothed
 from weakstrong.feature_range import FeatureRange
 from weakstrong.heads import Head
 from weakstrong.links import softmax
-from weakstrong.mixtures import project_mixture
+from weakstrong.mixture_projection import project_mixture
 from weakstrong.softmax_fits import SoftmaxFits, fit_softmax
 from weakstrong.studies.confidence import confident_head
 from weakstrong.studies.fitted_heads import FittedHeads, Fitter, Sample, projected_heads
@@ -82,7 +82,7 @@ def mixed_heads(options: StudyOptions) -> Fitter:
             project_mixture(said[:, place], smoothed(weak, options.smoothing), sample.weights)
             for place, weak in enumerate(labels)
         ]
-        shares = np.stack([one.shares for one in found])
+        shares = np.stack([one.alpha for one in found])
 
         def link(outputs: Array) -> Array:
             members = softmax(outputs.reshape(len(outputs), len(_FACTORS), k, c))
@@ -91,7 +91,7 @@ def mixed_heads(options: StudyOptions) -> Fitter:
         return FittedHeads(
             Head(np.hstack([h.coef for h in heads]), np.concatenate([h.intercept for h in heads])),
             _limits(sample, fits, options),
-            np.array([one.error for one in found]),
+            np.array([one.objective for one in found]),
             None,
             np.array([one.optimality_gap for one in found]),
             np.full(k, np.nan),
