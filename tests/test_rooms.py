@@ -7,7 +7,7 @@ import pytest
 from weakstrong import identity
 
 CORE = {
-    "accumulation", "arrays", "bootstrap", "class_labels", "class_scores", "cluster_means", "cross_entropy",
+    "accumulation", "arrays", "bootstrap", "class_gains", "class_labels", "class_scores", "cluster_means", "cross_entropy",
     "cross_validation", "disagreement", "divergence", "errors", "estimate", "estimator", "feature_range",
     "gain", "heads", "identity", "lazy", "least_squares", "links", "mixture_losses",
     "mixture_projection", "mixtures", "moments", "optimality",

@@ -208,6 +208,13 @@ class Estimate:
         interval = binomtest(count, total).proportion_ci(0.95)
         return cls(count / total, float(interval.low), float(interval.high), BINOMIAL, rows=total)
 
+    def complement(self) -> Self:
+        """Return the estimate of one minus the number: of an accuracy, say, from that of an error."""
+        skewness = None if self.skewness is None else -np.asarray(self.skewness)
+        return replace(
+            self, value=1 - self.value, low=1 - self.high, high=1 - self.low, skewness=skewness, p_value=None
+        )
+
     def interval(self, level: float | None = None) -> tuple[Any, Any]:
         """Return the ends of the interval, at another level if one is named.
 

@@ -7,36 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from weakstrong.class_labels import SMOOTHING
-from weakstrong.class_scores import class_scores
 from weakstrong.errors import percent, quoted
 from weakstrong.estimate import Estimate
-from weakstrong.predictions import Predictions
 from weakstrong.studies.verdict_words import worded_verdict
 
-_SCORED = ("weak", "strong", "direct", "ceiling")
 _FAR = 0.05  # between class frequencies: less is not worth a line
-
-
-def class_facts(part: Predictions, smoothing: float = SMOOTHING) -> dict[str, Any]:
-    """Return scores of supervisor, student, direct training and ceiling, and the frequencies of classes.
-
-    Frequencies are means of probabilities over the judged rows. ``smoothed`` names what is mixed with the
-    uniform distribution where log loss is told, since it gives some class no probability.
-    """
-    judging = part.judging
-    y, weights = judging.values("true"), judging.weights
-    said = {name: judging.values(name) for name in ("weak", "strong", *judging.baselines)}
-    said = {name: values for name, values in said.items() if not np.isnan(values).any()}
-    of = {"truth": y, "weak": said["weak"], "strong": said["strong"]}
-    means = {name: np.average(values, axis=0, weights=weights) for name, values in of.items()}
-    return {
-        "classes": list(part.classes),
-        "class_frequencies": {name: mean.tolist() for name, mean in means.items()},
-        "scores": {name: class_scores(y, said[name], weights) for name in _SCORED if name in said},
-        "smoothing": smoothing,
-        "smoothed": [name for name, values in said.items() if (values == 0).any()],
-    }
 
 
 def on_classes(estimates: Mapping[str, Estimate], facts: Mapping[str, Any]) -> list[str]:
@@ -81,9 +56,10 @@ def _in_log_loss(estimates: Mapping[str, Estimate], facts: Mapping[str, Any]) ->
     )
     if "weak" not in facts["smoothed"]:
         return f"log loss: {verdict}"
+    others = [f"{of['gain']:+.3g} with {smoothing}" for smoothing, of in facts["sensitivity"].items()]
     return (
-        f"log loss, with weak labels mixed with {facts['smoothing']:g} of the uniform distribution, on which "
-        f"its size depends: {verdict}"
+        f"log loss, with weak labels mixed with {facts['smoothing']:g} of the uniform distribution: {verdict}; "
+        f"its size depends on that alone where they are classes: {', '.join(others)}"
     )
 
 

@@ -16,7 +16,7 @@ from weakstrong.errors import counted, quoted
 from weakstrong.estimate import Estimate
 from weakstrong.predictions import NO_MISFIT, Pair, Parts, Predictions
 from weakstrong.record import Result
-from weakstrong.studies.class_findings import class_facts, on_classes
+from weakstrong.studies.class_findings import on_classes
 from weakstrong.studies.influence import exploded_divisions, influences
 from weakstrong.studies.measures import measure_pair
 from weakstrong.studies.remarks import label_remarks, remarks
@@ -62,26 +62,25 @@ def _result(
     pair: Pair, part: Predictions, rows: pd.DataFrame, labels: GivenLabels | None, smoothing: float
 ) -> Result:
     """The result of one pair, from its predictions, its measures by division, and its labels if given."""
-    estimates, reason = measure_pair(part, tested=True, smoothing=smoothing)
+    estimates, measured = measure_pair(part, tested=True, smoothing=smoothing)
     deciding, curve = influences(part.judging), budget_curve(part)
     worth = worth_in_true_labels(curve)
     if worth is not None:
         estimates["worth_in_true_labels"] = worth
-    of_classes = class_facts(part, smoothing) if part.classes else {}
     accuracies = budget_curve(part, ZERO_ONE) if part.classes else []
     worth_in_accuracy = worth_in_true_labels(accuracies)
     if worth_in_accuracy is not None:
         estimates["worth_in_true_labels_in_accuracy"] = worth_in_accuracy
     if "ceiling_error" not in estimates:
         reason = "there is no ceiling, as rows of the student have no true label"
+        measured = {**measured, "gap_not_recovered_because": reason}
     facts = {
         **_counts(part, rows),
         **_facts_of_labels(part, labels),
-        "gap_not_recovered_because": reason or None,
+        **measured,
         **_facts_of_divisions(rows),
         "budget": [point._asdict() for point in curve],
         **({"budget_in_accuracy": [point._asdict() for point in accuracies]} if accuracies else {}),
-        **of_classes,
         "influence": {
             quantity: {unit: one.facts() for unit, one in units.items()}
             for quantity, units in deciding.items()
@@ -89,7 +88,7 @@ def _result(
     }
     taught = None if labels is None else int(rows["supervised_rows"].median())
     said = (
-        *(on_classes(estimates, of_classes) if of_classes else ()),
+        *(on_classes(estimates, measured) if part.classes else ()),
         *conclusions(estimates, taught),
         *worth_in_words(worth, curve),
         *worth_in_words(worth_in_accuracy, accuracies, "in accuracy "),

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from weakstrong.arrays import group_numbers
+from weakstrong.class_gains import class_facts, in_other_losses
 from weakstrong.class_labels import SMOOTHING, smoothed
 from weakstrong.divergence import LOG_LOSS, ZERO_ONE
 from weakstrong.estimate import Estimate
@@ -39,12 +40,12 @@ def by_division(
 
 def measure_pair(
     predictions: Predictions, *, tested: bool = False, smoothing: float = SMOOTHING
-) -> tuple[dict[str, Estimate], str]:
-    """Estimates on the held-out rows of one pair, and why the gap recovered is not among them.
+) -> tuple[dict[str, Estimate], dict[str, Any]]:
+    """Estimates on the held-out rows of one pair, and facts, such as why the gap recovered is not among them.
 
     They are of the rows that have a true label and that the supervisor labels, but for those of
     `on_all_rows`. A row that several divisions judge is one cluster, as is a group. What verdicts are on is
-    `tested`. Where labels are classes, errors are Brier scores, and `in_other_losses` follow.
+    `tested`. Where labels are classes, errors are Brier scores, and `in_losses_of_classes` follow.
     """
     judging = predictions.judging
     known = _counted(judging, tested=tested)
@@ -62,41 +63,39 @@ def measure_pair(
         if baseline.startswith("null"):
             estimates[f"gain_of_{baseline}"] = measure(y, w, values, **known | {"tested": False}).gain
     estimates |= on_all_rows(predictions, tested=tested)
+    facts: dict[str, Any] = {"gap_not_recovered_because": gain.not_recovered_because or None}
     if predictions.classes:
-        estimates |= in_other_losses(judging, tested=tested, smoothing=smoothing)
-    return estimates, gain.not_recovered_because
+        found, of_classes = in_losses_of_classes(judging, tested=tested, smoothing=smoothing)
+        estimates, facts = estimates | found, facts | of_classes
+    return estimates, facts
 
 
-def in_other_losses(judging: Predictions, *, tested: bool, smoothing: float) -> dict[str, Estimate]:
-    """Estimates in accuracy and in log loss, where labels are classes.
+def in_losses_of_classes(
+    judging: Predictions, *, tested: bool, smoothing: float
+) -> tuple[dict[str, Estimate], dict[str, Any]]:
+    """Estimates in accuracy and in log loss, where labels are classes, with facts of the same rows.
 
-    Those of a loss end in ``_accuracy`` or ``_log_loss``: ``weak``, ``strong`` and each baseline;
-    ``gain_in_``, ``gain_over_direct_in_``, ``performance_gap_recovered_in_`` and, in log loss, misfit and
-    cross term. ``disagreement`` is the share of rows for which supervisor and student name another class.
+    Beside those of `in_other_losses`, ``gain_over_direct_in_`` each, and accuracy and log loss of every
+    baseline.
     """
     known = _counted(judging, tested=tested) | {"smoothing": smoothing}
-    clusters = group_numbers(judging.clusters.to_numpy())
+    clusters, weights = group_numbers(judging.clusters.to_numpy()), judging.weights
     y = judging.values("true")
     said = {name: judging.values(name) for name in ("weak", "strong", *judging.baselines)}
     said = {name: values for name, values in said.items() if not np.isnan(values).any()}
-    estimates: dict[str, Estimate] = {}
+    del known["divergence"]
+    weak, strong = said["weak"], said["strong"]
+    estimates, sensitivity = in_other_losses(y, weak, strong, y_ceiling=said.get("ceiling"), **known)
     for loss, ending in ((ZERO_ONE, "accuracy"), (LOG_LOSS, "log_loss")):
-        known["divergence"] = loss.name
-        gain = measure(y, said["weak"], said["strong"], y_ceiling=said.get("ceiling"), **known)
-        found = gain.estimates()
-        kept = ["gain", "performance_gap_recovered"]
-        kept += ["misfit", "cross_term"] if loss is LOG_LOSS else []
-        estimates |= {f"{name}_in_{ending}": found[name] for name in kept if name in found}
-        if loss is ZERO_ONE:
-            estimates["disagreement"] = found["misfit"]
         if "direct" in said:
-            over = measure(y, said["direct"], said["strong"], **known).gain
-            estimates[f"gain_over_direct_in_{ending}"] = over
+            over = measure(y, said["direct"], strong, divergence=loss.name, **known)
+            estimates[f"gain_over_direct_in_{ending}"] = over.gain
         for name, values in said.items():
             errors = loss.error(values if loss is ZERO_ONE else smoothed(values, smoothing), y)
             better = 1 - errors if loss is ZERO_ONE else errors
-            estimates[f"{name}_{ending}"] = Estimate.of_mean(better, clusters, judging.weights)
-    return estimates
+            estimates.setdefault(f"{name}_{ending}", Estimate.of_mean(better, clusters, weights))
+    facts = class_facts(y, said, judging.classes, weights, smoothing) if tested else {}
+    return estimates, {**facts, "sensitivity": sensitivity}
 
 
 def on_all_rows(predictions: Predictions, *, tested: bool = False) -> dict[str, Estimate]:
