@@ -130,6 +130,17 @@ def test_hard_cases_are_certified(divergence: str) -> None:
 
 
 @pytest.mark.parametrize("divergence", DIVERGENCES)
+@pytest.mark.parametrize("seed", SEEDS[:4])
+def test_more_members_than_probabilities_are_certified(seed: int, divergence: str) -> None:
+    """175 members of 40 rows and two classes: mixtures that predict the same are many."""
+    rng = np.random.default_rng(seed)
+    members = rng.dirichlet([3.0, 3.0], size=(175, 40)).astype(np.float32)
+    weak = rng.dirichlet([1.0, 1.0], size=40) * 0.98 + 0.01
+    found = project_mixture(members, weak, divergence=divergence)
+    assert found.optimality_gap <= CERTIFIED
+
+
+@pytest.mark.parametrize("divergence", DIVERGENCES)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_order_of_members_classes_and_rows_changes_nothing(seed: int, divergence: str) -> None:
     world = make_world(seed)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from weakstrong.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from weakstrong.classifier import HeadClassifier as HeadClassifier
     from weakstrong.errors import InputError as InputError
     from weakstrong.estimate import Estimate as Estimate
     from weakstrong.estimator import HeadProjection as HeadProjection
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from weakstrong.heads import HeadClass as HeadClass
     from weakstrong.heads import L2Ball as L2Ball
     from weakstrong.heads import LinearHeads as LinearHeads
+    from weakstrong.mixtures import Mixtures as Mixtures
     from weakstrong.moments import Moments as Moments
     from weakstrong.predictions import Predictions as Predictions
     from weakstrong.projection import Projection as Projection
@@ -37,10 +39,12 @@ _HOME = {
     "Gain": "gain",
     "Head": "heads",
     "HeadClass": "heads",
+    "HeadClassifier": "classifier",
     "HeadProjection": "estimator",
     "InputError": "errors",
     "L2Ball": "heads",
     "LinearHeads": "heads",
+    "Mixtures": "mixtures",
     "Moments": "moments",
     "Predictions": "predictions",
     "Projection": "projection",

@@ -61,6 +61,33 @@ def fold_blocks(n: int, width: int, n_folds: int) -> Iterator[slice]:
     return row_blocks(n, max(width, 64), times=2, least=least)
 
 
+def resolved_folds(n_folds: object, heads: HeadClass, random_state: object) -> int:
+    """Return the number of folds of an estimator: 5 where it is not given and a radius is open; 0 is none."""
+    whole_number(random_state, "random_state", "a whole number, which the folds follow")
+    is_open = isinstance(heads, L2Ball) and heads.radius is None
+    if n_folds is None:
+        return 5 if is_open else 0
+    least = f"{'' if is_open else '0 (none) or '}a whole number of at least 2"
+    least += " (the radius is open)" if is_open else ""
+    number = whole_number(n_folds, "n_folds", least)
+    if not 2 <= number <= _MOST_FOLDS and (is_open or number != 0):
+        raise InputError(f"n_folds={number}: give {least}, and at most {_MOST_FOLDS:,}")
+    return number
+
+
+def checked_features(estimator: Any, X: ArrayLike, y: ArrayLike | None, *, first: bool) -> NDArray[Any]:
+    """Check the kind, shape and names of an estimator's features, and leave their values where they are."""
+    features = real_array(X, "X", booleans=True)
+    rows = features[:1] if features.ndim else features
+    check_array(rows, dtype=None, ensure_all_finite=False, estimator=estimator, input_name="X")
+    whole = {"skip_check_array": True, "reset": first}
+    if first or y is not None:
+        validate_data(estimator, X, y, **whole)
+    else:
+        validate_data(estimator, X, **whole)
+    return features
+
+
 class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
     """Regressor that fits a head by exact L2 projection of the labels onto a class of heads.
 
@@ -235,28 +262,10 @@ class HeadProjection(MultiOutputMixin, RegressorMixin, BaseEstimator):
             raise InputError(f"clip={quoted(self.clip)}: give True or False")
 
     def _resolved_folds(self, heads: HeadClass) -> int:
-        whole_number(self.random_state, "random_state", "a whole number, which the folds follow")
-        is_open = isinstance(heads, L2Ball) and heads.radius is None
-        if self.n_folds is None:
-            return 5 if is_open else 0
-        least = f"{'' if is_open else '0 (none) or '}a whole number of at least 2"
-        least += " (the radius is open)" if is_open else ""
-        n_folds = whole_number(self.n_folds, "n_folds", least)
-        if not 2 <= n_folds <= _MOST_FOLDS and (is_open or n_folds != 0):
-            raise InputError(f"n_folds={n_folds}: give {least}, and at most {_MOST_FOLDS:,}")
-        return n_folds
+        return resolved_folds(self.n_folds, heads, self.random_state)
 
     def _features(self, X: ArrayLike, y: ArrayLike | None, *, first: bool) -> NDArray[Any]:
-        """Check the kind, shape and names of features, and leave their values where they are."""
-        features = real_array(X, "X", booleans=True)
-        rows = features[:1] if features.ndim else features
-        check_array(rows, dtype=None, ensure_all_finite=False, estimator=self, input_name="X")
-        whole = {"skip_check_array": True, "reset": first}
-        if first or y is not None:
-            validate_data(self, X, y, **whole)
-        else:
-            validate_data(self, X, **whole)
-        return features
+        return checked_features(self, X, y, first=first)
 
     def _with_batch(
         self,

@@ -20,9 +20,9 @@ def identity(outputs: Array) -> Array:
 
 def softmax(outputs: Array) -> Array:
     """Return probabilities ``exp z_c / Σ exp z``, along the last axis."""
-    from scipy.special import softmax as of_scipy
-
-    return np.asarray(of_scipy(outputs, axis=-1))
+    out = np.exp(outputs - outputs.max(-1, keepdims=True))
+    out /= out.sum(-1, keepdims=True)
+    return np.asarray(out)
 
 
 LINKS: Mapping[str, Link] = {

@@ -22,7 +22,7 @@ _TARGET = 2e-12  # gap, in nats, at which it stops
 _MOST_STEPS = 100
 _LEAST = 1e-12  # what probabilities below it, over all classes of a row, may cost of the gap
 _ROUNDINGS = 8.0  # by which sums over rows can be off, of the sizes of their terms
-_RIDGE = 8 * float(np.finfo(float).eps)  # of each curvature: members that are alike leave H singular
+_RIDGE = 4 * float(np.finfo(float).eps)  # of each curvature, for each member: those alike leave H singular
 _ALIKE = 1e-14  # singular values, of the largest, below which members are alike
 
 
@@ -92,21 +92,24 @@ def project_mixture(
     - ``"cross-entropy"``: ``G >= 0``, and with a gap g of the solver ``G >= −log(1 + g)``: a gain, but not of
       the size of the misfit.
 
-    Projected Newton steps: each is the exact minimum over the simplex of the second-order model,
-    and the way there is searched for the least objective. A step takes O(n m c + n c m²).
+    Newton's method on the simplex: each step goes towards the minimum of the second-order model over the
+    simplex, as far as the objective falls, and takes O(n m c + n c m²). Where rounding stops that, steps
+    towards single members take turns with it.
     """
     problem = _problem(members, weak, weights, divergence)
     alpha = np.full(len(problem.members), 1 / len(problem.members))
     best: tuple[float, Array, Array] | None = None
-    passes = 0
-    for step in range(_MOST_STEPS):  # every second one is refined: the two do not fail on the same problems
+    passes = since_best = 0
+    for step in range(_MOST_STEPS):
         at = _at(problem, alpha)
         passes += 1
+        since_best += 1
         if best is None or at.gap < best[0]:
-            best = at.gap, alpha, at.mixed
+            best, since_best = (at.gap, alpha, at.mixed), 0
         if at.gap <= _TARGET:
             break
-        along = _towards(at, alpha, refined=step % 2 == 1)
+        # Ways that fail in rounding do not fail on the same problems: they take turns.
+        along = _to_vertex(at, alpha) if since_best % 2 else _towards(at, alpha, refined=step % 2 == 1)
         change = _mixed(problem, along)
         passes += 1
         alpha = np.maximum(alpha + _step(problem, at.mixed, change) * along, 0.0)
@@ -219,44 +222,49 @@ def _at(problem: _Problem, alpha: Array) -> _At:
 
 
 def _towards(at: _At, alpha: Array, refined: bool) -> Array:
-    """Return the way to the minimum over the simplex of the second-order model, or to the best vertex.
+    """Return the way to the minimum over the simplex of the second-order model, else to a vertex.
 
     With ``H = RᵀR``, ``⟨g, β − α⟩ + ½ ‖R (β − α)‖²`` is half of ``‖R β − b‖²`` with ``b = R α − R⁻ᵀ g``, but
     for a constant: the point nearest to b of a hull. It says which members take part; a linear system says
     more exactly with which α, where they are alike or of very unlike curvature.
     """
+    slope = at.gradient - at.gradient @ alpha  # along the simplex the same, and its rounding is less
     diagonal = np.diag(at.hessian)
-    ridge = _RIDGE * np.where(diagonal > 0, diagonal, diagonal.max())
+    ridge = _RIDGE * len(alpha) * np.where(diagonal > 0, diagonal, diagonal.max())
     try:
         root = np.linalg.cholesky(at.hessian + np.diag(ridge))  # Rᵀ
         away = root.T @ alpha - np.linalg.solve(root, at.gradient)
         nearest = nearest_in_hull(root.T - away[:, None])[0]
-        along = _on_face(at, nearest > 0, alpha) if refined else nearest - alpha
-        if at.gradient @ along < 0:
+        along = _on_face(at.hessian, slope, nearest > 0, alpha) if refined else nearest - alpha
+        along[alpha.argmax()] -= along.sum()
+        if slope @ along < 0:
             return np.asarray(along)
     except (np.linalg.LinAlgError, RuntimeError):  # not definite to rounding, or too many exchanges
         pass
+    return _to_vertex(at, alpha)
+
+
+def _to_vertex(at: _At, alpha: Array) -> Array:
+    """Return the way to the member that is best by the gradient."""
     vertex = np.zeros(len(alpha))
     vertex[at.gradient.argmin()] = 1.0
     return vertex - alpha
 
 
-def _on_face(at: _At, face: NDArray[np.bool_], alpha: Array) -> Array:
+def _on_face(hessian: Array, slope: Array, face: NDArray[np.bool_], alpha: Array) -> Array:
     """Return the way δ to the minimum of the second-order model among mixtures of some members.
 
     ``H δ + g = λ 1`` on the face and ``Σ δ = 0``, in units in which H has a diagonal of ones; no further
     than to where an α is zero.
     """
     along = np.where(face, 0.0, -alpha)
-    diagonal = np.diag(at.hessian)[face]
+    diagonal = np.diag(hessian)[face]
     unit = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
     row = np.append(1 / unit, 0.0) / np.linalg.norm(1 / unit)
     system = np.zeros((len(row), len(row)))
-    system[:-1, :-1] = at.hessian[np.ix_(face, face)] / unit / unit[:, None]
+    system[:-1, :-1] = hessian[np.ix_(face, face)] / unit / unit[:, None]
     system[-1], system[:, -1] = row, row
-    right = -np.append(
-        (at.gradient + at.hessian @ along)[face] / unit, along.sum() / np.linalg.norm(1 / unit)
-    )
+    right = -np.append((slope + hessian @ along)[face] / unit, along.sum() / np.linalg.norm(1 / unit))
     along[face] = np.linalg.lstsq(system, right, rcond=_ALIKE)[0][:-1] / unit
     down = along < 0
     return along * np.min(alpha[down] / -along[down], initial=1.0)

@@ -289,6 +289,7 @@ def _train_classifier(
     used = labels.values[rows]
     model = HeadClassifier(divergence=_LOSSES[heads], n_folds=n_folds, random_state=seed, clip=clip)
     model.fit(features.values if whole else features.values[rows], used, weights, groups)
+    radius = getattr(model.heads_, "radius", np.nan)
     mean = np.average(used, axis=0, weights=weights)
     constant = np.broadcast_to(mean, used.shape)
     loss = BRIER.error(constant, used) if heads == "brier" else rel_entr(used, constant).sum(-1)
@@ -296,9 +297,9 @@ def _train_classifier(
         target=labels.targets[0],
         rows_fitted=int(rows.sum()),
         label_variance=float(np.average(loss, weights=weights)),
-        radius=float(np.linalg.norm(model.heads_.radius)),
+        radius=float(np.linalg.norm(radius)),
         misfit=float(model.fit_error_),
-        heldout_misfit=float(model.cv_error_),
+        heldout_misfit=np.nan if model.cv_error_ is None else model.cv_error_,
         optimality_gap=float(np.max(model.optimality_gap_)),
         rank=model.rank_,
         n_ignored=model.n_ignored_features_,
@@ -306,8 +307,8 @@ def _train_classifier(
     settings = {"heads": heads, "n_folds": n_folds, "seed": seed, "clip": clip}
     digest = _training_hash(HeadClassifier.__module__, features, labels, settings)
     names = None if features.names is None else list(features.names)
-    head = Head(model.head_.coef, model.head_.intercept)
-    return Student(head, names, heads, (report,), digest, model.feature_range_, labels.classes)
+    linear: Head = model.head_.linear
+    return Student(linear, names, heads, (report,), digest, model.feature_range_, labels.classes)
 
 
 def fit_files(

@@ -58,8 +58,8 @@ def _in_log_loss(estimates: Mapping[str, Estimate], facts: Mapping[str, Any]) ->
         return f"log loss: {verdict}"
     others = [f"{of['gain']:+.3g} with {smoothing}" for smoothing, of in facts["sensitivity"].items()]
     return (
-        f"log loss, with weak labels mixed with {facts['smoothing']:g} of the uniform distribution: {verdict}; "
-        f"its size depends on that alone where they are classes: {', '.join(others)}"
+        f"log loss, with weak labels mixed with {facts['smoothing']:g} of the uniform distribution: "
+        f"{verdict}; its size depends on that alone where they are classes: {', '.join(others)}"
     )
 
 

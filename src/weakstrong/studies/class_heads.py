@@ -14,7 +14,7 @@ from weakstrong.feature_range import FeatureRange
 from weakstrong.heads import Head
 from weakstrong.links import softmax
 from weakstrong.mixture_projection import project_mixture
-from weakstrong.softmax_fits import SoftmaxFits, fit_softmax
+from weakstrong.softmax_fits import SoftmaxFits, fit_each
 from weakstrong.studies.confidence import confident_head
 from weakstrong.studies.fitted_heads import FittedHeads, Fitter, Sample, projected_heads
 from weakstrong.studies.settings import StudyOptions
@@ -43,18 +43,18 @@ def logistic_heads(options: StudyOptions) -> Fitter:
 
     def fit(sample: Sample) -> FittedHeads:
         _, k, c = sample.labels.shape
-        fits = fit_softmax(
+        fits = fit_each(
             sample.features, sample.labels.transpose(1, 0, 2), weights=sample.weights, groups=sample.groups,
             n_folds=options.n_folds, seed=options.seed,
         )  # fmt: skip
         return FittedHeads(
             fits.head,
             _limits(sample, fits, options),
-            fits.error,
+            fits.minima.loss,
             fits.first_at_radius,
-            fits.optimality_gap,
+            fits.minima.gap,
             fits.radius,
-            fits.rank,
+            fits.rows.basis.rank,
             fits.n_ignored,
             link=lambda outputs: softmax(outputs.reshape(len(outputs), k, c)),
             confident=partial(confident_head, fits),
@@ -73,7 +73,7 @@ def mixed_heads(options: StudyOptions) -> Fitter:
     def fit(sample: Sample) -> FittedHeads:
         labels = sample.labels.transpose(1, 0, 2)
         k, _, c = labels.shape
-        fits = fit_softmax(
+        fits = fit_each(
             sample.features, labels, weights=sample.weights, groups=sample.groups, n_folds=options.n_folds,
             seed=options.seed,
         )  # fmt: skip
@@ -95,7 +95,7 @@ def mixed_heads(options: StudyOptions) -> Fitter:
             None,
             np.array([one.optimality_gap for one in found]),
             np.full(k, np.nan),
-            fits.rank,
+            fits.rows.basis.rank,
             fits.n_ignored,
             link,
         )
@@ -106,7 +106,7 @@ def mixed_heads(options: StudyOptions) -> Fitter:
 def _limits(sample: Sample, fits: SoftmaxFits, options: StudyOptions) -> FeatureRange | None:
     """The range that new rows are drawn into, if they are."""
     counted = None if sample.weights is None else sample.weights > 0
-    limits = replace(FeatureRange.of(sample.features, counted), centre=fits.sample.basis.mean)
+    limits = replace(FeatureRange.of(sample.features, counted), centre=fits.feature_mean)
     return limits if options.clip else None
 
 

@@ -26,7 +26,7 @@ def confident_head(fits: SoftmaxFits, kind: Confidence) -> Head:
     ``logconf`` is the auxiliary confidence loss of Burns et al. (2023), α = ½: h(s) is the class that s names
     where, of two classes, so many rows are named each as the weak labels have it (a threshold), and of more
     the most probable one. ``bootstrapping`` is that of Reed et al. (2015), hard, with α = 0.2 and the most
-    probable class. α grows over the first three rounds. The strength of the penalty is that of the student.
+    probable class. α grows over the first three rounds. The ball is that of the student.
 
     Parameters
     ----------
@@ -34,16 +34,16 @@ def confident_head(fits: SoftmaxFits, kind: Confidence) -> Head:
         Fitted to the weak labels.
     kind : {"logconf", "bootstrapping"}
     """
-    weak, weights = fits.sample.labels, fits.sample.weights
-    theta, before = fits.theta, None
+    weak, weights = fits.rows.labels, fits.rows.weights / fits.rows.weights.sum()
+    x, before = fits.minima.x, None
     for done in range(_MOST_ROUNDS):
-        said = fits.said(theta)
+        said = fits.said(x)
         own = _at_prior(said, weak, weights) if kind == "logconf" else hardened(said)
         if done > _WARMING and before is not None and np.array_equal(own, before):
             break
         share = _SHARES[kind] * min((done + 1) / _WARMING, 1.0)
-        theta, before = fits.refitted((1 - share) * weak + share * own, theta), own
-    return fits.head_of(theta)
+        x, before = fits.refitted((1 - share) * weak + share * own, x), own
+    return fits.head_of(x)
 
 
 def _at_prior(said: Array, weak: Array, weights: Array) -> Array:

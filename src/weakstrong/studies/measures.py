@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from weakstrong.arrays import group_numbers
 from weakstrong.class_gains import class_facts, in_other_losses
@@ -14,6 +15,8 @@ from weakstrong.divergence import LOG_LOSS, ZERO_ONE
 from weakstrong.estimate import Estimate
 from weakstrong.gain import measure
 from weakstrong.predictions import Pair, Predictions
+
+Array = NDArray[np.float64]
 
 _NOT_BY_DIVISION = ("performance_gap_recovered", "slope")  # ratios, which few rows do not settle
 
@@ -54,14 +57,16 @@ def measure_pair(
     gain = measure(y, w, s, y_ceiling=predicted.get("ceiling"), **known)
     estimates = gain.estimates()
     estimates["weak_error_minus_misfit"] = _weak_error_minus_misfit(judging)
+    loss = judging.divergence
+    weak, strong = loss.error(w, y), loss.error(s, y)
     for baseline, values in predicted.items():
         if baseline == "ceiling":
             continue
-        against = measure(y, values, s, **known)
-        estimates[f"{baseline}_error"] = against.weak_error
-        estimates[f"gain_over_{baseline}"] = against.gain
+        errors = loss.error(values, y)
+        estimates[f"{baseline}_error"] = _mean(judging, errors)
+        estimates[f"gain_over_{baseline}"] = _mean(judging, errors - strong, tested=tested)
         if baseline.startswith("null"):
-            estimates[f"gain_of_{baseline}"] = measure(y, w, values, **known | {"tested": False}).gain
+            estimates[f"gain_of_{baseline}"] = _mean(judging, weak - errors)
     estimates |= on_all_rows(predictions, tested=tested)
     facts: dict[str, Any] = {"gap_not_recovered_because": gain.not_recovered_because or None}
     if predictions.classes:
@@ -79,7 +84,6 @@ def in_losses_of_classes(
     baseline.
     """
     known = _counted(judging, tested=tested) | {"smoothing": smoothing}
-    clusters, weights = group_numbers(judging.clusters.to_numpy()), judging.weights
     y = judging.values("true")
     said = {name: judging.values(name) for name in ("weak", "strong", *judging.baselines)}
     said = {name: values for name, values in said.items() if not np.isnan(values).any()}
@@ -87,14 +91,16 @@ def in_losses_of_classes(
     weak, strong = said["weak"], said["strong"]
     estimates, sensitivity = in_other_losses(y, weak, strong, y_ceiling=said.get("ceiling"), **known)
     for loss, ending in ((ZERO_ONE, "accuracy"), (LOG_LOSS, "log_loss")):
-        if "direct" in said:
-            over = measure(y, said["direct"], strong, divergence=loss.name, **known)
-            estimates[f"gain_over_direct_in_{ending}"] = over.gain
-        for name, values in said.items():
-            errors = loss.error(values if loss is ZERO_ONE else smoothed(values, smoothing), y)
-            better = 1 - errors if loss is ZERO_ONE else errors
-            estimates.setdefault(f"{name}_{ending}", Estimate.of_mean(better, clusters, weights))
-    facts = class_facts(y, said, judging.classes, weights, smoothing) if tested else {}
+        smooth = {n: v if loss is ZERO_ONE else smoothed(v, smoothing) for n, v in said.items()}
+        errors = {name: loss.error(values, y) for name, values in smooth.items()}
+        if "direct" in errors:
+            over = _mean(judging, errors["direct"] - errors["strong"], tested=tested)
+            estimates[f"gain_over_direct_in_{ending}"] = over
+        for name in said:
+            if f"{name}_{ending}" not in estimates:
+                better = 1 - errors[name] if loss is ZERO_ONE else errors[name]
+                estimates[f"{name}_{ending}"] = _mean(judging, better)
+    facts = class_facts(y, said, judging.classes, judging.weights, smoothing) if tested else {}
     return estimates, {**facts, "sensitivity": sensitivity}
 
 
@@ -122,6 +128,12 @@ def on_all_rows(predictions: Predictions, *, tested: bool = False) -> dict[str, 
     return unknown | {f"{name}_on_all_rows": estimate for name, estimate in estimates.items()}
 
 
+def _mean(judging: Predictions, values: Array, *, tested: bool = False) -> Estimate:
+    """The mean over rows that have a true label and a weak one."""
+    clusters = group_numbers(judging.clusters.to_numpy())
+    return Estimate.of_mean(values, clusters, judging.weights, tested=tested)
+
+
 def _counted(predictions: Predictions, *, tested: bool) -> dict[str, Any]:
     """How `measure` is to count rows whose truth is known, and in which loss."""
     groups, weights = predictions.clusters.to_numpy(), predictions.weights
@@ -142,4 +154,4 @@ def _weak_error_minus_misfit(judging: Predictions) -> Estimate:
     """The bound of Theorem 1 on the student's error, by which the paper chooses among supervisors."""
     losses = judging.divergence.of_rows(*(judging.values(name) for name in ("true", "weak", "strong")))
     bound = losses["weak_error"] - losses["misfit"]
-    return Estimate.of_mean(bound, group_numbers(judging.clusters.to_numpy()), judging.weights)
+    return _mean(judging, bound)
