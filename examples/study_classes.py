@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from shared import ROOT, main, write_pages
-from study_text import NOT_STRONG, ROWS, STRONG, STUDENT_ROWS, features_of, short
+from study_text import ROWS, STRONG, STUDENT_ROWS, features_of, short
 from weakstrong import Record, Result
 from weakstrong.progress import track
 from weakstrong.report.figures import blank_figure, plain_drawing, png, shades
@@ -78,9 +78,9 @@ def studies() -> list[str]:
 
 
 def options(name: str) -> StudyOptions:
-    """Return the settings of a study; the slower least squares are for two students alone."""
+    """Return the settings of a study; the slower heads are for the strongest student and digits alone."""
     student, _, taught = name.rpartition("-")
-    heads = ("logistic", "brier") if student in (STRONG, NOT_STRONG, "") else ("logistic",)
+    heads = ("logistic", "brier", "mixtures") if student in (STRONG, "") else ("logistic",)
     both: dict[str, Any] = {"heads": heads, "seeds": SEEDS, "confidence": ("logconf", "bootstrapping")}
     if not student:
         return StudyOptions(**both, budget=BUDGET[:5])
@@ -200,7 +200,7 @@ def tables() -> dict[str, list[str]]:
     blocks["given"] = [*HEADER, *(row(t, s, r) for s, t, r in given)]
     digits = Record.read(RESULTS / "digits", tables=False).results
     blocks["digits"] = [
-        *HEADER, *(row(718, f"pixels, {r.about['heads']}", r) for r in digits)
+        *HEADER, *(row(r.facts["supervised_rows"][0], f"pixels, {r.about['heads']}", r) for r in digits)
     ]  # fmt: skip
     return blocks
 
