@@ -560,7 +560,7 @@ def test_arrays_that_cannot_be_studied(arrays: dict) -> None:
     with pytest.raises(InputError, match="give a mapping"):
         study(arrays["strong"], arrays["strong"], arrays["y"])
     with pytest.raises(InputError, match="true and false"):
-        study(arrays["weak"], arrays["strong"], arrays["y"] > 0)
+        study(arrays["weak"], arrays["strong"], arrays["y"] > 0, task="regression")
 
 
 def test_splits_are_row_numbers_or_masks(arrays: dict) -> None:

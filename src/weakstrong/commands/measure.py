@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from weakstrong.commands.options import Columns, Switch, refuse_inputs, say
 
@@ -17,16 +18,23 @@ def measure(
     groups: str | None = None,
     weights: str | None = None,
     label_probability: str | None = None,
+    task: Literal["regression", "classification"] | None = None,
+    smoothing: float = 0.05,
+    figure: Path | None = None,
     out: Path | None = None,
     overwrite: Switch = False,
 ) -> None:
     """Measure gain, misfit and cross term from a table of predictions that you have.
 
-    Nothing is fitted. Rows may lack a truth, or a weak label (an empty cell): the gain is of the rows that
-    have both, and the misfit of all rows that have a weak label is given too. In the predictions of a record
-    of `study`, every class of heads, student and supervisor is measured on its own.
+    Nothing is fitted. Labels are numbers, in squared error, or classes, in accuracy, Brier score and log
+    loss: then a name stands for a column, or for one of probabilities for each class, NAME[class]. Rows may
+    lack a truth, or a weak label (an empty cell): the gain is of the rows that have both, and the misfit of
+    all rows that have a weak label is given too. In the predictions of a record of `study`, every class of
+    heads, student and supervisor is measured on its own.
 
     Example: weakstrong measure record/predictions.csv
+
+    Example: weakstrong measure said.csv --truth label --weak llm --strong student --figure said.png
 
     Example: weakstrong measure judged.csv --truth y --weak rule person --strong model --groups user
     --out gain.json
@@ -36,7 +44,7 @@ def measure(
     table
         Predictions, one row for each thing that is predicted: .csv, .csv.gz or .parquet.
     truth
-        Column of true labels: real numbers, or classes as 0 and 1.
+        Column of true labels: numbers, or classes.
     weak
         Columns of the supervisors' labels. [default: y_weak]
     strong
@@ -51,6 +59,14 @@ def measure(
     label_probability
         Column of probabilities with which rows were drawn to get their true label; each row's weight is
         divided by its own. [default: in predictions of a study, probability, if it is there]
+    task
+        Whether labels are numbers or classes, where they are whole numbers. [default: classes if the truth is
+        text or true and false, or if there are probabilities NAME[class]]
+    smoothing
+        Of classes: the share of the uniform distribution that labels that give some class no probability are
+        mixed with, in log loss alone.
+    figure
+        Picture of calibration to write, of classes: .png.
     out
         File of estimates to write: .json, or a table, .csv, .csv.gz or .parquet.
     overwrite
@@ -58,6 +74,8 @@ def measure(
     """
     from weakstrong.data.prediction_tables import read_predictions, write_measured
     from weakstrong.data.tables import TABLES
+    from weakstrong.errors import InputError
+    from weakstrong.report.figures import reliability_picture
     from weakstrong.report.terminal import measured_table, show
     from weakstrong.storage import check_output_file, output_files
     from weakstrong.studies.findings import cluster_notes, with_verdicts
@@ -65,13 +83,22 @@ def measure(
     if out is not None:
         check_output_file(out, overwrite, ".json", *TABLES)
         refuse_inputs(out, table)
+    if figure is not None:
+        check_output_file(figure, overwrite, ".png")
+        refuse_inputs(figure, table)
     read = read_predictions(
         table, truth=truth, weak=weak or ("y_weak",), strong=strong or ("y_strong",), ceiling=ceiling,
-        groups=groups, weights=weights, label_probability=label_probability,
+        groups=groups, weights=weights, label_probability=label_probability, task=task, smoothing=smoothing,
     )  # fmt: skip
+    if figure is not None and not read.classes:
+        raise InputError(f"{table}: labels are numbers, and a picture of calibration is of classes", "figure")
     results = tuple(with_verdicts(result) for result in read.measured())
     if out is not None:
         with output_files(out, overwrite=overwrite) as [file]:
             write_measured(read, results, file)
+    if figure is not None:
+        with output_files(figure, overwrite=overwrite) as [file]:
+            file.write_bytes(reliability_picture(read.pictured(), read.classes))
+        say(f"written: {figure}")
     show(measured_table(str(table), results, (*read.notes, *cluster_notes(results))))
     say(f"written: {out}" if out is not None else "give --out FILE to keep the estimates")

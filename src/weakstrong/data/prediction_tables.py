@@ -13,10 +13,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from weakstrong.arrays import LEAST_PROBABILITY, group_numbers
-from weakstrong.data.columns import numeric_column, row_weights
+from weakstrong.class_gains import class_facts, in_other_losses
+from weakstrong.class_labels import SMOOTHING, all_classes, check_smoothing, is_labelled
+from weakstrong.data.class_columns import columns_named, read_classes
+from weakstrong.data.columns import Task, numeric_column, row_weights
 from weakstrong.data.ids import names_of, some
 from weakstrong.data.tables import read_table, write_table
-from weakstrong.divergence import SQUARED_ERROR
+from weakstrong.divergence import BRIER, SQUARED_ERROR
 from weakstrong.errors import InputError, quoted
 from weakstrong.estimate import Estimate
 from weakstrong.gain import measure
@@ -32,6 +35,7 @@ _CLUSTERS = {
     "row": "clusters are those of column 'row': a row that several divisions judge is one",
 }
 _NO_CLUSTERS = "every row is a cluster of its own; if rows belong together, name the column of groups"
+_OF_LABELS = ("truth", "weak", "strong", "ceiling")
 _SHOWN = (
     "value", "low", "high", "standard_error", "degrees_of_freedom", "rows", "clusters", "effective_clusters",
 )  # fmt: skip
@@ -41,18 +45,20 @@ _SHOWN = (
 class PredictionTable:
     """Labels of supervisors and predictions of students, on rows of which some have a known truth.
 
+    Values are numbers (n,) or, where labels are classes, a probability for each, (n, c).
+
     Parameters
     ----------
     source : Path
         Where they came from, for messages.
     columns : mapping of str to str or None
         The columns of truth, ceiling, groups, weights and probabilities that were taken.
-    truth : array of shape (n,)
+    truth : array
         NaN where it is not known.
-    weak : mapping of column name to array of shape (n,)
+    weak : mapping of column name to array
         NaN where the supervisor gave no label.
-    strong : mapping of column name to array of shape (n,)
-    ceiling : array of shape (n,), or None
+    strong : mapping of column name to array
+    ceiling : array, or None
     clusters : array of shape (n,)
         Names of the independent clusters.
     weights : array of shape (n,)
@@ -62,6 +68,10 @@ class PredictionTable:
         The rows of each class of heads, student and supervisor, if the table is of several.
     notes : tuple of str
         Remarks for the user.
+    classes : tuple of str
+        Names of the classes, where labels are classes.
+    smoothing : float
+        As `measure` takes it.
     """
 
     source: Path
@@ -75,6 +85,8 @@ class PredictionTable:
     label_probability: Array
     parts: tuple[tuple[Mapping[str, str], Rows], ...]
     notes: tuple[str, ...]
+    classes: tuple[str, ...] = ()
+    smoothing: float = SMOOTHING
 
     def measured(self) -> tuple[Result, ...]:
         """Measure every student against its supervisor: `weakstrong.measure`, with tests for verdicts.
@@ -82,7 +94,8 @@ class PredictionTable:
         Gain and errors are of the rows that have a truth and a weak label; each counts by its weight divided
         by the probability of its true label. Where there are rows with a weak label and a prediction but no
         truth, ``misfit_on_all_rows`` is the misfit of all rows that have both, by their weights alone: it
-        takes no truth, so no row was drawn for it.
+        takes no truth, so no row was drawn for it. Where labels are classes these are Brier scores, and
+        those of `weakstrong.class_gains` follow.
 
         Raises
         ------
@@ -97,7 +110,7 @@ class PredictionTable:
     def _measured(self, about: Mapping[str, str], rows: Rows, weak: str, strong: str) -> Result:
         """What is measured of one pair."""
         y, w, s = self.truth[rows], self.weak[weak][rows], self.strong[strong][rows]
-        known, labelled, weighty = ~np.isnan(y), ~np.isnan(w), self.weights[rows] > 0
+        known, labelled, weighty = is_labelled(y), is_labelled(w), self.weights[rows] > 0
         self._refuse_missing(strong, s, known & labelled, rows)
         judged = known & labelled & weighty
         if not judged.any():
@@ -108,19 +121,29 @@ class PredictionTable:
                 "truth", "weak",
             )  # fmt: skip
         at, best = rows[judged], None
-        if (
-            self.ceiling is not None and not np.isnan(self.ceiling[rows][judged]).all()
-        ):  # some pairs have none
+        if self.ceiling is not None and is_labelled(self.ceiling[rows][judged]).any():  # some pairs have none
             self._refuse_missing(str(self.columns["ceiling"]), self.ceiling[rows], judged, rows)
             best = self.ceiling[at]
         omega, groups = self.weights[at] / self.label_probability[at], self.clusters[at]
-        gain = measure(
-            y[judged], w[judged], s[judged], y_ceiling=best, groups=groups, sample_weight=omega, tested=True
-        )
-        estimates = gain.estimates()
-        everywhere = labelled & ~np.isnan(s) & weighty
+        arrays = y[judged], w[judged], s[judged]
+        counted: dict[str, Any] = {"sample_weight": omega, "tested": True}
+        if self.has_clusters or np.ptp(omega) > 0:
+            counted["groups"] = groups
+        counted |= {"classes": self.classes} if self.classes else {}
+        gain = measure(*arrays, y_ceiling=best, **counted)
+        estimates, of_classes = gain.estimates(), {}
+        if self.classes:
+            others, sensitivity = in_other_losses(
+                *arrays, y_ceiling=best, smoothing=self.smoothing, **counted
+            )
+            estimates |= others
+            said = {"weak": arrays[1], "strong": arrays[2]} | ({} if best is None else {"ceiling": best})
+            of_classes = class_facts(arrays[0], said, self.classes, omega, self.smoothing)
+            of_classes["sensitivity"] = sensitivity
+        everywhere = labelled & is_labelled(s) & weighty
         if (everywhere & ~known).any():
-            misfits = SQUARED_ERROR.misfit(s[everywhere], w[everywhere])
+            loss = BRIER if self.classes else SQUARED_ERROR
+            misfits = loss.misfit(s[everywhere], w[everywhere])
             estimates["misfit_on_all_rows"] = self._mean(misfits, rows[everywhere])
         without = {
             "a truth": ~known, "a weak label": known & ~labelled, "weight": known & labelled & ~weighty
@@ -130,8 +153,26 @@ class PredictionTable:
             "rows_left_out_without": {what: int(of.sum()) for what, of in without.items() if of.any()},
             "gap_not_recovered_because": gain.not_recovered_because or None,
             "variance_of_truth": _variance(y[judged], omega),
+            **of_classes,
         }
         return Result({**about, "weak": weak, "strong": strong}, estimates, facts)
+
+    def pictured(self) -> list[tuple[str, Array, Array]]:
+        """What is drawn of calibration: a name, and truth and probabilities of the rows that have both."""
+        roles = {**self.weak, **self.strong} | ({} if self.ceiling is None else {"ceiling": self.ceiling})
+        drawn = []
+        for about, rows in self.parts:
+            for name, values in roles.items():
+                both = is_labelled(self.truth[rows]) & is_labelled(values[rows])
+                who = ", ".join([*about.values(), name])
+                if both.any():
+                    drawn.append((who, self.truth[rows][both], values[rows][both]))
+        return drawn
+
+    @property
+    def has_clusters(self) -> bool:
+        """Whether some rows belong together."""
+        return len(set(self.clusters.tolist())) < len(self.clusters)
 
     def _mean(self, values: Array, rows: Rows) -> Estimate:
         """The mean of values of some rows, by their weights alone, from the same clusters."""
@@ -139,7 +180,7 @@ class PredictionTable:
 
     def _refuse_missing(self, column: str, values: Array, needed: NDArray[np.bool_], rows: Rows) -> None:
         """Refuse a column that lacks a prediction on a row where one is needed."""
-        missing = needed & np.isnan(values)
+        missing = needed & ~is_labelled(values)
         if missing.any():
             raise InputError(
                 f"{self.source}: column {quoted(column)}, row {rows[missing.argmax()]} (counted from 0): no "
@@ -157,8 +198,14 @@ def read_predictions(
     groups: str | None = None,
     weights: str | None = None,
     label_probability: str | None = None,
+    task: Task | None = None,
+    smoothing: float = SMOOTHING,
 ) -> PredictionTable:
     """Read truth, weak labels and predictions from a table, such as the one that a study writes.
+
+    A name stands for a column or, where labels are classes, for the columns of their probabilities,
+    ``NAME[class]``. Numbers are classes if the truth is of text or booleans, a name stands for probabilities,
+    or the task says so.
 
     Empty cells are allowed where no truth is known, and where a supervisor gave no label. If the table has
     the columns ``heads``, ``student`` and ``supervisor``, as that of a study has, each combination of them is
@@ -179,6 +226,9 @@ def read_predictions(
         Columns of weights, and of the probabilities, above 0 and at most 1, with which rows were drawn to get
         their true label. One is needed wherever there is a truth. In a table of a study they are ``weight``
         and ``probability``, if it has them.
+    task : {"regression", "classification"}, optional
+    smoothing : float
+        Share of the uniform distribution that labels without full support are mixed with in log loss.
 
     Raises
     ------
@@ -190,7 +240,7 @@ def read_predictions(
         raise InputError(f"{path}: is a folder; give a table, such as the predictions.csv of a record")
     numeric = {truth, *weak, *strong, ceiling, weights, label_probability}  # under whatever names
     frame = read_table(path, {groups, "cluster", *Pair._fields} - numeric)
-    if ceiling is None and "y_ceiling" in frame:
+    if ceiling is None and columns_named("y_ceiling", frame.columns):
         ceiling = "y_ceiling"
     if set(Pair._fields) <= set(frame):  # as a study writes it
         weights = "weight" if weights is None and "weight" in frame else weights
@@ -210,23 +260,52 @@ def read_predictions(
     def numbers(column: str) -> Array:
         return numeric_column(frame[column], path, allow_missing=True, may_be_id=False)
 
-    n, true = len(frame), numbers(truth)
+    n = len(frame)
+    of_classes = (task or _task_of(frame, truth, (*weak, *strong))) == "classification"
+    classes: tuple[str, ...] = ()
+    if of_classes:
+        named = [*several["weak"], *several["strong"], *([ceiling] if ceiling is not None else [])]
+        classes, read = _of_classes(frame, path, truth, named)
+    else:
+        read = {name: numbers(name) for name in (truth, *several["weak"], *several["strong"])}
+        read |= {} if ceiling is None else {ceiling: numbers(ceiling)}
+    true = read[truth]
     chance = np.ones(n)
     if label_probability is not None:
-        chance = _probabilities(numbers(label_probability), ~np.isnan(true), label_probability, path)
+        chance = _probabilities(numbers(label_probability), is_labelled(true), label_probability, path)
     return PredictionTable(
         source=path,
         columns={**single, "groups": taken},
         truth=true,
-        weak={name: numbers(name) for name in several["weak"]},
-        strong={name: numbers(name) for name in several["strong"]},
-        ceiling=None if ceiling is None else numbers(ceiling),
+        weak={name: read[name] for name in several["weak"]},
+        strong={name: read[name] for name in several["strong"]},
+        ceiling=None if ceiling is None else read[ceiling],
         clusters=np.arange(n) if taken is None else _clusters(frame[taken], path),
         weights=np.ones(n) if weights is None else row_weights(frame[weights], path),
         label_probability=chance,
         parts=tuple(_parts(frame, path) if numeric.isdisjoint(Pair._fields) else [({}, np.arange(n))]),
         notes=tuple(notes),
+        classes=classes,
+        smoothing=check_smoothing(smoothing),
     )
+
+
+def _task_of(frame: pd.DataFrame, truth: str, others: Sequence[str]) -> Task:
+    """Whether a truth and predictions are plainly classes; 0 and 1 beside numbers are numbers."""
+    if any(name not in frame for name in (truth, *others)):  # it stands for probabilities
+        return "classification"
+    kind = pd.api.types.infer_dtype(frame[truth], skipna=True)
+    return "classification" if kind in ("string", "boolean", "categorical") else "regression"
+
+
+def _of_classes(
+    frame: pd.DataFrame, path: Path, truth: str, named: Sequence[str]
+) -> tuple[tuple[str, ...], dict[str, Array]]:
+    """The classes that any of the columns names, and the probabilities of each over them."""
+    found = {name: read_classes(frame, name, path) for name in dict.fromkeys((truth, *named))}
+    others = {name: labels.classes for name, labels in found.items() if name != truth}
+    classes = all_classes(found[truth].classes, others)
+    return classes, {name: labels.over(classes).values for name, labels in found.items()}
 
 
 def write_measured(table: PredictionTable, results: Sequence[Result], path: Path) -> None:
@@ -252,7 +331,8 @@ def _refuse_columns(frame: pd.DataFrame, path: Path, named: Mapping[str, tuple[s
     """Refuse columns that are not there, and one that is truth, weak labels and predictions at once."""
     for setting, names in named.items():
         for name in names:
-            if name not in frame:
+            there = columns_named(name, frame.columns) if setting in _OF_LABELS else name in frame
+            if not there:
                 raise InputError(f"{path}: no column {quoted(name)}; columns: {some(frame.columns)}", setting)
     seen: dict[str, str] = {}
     for setting in ("truth", "weak", "strong"):
@@ -304,6 +384,6 @@ def _parts(frame: pd.DataFrame, path: Path) -> list[tuple[Mapping[str, str], Row
 
 
 def _variance(values: Array, weights: Array) -> float:
-    """Weighted variance: the error of predicting the mean."""
-    mean = np.average(values, weights=weights)
-    return float(np.average((values - mean) ** 2, weights=weights))
+    """Weighted variance: the error of predicting the mean, summed over the classes if there are some."""
+    mean = np.average(values, axis=0, weights=weights)
+    return float(np.average((values - mean) ** 2, axis=0, weights=weights).sum())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,6 +19,8 @@ from weakstrong.predictions import NO_MISFIT
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+Array = NDArray[np.float64]
 
 _LEGEND_INSIDE = 6  # supervisors and students; more would cover points
 _MARKERS = "os^Dv"  # one for each student
@@ -103,6 +105,39 @@ def _draw_panel(axes: Axes, rows: pd.DataFrame, panel: _Panel, students: list[st
         axes.set_ylim(-scale, scale)
     axes.set_xlabel("\n".join([panel.x, *notes]))
     axes.set_ylabel(panel.y)
+
+
+def reliability_picture(drawn: Sequence[tuple[str, Array, Array]], classes: Sequence[str]) -> bytes:
+    """Draw how often what is said with a probability is so, for each name, as a PNG.
+
+    Ten bins of about as many rows each, of all probabilities given to a class: that of the second of two, or
+    of every class. Below, how many probabilities are about so large.
+
+    Parameters
+    ----------
+    drawn : sequence of (name, truth, probabilities)
+        With arrays of shape (n, c).
+    classes : sequence of str
+    """
+    from sklearn.calibration import calibration_curve
+
+    with plain_drawing():
+        figure = blank_figure((5.6, 6.2))
+        above, below = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 1]})
+        above.plot([0, 1], [0, 1], color="0.4", linestyle="--", linewidth=1, label="calibrated")
+        for name, truth, said in drawn:
+            columns = slice(1, None) if len(classes) == 2 else slice(None)
+            y, p = truth[:, columns].ravel(), np.clip(said[:, columns].ravel(), 0, 1)
+            share, mean = calibration_curve(y > 0.5, p, n_bins=10, strategy="quantile")
+            above.plot(mean, share, "o-", markersize=4, linewidth=1, label=_short(name))
+            below.hist(p, bins=np.linspace(0, 1, 21), histtype="step", linewidth=1)
+        which = _short(classes[1]) if len(classes) == 2 else "each class"
+        above.set_ylabel("share of the rows that are of the class")
+        above.set_title(f"calibration of the probabilities of {which}", fontsize=11)
+        above.legend(frameon=False, fontsize=8)
+        below.set_xlabel("probability given to the class (mean of a bin)")
+        below.set_ylabel("rows")
+        return png(figure)
 
 
 def _by_student(rows: pd.DataFrame, students: list[str]) -> Iterator[tuple[str, pd.DataFrame]]:

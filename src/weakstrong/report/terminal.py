@@ -42,6 +42,10 @@ _ACCURACIES = {
     "null": "null_accuracy",
     "mean": "mean_accuracy",
 }
+_SCORES = {
+    "accuracy": "accuracy", "balanced": "balanced_accuracy", "AUROC": "auroc", "log loss": "log_loss",
+    "Brier": "brier", "miscalibration": "miscalibration", "discrimination": "discrimination",
+}  # fmt: skip
 _MEASURED = ("weak error", "student", "misfit", "gain", "cross term")
 _SIGNED = {"gain", "cross_term", "gain_in_accuracy"}
 _OF_CLASSES = (
@@ -164,18 +168,18 @@ def _with_ends(estimate: Estimate) -> str:
 
 def measured_table(title: str, results: Sequence[Result], notes: Iterable[str]) -> RenderableType:
     """Errors, misfit and gain of every pair in a table of predictions, then conclusions in words."""
-    ceiling = ["ceiling"] if any("ceiling_error" in result.estimates for result in results) else []
-    headings = [*_MEASURED, *ceiling]
-    table = _table(f"{escape(printable(title))}: mean squared errors", "supervisor", headings)
+    ceiling = any("ceiling_error" in result.estimates for result in results)
+    columns = {h: _STUDY_COLUMNS[h] for h in (*_MEASURED, *(["ceiling"] if ceiling else []))}
+    labels = _labels([_roles(result.about) for result in results])
+    tables = _measured_parts(title, columns, labels, results, with_ceiling=ceiling)
     lines = [Text(f"note: {note}") for note in notes]
-    for label, result in zip(_labels([_roles(result.about) for result in results]), results, strict=True):
-        estimates, spread = result.estimates, result.facts["variance_of_truth"]
-        table.add_row(escape(label), *(_cell(estimates, _STUDY_COLUMNS[h], spread) for h in headings))
+    for label, result in zip(labels, results, strict=True):
+        estimates = result.estimates
         said = [*result.findings, *_left_out(result.facts)]
         if "misfit_on_all_rows" in estimates:
             said.append(_everywhere(estimates["misfit_on_all_rows"]))
         if ceiling:
-            said.append(f"gap recovered: {_recovered(result)}")
+            said += _gaps_recovered(result)
         lines.append(Text(f"\n{label} ({counted(result.facts['rows'], 'row')})"))
         lines += [Text(f"  {line}") for line in (*said, *_evidence(estimates))]
     lines.append(
@@ -184,7 +188,42 @@ def measured_table(title: str, results: Sequence[Result], notes: Iterable[str]) 
             "neither was\nfitted to these rows."
         )
     )
-    return Group(_Fitted(table), *lines)
+    return Group(*tables, *lines)
+
+
+def _measured_parts(
+    title: str,
+    columns: Mapping[str, str],
+    labels: list[str],
+    results: Sequence[Result],
+    *,
+    with_ceiling: bool,
+) -> list[RenderableType]:
+    """The tables of what was measured: of squared errors, or of the losses of classes, and scores."""
+    named = escape(printable(title))
+    if "classes" not in results[0].facts:
+        return [_losses(f"{named}: mean squared errors", columns, labels, results)]
+    of_all = ("weak", "student", "differ", "gain", *(["ceiling"] if with_ceiling else []))
+    accuracies = {h: _ACCURACIES[h] for h in of_all}
+    scores = _table(f"{named}: scores", "of", _SCORES)
+    for label, result in zip(labels, results, strict=True):
+        for role, found in result.facts["scores"].items():
+            name = f"{label}: {'student' if role == 'strong' else role}"
+            scores.add_row(escape(name), *(f"{found[of]:.4g}" for of in _SCORES.values()))
+    return [
+        _losses(f"{named}: accuracies", accuracies, labels, results),
+        _losses(f"{named}: Brier scores", columns, labels, results),
+        _Fitted(scores),
+    ]
+
+
+def _losses(title: str, columns: Mapping[str, str], labels: list[str], results: Sequence[Result]) -> _Fitted:
+    """A table with a row for each pair."""
+    table = _table(title, "supervisor", columns)
+    for label, result in zip(labels, results, strict=True):
+        spread = result.facts["variance_of_truth"]
+        table.add_row(escape(label), *(_cell(result.estimates, key, spread) for key in columns.values()))
+    return _Fitted(table)
 
 
 def _roles(about: Mapping[str, str]) -> Mapping[str, str]:

@@ -167,7 +167,13 @@ def with_verdicts(result: Result) -> Result:
     """Add conclusions in words to what was measured of a pair without baselines: on gain and misfit."""
     estimates, spread = result.estimates, result.facts["variance_of_truth"]
     judged = _ON_GAIN if _has_misfit(estimates, spread) else ()
-    return replace(result, findings=(*_on_gain(estimates, spread), *_skewed(estimates, *judged)))
+    of_classes = "classes" in result.facts
+    said = (
+        *(on_classes(estimates, result.facts) if of_classes else ()),
+        *(f"{'Brier score: ' * of_classes}{line}" for line in _on_gain(estimates, spread)),
+        *_skewed(estimates, *judged),
+    )
+    return replace(result, findings=said)
 
 
 def _has_misfit(estimates: Mapping[str, Estimate], spread: float) -> bool:

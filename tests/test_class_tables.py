@@ -1,0 +1,153 @@
+"""``weakstrong measure`` on tables of classes and of their probabilities."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import accuracy_score, log_loss
+
+NAMES = np.array(["bad", "good"])
+
+
+@pytest.fixture
+def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
+    """A truth, probabilities of a language model and of a student, and a rule."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(2)
+    score = rng.normal(size=120)
+    truth = (score + rng.logistic(size=120) > 0).astype(int)
+    columns: dict[str, Any] = {
+        "label": NAMES[truth],
+        "rule": NAMES[(score + rng.normal(size=120) > 0).astype(int)],
+    }
+    for name, noise in (("llm", 1.0), ("student", 0.3)):
+        p = 1 / (1 + np.exp(-score - noise * rng.normal(size=120)))
+        columns |= {f"{name}[bad]": 1 - p, f"{name}[good]": p}
+    frame = pd.DataFrame(columns)
+    frame.to_csv("said.csv", index=False)
+    return frame
+
+
+def measured(command: Callable[..., Any], *flags: object) -> tuple[Any, dict[str, Any]]:
+    ran = command(
+        "measure", "said.csv", "--truth", "label", "--strong", "student", "--out", "gain.json", *flags
+    )
+    assert ran.code == 0, ran.err
+    [result] = json.loads(Path("gain.json").read_text())["results"]
+    return ran, result
+
+
+def test_probabilities_of_a_language_model(table: pd.DataFrame, command: Callable[..., Any]) -> None:
+    ran, result = measured(command, "--weak", "llm", "--figure", "picture.png")
+    e, p = result["estimates"], {of: table[f"{of}[good]"].to_numpy() for of in ("llm", "student")}
+    log = [log_loss(table["label"], p[of]) for of in ("llm", "student")]
+    assert e["gain_in_log_loss"]["value"] == pytest.approx(log[0] - log[1])
+    right = [accuracy_score(table["label"], NAMES[(p[of] > 0.5).astype(int)]) for of in ("llm", "student")]
+    assert e["gain_in_accuracy"]["value"] == pytest.approx(right[1] - right[0])
+    assert e["weak_accuracy"]["value"] == pytest.approx(right[0])
+    y = (table["label"] == "good").to_numpy()
+    assert e["gain"]["value"] == pytest.approx(2 * np.mean((p["llm"] - y) ** 2 - (p["student"] - y) ** 2))
+    for said in ("said.csv: accuracies", "said.csv: Brier scores", "said.csv: scores", "AUROC", "log loss: "):
+        assert said in ran.out
+    assert result["facts"]["classes"] == list(NAMES)
+    assert Path("picture.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_a_rule_is_smoothed_and_says_so(table: pd.DataFrame, command: Callable[..., Any]) -> None:
+    ran, result = measured(command, "--weak", "rule", "--smoothing", 0.1)
+    assert "mixed with 0.1 of the uniform distribution" in ran.out
+    assert set(result["facts"]["sensitivity"]) == {"0.02", "0.5"}
+    right = (table["rule"] == table["label"]).mean()
+    assert result["estimates"]["weak_accuracy"]["value"] == pytest.approx(right)
+
+
+def test_rows_without_truth_or_label_count_for_the_misfit_alone(
+    table: pd.DataFrame, command: Callable[..., Any]
+) -> None:
+    table.loc[:29, "label"] = None
+    table.loc[100:, ["llm[bad]", "llm[good]"]] = np.nan
+    table.to_csv("said.csv", index=False)
+    _, result = measured(command, "--weak", "llm")
+    assert result["facts"]["rows"] == 70
+    assert result["facts"]["rows_left_out_without"] == {"a truth": 30, "a weak label": 20}
+    assert result["estimates"]["misfit_on_all_rows"]["rows"] == 100
+
+
+def test_true_and_false_and_whole_numbers_with_a_task(
+    table: pd.DataFrame, command: Callable[..., Any]
+) -> None:
+    good = {
+        f"{n}[{new}]": table[f"{n}[{old}]"]
+        for n in ("llm", "student")
+        for old, new in zip(NAMES, "01", strict=True)
+    }
+    table.assign(label=(table["label"] == "good").astype(int), **good)[["label", *good]].to_csv(
+        "said.csv", index=False
+    )
+    first = measured(command, "--weak", "llm")[1]["estimates"]["gain"]["value"]
+    plain = table.assign(
+        label=(table["label"] == "good").astype(int), llm=table["llm[good]"], student=table["student[good]"]
+    )
+    plain[["label", "llm", "student"]].to_csv("said.csv", index=False)
+    _, result = measured(command, "--weak", "llm", "--overwrite")
+    assert "classes" not in result["facts"]  # 0 and 1 beside numbers are numbers
+    assert first == pytest.approx(2 * result["estimates"]["gain"]["value"])
+
+
+def test_the_predictions_of_a_study_are_measured_as_they_are(
+    command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = command("study", "--example", "digits", "--seeds", 1, "--heads", "brier", "--out", "record")
+    assert ran.code == 0, ran.err
+    ran = command("measure", "record/predictions.csv", "--out", "gain.json")
+    assert ran.code == 0, ran.err
+    study = json.loads(Path("record/summary.json").read_text())["results"]
+    for one, two in zip(study, json.loads(Path("gain.json").read_text())["results"], strict=True):
+        for name in (
+            "gain",
+            "misfit",
+            "gain_in_accuracy",
+            "gain_in_log_loss",
+            "weak_accuracy",
+            "ceiling_error",
+        ):
+            assert one["estimates"][name]["value"] == pytest.approx(two["estimates"][name]["value"], rel=1e-9)
+
+
+FAULTS: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], tuple[Any, ...], str]] = {
+    "sums": (
+        lambda t: t.assign(**{"llm[bad]": 0.9}), ("--weak", "llm"), "columns llm[...]: the probabilities of row"
+    ),
+    "half a row": (
+        lambda t: t.assign(**{"llm[bad]": t["llm[bad]"].where(t.index != 3)}), ("--weak", "llm"),
+        "row 3 (counted from 0)",
+    ),
+    "no column": (lambda t: t, ("--weak", "gpt"), "no column 'gpt'"),
+    "no common class": (lambda t: t.assign(rule=["x", "y"] * 60), ("--weak", "rule"), "none is common"),
+    "scores": (lambda t: t.assign(rule=np.linspace(0, 1, 120)), ("--weak", "rule"), "has a fraction"),
+    "picture of numbers": (
+        lambda t: t.assign(label=np.linspace(0, 1, 120), llm=t["llm[bad]"], student=t["llm[bad]"]),
+        ("--weak", "llm", "--figure", "p.png"), "a picture of calibration is of classes",
+    ),
+    "smoothing": (lambda t: t, ("--weak", "llm", "--smoothing", 2), "smoothing=2"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_bad_tables_are_one_line(table: pd.DataFrame, command: Callable[..., Any], fault: str) -> None:
+    change, flags, said = FAULTS[fault]
+    change(table).to_csv("said.csv", index=False)
+    ran = command(
+        "measure", "said.csv", "--truth", "label", "--strong", "student", "--out", "gain.json", *flags
+    )
+    assert ran.code == 2, ran.out
+    assert ran.err.count("\n") == 1
+    assert said in ran.err
+    assert not Path("gain.json").exists()
