@@ -82,6 +82,8 @@ def test_rows_without_truth_or_label_count_for_the_misfit_alone(
 def test_true_and_false_and_whole_numbers_with_a_task(
     table: pd.DataFrame, command: Callable[..., Any]
 ) -> None:
+    table.drop(columns="rule").assign(llm=table["rule"]).to_csv("said.csv", index=False)
+    both = measured(command, "--weak", "llm", "--overwrite")[1]["estimates"]["gain"]["value"]  # probabilities
     good = {
         f"{n}[{new}]": table[f"{n}[{old}]"]
         for n in ("llm", "student")
@@ -90,7 +92,8 @@ def test_true_and_false_and_whole_numbers_with_a_task(
     table.assign(label=(table["label"] == "good").astype(int), **good)[["label", *good]].to_csv(
         "said.csv", index=False
     )
-    first = measured(command, "--weak", "llm")[1]["estimates"]["gain"]["value"]
+    first = measured(command, "--weak", "llm", "--overwrite")[1]["estimates"]["gain"]["value"]
+    assert first == pytest.approx(both)
     plain = table.assign(
         label=(table["label"] == "good").astype(int), llm=table["llm[good]"], student=table["student[good]"]
     )
@@ -123,7 +126,8 @@ def test_the_predictions_of_a_study_are_measured_as_they_are(
 
 FAULTS: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], tuple[Any, ...], str]] = {
     "sums": (
-        lambda t: t.assign(**{"llm[bad]": 0.9}), ("--weak", "llm"), "columns llm[...]: the probabilities of row"
+        lambda t: t.assign(**{"llm[bad]": 0.9}), ("--weak", "llm"),
+        "columns llm[...]: the probabilities of row",
     ),
     "half a row": (
         lambda t: t.assign(**{"llm[bad]": t["llm[bad]"].where(t.index != 3)}), ("--weak", "llm"),
@@ -133,7 +137,7 @@ FAULTS: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], tuple[Any, ...],
     "no common class": (lambda t: t.assign(rule=["x", "y"] * 60), ("--weak", "rule"), "none is common"),
     "scores": (lambda t: t.assign(rule=np.linspace(0, 1, 120)), ("--weak", "rule"), "has a fraction"),
     "picture of numbers": (
-        lambda t: t.assign(label=np.linspace(0, 1, 120), llm=t["llm[bad]"], student=t["llm[bad]"]),
+        lambda t: pd.DataFrame({name: np.linspace(0, 1, 120) for name in ("label", "llm", "student")}),
         ("--weak", "llm", "--figure", "p.png"), "a picture of calibration is of classes",
     ),
     "smoothing": (lambda t: t, ("--weak", "llm", "--smoothing", 2), "smoothing=2"),

@@ -30,9 +30,12 @@ def probability_columns(columns: Iterable[str]) -> dict[str, dict[str, str]]:
 
 
 def columns_named(name: str, columns: Iterable[str]) -> list[str]:
-    """Return the columns that a name stands for: itself, or its columns of probabilities; none if neither."""
+    """Return the columns that a name stands for: its columns of probabilities, or else itself, if there.
+
+    A table of predictions has both: the most probable class is in the column of the name.
+    """
     there = [str(column) for column in columns]
-    return [name] if name in there else [*probability_columns(there).get(name, {}).values()]
+    return [*probability_columns(there).get(name, {}).values()] or [name] * (name in there)
 
 
 def names_of_columns(columns: Iterable[str]) -> list[str]:
@@ -47,7 +50,7 @@ def task_of(frame: pd.DataFrame, name: str) -> Task:
 
     Text among numbers, in fewer than half of the rows, is a typing error and no class.
     """
-    if name not in frame:
+    if columns_named(name, frame.columns) != [name]:
         return "classification"
     column = frame[name]
     kind = pd.api.types.infer_dtype(column, skipna=True)

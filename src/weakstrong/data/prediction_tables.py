@@ -292,7 +292,7 @@ def read_predictions(
 
 def _task_of(frame: pd.DataFrame, truth: str, others: Sequence[str]) -> Task:
     """Whether a truth and predictions are plainly classes; 0 and 1 beside numbers are numbers."""
-    if any(name not in frame for name in (truth, *others)):  # it stands for probabilities
+    if any(columns_named(name, frame.columns) != [name] for name in (truth, *others)):
         return "classification"
     kind = pd.api.types.infer_dtype(frame[truth], skipna=True)
     return "classification" if kind in ("string", "boolean", "categorical") else "regression"

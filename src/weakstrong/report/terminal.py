@@ -265,7 +265,11 @@ def _labels(about: list[Mapping[str, str]]) -> list[str]:
 def student_table(student: Student, notes: tuple[str, ...]) -> RenderableType:
     """Return a table of how each target was fitted, with what the fit does not show."""
     title = f"student on {student.head.n_features} features, heads: {student.heads}"
-    headings = ("rows fitted", "label variance", "misfit", "held-out misfit", "radius", "rank", "gap")
+    loss = {"logistic": "cross entropy", "brier": "Brier score"}.get(student.heads)
+    errors = ("label variance", "misfit", "held-out misfit")
+    if loss is not None:
+        errors = (f"{loss} of the frequencies", loss, f"held-out {loss}")
+    headings = ("rows fitted", *errors, "radius", "rank", "gap")
     table = _table(title, "target", headings)
     for r in student.reports:
         radius = "–" if r.radius is None else f"{r.radius:.4g}"
@@ -284,11 +288,12 @@ def student_table(student: Student, notes: tuple[str, ...]) -> RenderableType:
         lines.append(
             Text(f"note: {counted(ignored, 'feature')} without effect, for varying by rounding alone")
         )
-    if student.heads == "l2":
+    if student.heads != "linear":
         lines.append(Text("note: the radius is chosen on the weak labels: Theorem 1 holds given the radius"))
     lines.append(
         Text(
-            "rank: of the features; gap: bound on the distance from the optimum, relative to the variance.\n"
+            "rank: of the features; gap: bound on the distance from the optimum"
+            f"{', relative to the variance' if loss is None else ''}.\n"
             "Misfit is what the student does not reproduce of the weak labels. It is not evidence of gain:\n"
             "whether the student is better takes true labels on some rows (weakstrong study, or measure)."
         )

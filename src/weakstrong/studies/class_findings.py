@@ -73,6 +73,7 @@ def _prior(estimates: Mapping[str, Estimate], facts: Mapping[str, Any]) -> list[
     name = quoted(facts["classes"][place])
     share = inherited / off
     kept = "inherits that" if share > 0.5 else "inherits part of that" if share > 0.1 else "does not"
+    kept = "goes further" if share > 1.5 else kept
     shares = [percent(float(of[place])) for of in (weak, truth, strong)]
     said = f"its supervisor gives {name} {shares[0]}, the truth {shares[1]}; the student {kept} ({shares[2]})"
     if "corrected_accuracy" not in estimates:
