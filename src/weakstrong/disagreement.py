@@ -7,29 +7,43 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from weakstrong.arrays import group_numbers
 from weakstrong.divergence import hardened
 from weakstrong.estimate import DIFFERING, Estimate
 
 Array = NDArray[np.float64]
 
-_OF_SHARE = (
-    0.005  # of the 5% by which the interval may miss: for how many rows differ; the rest for who is right
-)
+# Of the 5% by which the interval may miss: for how many rows one alone is right on; the rest for who that is.
+_OF_SHARE = 0.005
 
 
-def accuracy_where_they_differ(truth: Array, weak: Array, student: Array) -> Estimate | None:
-    """Return the student's accuracy where it names another class than its supervisor; None if nowhere."""
-    right, _, differ = _counted(truth, weak, student)
-    return Estimate.of_share(int(right.sum()), int(differ.sum())) if differ.any() else None
+def accuracy_where_they_differ(
+    truth: Array, weak: Array, student: Array, cluster: NDArray[np.int64], weights: Array
+) -> Estimate | None:
+    """Estimate the student's accuracy where it names another class than its supervisor; None if nowhere.
+
+    The interval is exact (Clopper-Pearson) where every row is its own cluster and all count alike, and there
+    are no ties; else Student's t over clusters.
+    """
+    w, s = hardened(weak), hardened(student)
+    differ = (w != s).any(1)
+    if not differ.any():
+        return None
+    right = (s * truth).sum(1)[differ]
+    if count_alike(cluster, weights) and not has_ties(weak, student, truth):
+        return Estimate.of_share(int(right.sum()), len(right))
+    return Estimate.of_mean(right, group_numbers(cluster[differ]), weights[differ])
 
 
 def with_exact_interval(gain: Estimate, truth: Array, weak: Array, student: Array) -> Estimate:
     """Return a gain in accuracy with an interval for new rows that holds however few rows differ.
 
-    For two classes the gain is ``p (2a − 1)``, p the share of rows that differ and a the student's accuracy
-    there: its interval is the extremes of that with p in its exact (Clopper-Pearson) interval of 99.5% and a
-    in that of 95.5%. For more classes ``p (π₊ − π₋)``, of the shares where the student and where the
-    supervisor is right, each in its interval of 97.75%. The levels add up to at least 95%.
+    The gain is ``q (2a − 1)``, q the share of rows on which one of the two alone is right (of two classes,
+    those that differ) and a the share of these on which it is the student. Of n independent rows a number
+    ``M ~ Bin(n, q)`` are such, and given M the student is right on ``Bin(M, a)``, however many classes there
+    are: the counts of McNemar's test. So the exact (Clopper-Pearson) intervals of q at 99.5% and of a at 95.5%
+    hold together with a chance of at least 95%, and the extremes of ``q (2a − 1)`` over their corners hold the
+    gain.
 
     Parameters
     ----------
@@ -37,16 +51,11 @@ def with_exact_interval(gain: Estimate, truth: Array, weak: Array, student: Arra
         Of rows that are independent and count alike, with none of which two classes are most probable.
     truth, weak, student : array of shape (n, c)
     """
-    student_right, weak_right, differ = _counted(truth, weak, student)
-    count, n = int(differ.sum()), len(differ)
-    shares = _interval(count, n, _OF_SHARE)
-    if truth.shape[1] == 2:
-        low, high = (2 * end - 1 for end in _interval(int(student_right.sum()), count, 0.05 - _OF_SHARE))
-    else:
-        each = (0.05 - _OF_SHARE) / 2
-        ours, theirs = (_interval(int(of.sum()), count, each) for of in (student_right, weak_right))
-        low, high = ours[0] - theirs[1], ours[1] - theirs[0]
-    corners = [p * d for p in shares for d in (low, high)]
+    y, w, s = (p.argmax(1) for p in (truth, weak, student))
+    ours, theirs = int(((s == y) & (w != y)).sum()), int(((w == y) & (s != y)).sum())
+    shares = _interval(ours + theirs, len(y), _OF_SHARE)
+    accuracies = _interval(ours, ours + theirs, 0.05 - _OF_SHARE)
+    corners = [q * (2 * a - 1) for q in shares for a in accuracies]
     return replace(gain, low=np.float64(min(corners)), high=np.float64(max(corners)), method=DIFFERING)
 
 
@@ -55,11 +64,9 @@ def has_ties(*probabilities: Array) -> bool:
     return any(bool((hardened(p) % 1 > 0).any()) for p in probabilities)
 
 
-def _counted(truth: Array, weak: Array, student: Array) -> tuple[NDArray[np.bool_], ...]:
-    """Rows that differ and where the student is right, where the supervisor is, and all that differ."""
-    y, w, s = (p.argmax(1) for p in (truth, weak, student))
-    differ = w != s
-    return differ & (s == y), differ & (w == y), differ
+def count_alike(cluster: NDArray[np.int64], weights: Array) -> bool:
+    """Tell whether every row is a cluster of its own and counts the same."""
+    return bool(cluster.max() + 1 == len(cluster) and np.ptp(weights) == 0)
 
 
 def _interval(count: int, total: int, missed: float) -> tuple[float, float]:

@@ -29,7 +29,12 @@ from weakstrong.class_labels import (
     smoothed,
     whole_as_classes,
 )
-from weakstrong.disagreement import accuracy_where_they_differ, has_ties, with_exact_interval
+from weakstrong.disagreement import (
+    accuracy_where_they_differ,
+    count_alike,
+    has_ties,
+    with_exact_interval,
+)
 from weakstrong.divergence import LOG_LOSS, ZERO_ONE, Divergence, divergence_named
 from weakstrong.errors import InputError
 from weakstrong.estimate import Estimate
@@ -260,9 +265,9 @@ def _measured(judged: _Judged, loss: Divergence, *, tested: bool, **more: Any) -
     }
     known["slope"] = _slope(judged, rows, loss.misfit(w, s))
     if loss is ZERO_ONE:
-        known["accuracy_where_they_differ"] = accuracy_where_they_differ(y, w, s)
-        alike = judged.cluster.max() + 1 == len(y) and np.ptp(judged.weights) == 0
-        if alike and not has_ties(w, s) and np.isin(y, (0.0, 1.0)).all():
+        of_rows = judged.cluster, judged.weights
+        known["accuracy_where_they_differ"] = accuracy_where_they_differ(y, w, s, *of_rows)
+        if count_alike(*of_rows) and not has_ties(w, s) and np.isin(y, (0.0, 1.0)).all():
             known["gain"] = with_exact_interval(known["gain"], y, w, s)
     recovered, reason = _gap_recovered(rows, judged.cluster, judged.weights)
     return Gain(
