@@ -87,10 +87,10 @@ def options(name: str) -> StudyOptions:
     return StudyOptions(**both, budget=BUDGET, true_labels=int(taught), student_rows=STUDENT_ROWS)
 
 
-def found(heads: str = "logistic") -> list[tuple[str, int, Result]]:
+def found(heads: str = "logistic", students: tuple[str, ...] = FEATURES) -> list[tuple[str, int, Result]]:
     """Read the results of text: student, how many true labels taught the supervisors, and each pair."""
     read = []
-    for student, taught in product(FEATURES, TAUGHT):
+    for student, taught in product(students, TAUGHT):
         record = Record.read(RESULTS / f"{student}-{taught}", tables=False)
         read += [(student, taught, r) for r in record.results if r.about["heads"] == heads]
     return read
@@ -231,6 +231,15 @@ def numbers() -> dict[str, float]:
         known[f"{group} logconf better"] = sum(d > 0 for d in sharper)
         beats = [r for r in results if value(r, "gain_over_direct_in_accuracy") > 0]
         known[f"{group} beats direct"] = len(beats)
+    mixed = [r for s, _, r in others(found("mixtures", (STRONG,))) if r.about["supervisor"] in WEAKER]
+    ratios = [value(r, "gain_in_log_loss") / value(r, "misfit_in_log_loss") for r in mixed]
+    known |= {"mixtures strong of weaker log loss least": min(ratios)}
+    known |= {"mixtures strong of weaker log loss most": max(ratios)}
+    taught_most = [r for s, t, r in taught_pairs if s == STRONG and t == max(TAUGHT)]
+    worth = [
+        value(r, "worth_in_true_labels_in_accuracy") for r in taught_most if r.about["supervisor"] in ENCODERS
+    ]
+    known |= {"worth least": min(worth), "worth most": max(worth)}
     for student, taught, r in others(found()):
         if r.about["supervisor"] in READY and taught == 200:
             known |= {

@@ -251,6 +251,16 @@ def _of_text(name: str) -> float:
     return abs(number) if name.endswith(" abs") else number
 
 
+@cache
+def _class_numbers() -> dict[str, float]:
+    return dict(script("examples/study_classes.py").numbers())
+
+
+def _of_classes(name: str, size: str | None) -> float:
+    number = _class_numbers()[name]
+    return abs(number) if size else number
+
+
 def _of_given(supervisor: str, student: str, estimate: str, end: str | None) -> float:
     about = {"supervisor": supervisor, "student": student}
     if end == " abs":
@@ -272,6 +282,7 @@ _READERS: dict[str, Callable[..., float]] = {
     r"(\w+(?:/\w+)+)": _of_benchmark,
     r"variant: (.+?) / ([\w-]+) / (\w+)": _of_variant,
     r"synthetic ([\w-]+) (\w+(?:/\w+)+)( percent)?": _of_synthetic,
+    r"classes: (.+?)( abs)?": _of_classes,
     r"text: (.+)": _of_text,
     r"given text: (.+) / (\w+) / (\w+)( low| high| abs)?": _of_given,
     r"([\w-]+) (\w+) (\w+)": _of_study,
@@ -308,3 +319,4 @@ def test_no_marked_number_is_missed() -> None:
     assert sum("/" in mark and " " not in mark for mark in marks) >= 2
     assert sum(mark.startswith("text: ") for mark in marks) >= 8
     assert sum(mark.startswith("given text: ") for mark in marks) >= 6
+    assert sum(mark.startswith("classes: ") for mark in marks) >= 30

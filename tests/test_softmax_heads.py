@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import cvxpy as cp
@@ -100,6 +101,32 @@ def test_soft_labels_are_weighted_copies(c: int) -> None:
     model.fit(np.repeat(phi, c, 0), np.tile(np.arange(c), len(phi)), sample_weight=y.ravel())
     [fit] = fit_softmax(phi, y, radius=np.inf)
     np.testing.assert_allclose(fit.head(phi), model.predict_proba(phi), **TIGHT)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("c", [2, 3])
+def test_many_rows_are_all_fitted_though_some_show_the_way(dtype: type, c: int) -> None:
+    phi, y = world(1, n=6000, d=5, c=c, hard=True)
+    phi = np.concatenate([phi, np.zeros((6000, 1))], 1)
+    phi[[17, 4711], 5] = 1.0, -2.0  # rows that a part of them is likely to miss
+    phi = phi.astype(dtype)
+    z = (phi - phi.mean(0, dtype=float)) / phi.std(0, dtype=float)
+    model = LogisticRegression(C=0.05, solver="newton-cholesky", tol=1e-12, max_iter=1000).fit(z, y.argmax(1))
+    coef = model.coef_ if c > 2 else np.concatenate([-model.coef_, model.coef_]) / 2
+    [fit] = fit_softmax(phi, y, radius=np.linalg.norm(coef))
+    np.testing.assert_allclose(fit.head(phi), model.predict_proba(z), rtol=1e-5, atol=1e-6)
+    assert (fit.rank, fit.n_ignored) == (6, 0)
+    assert fit.passes <= 20
+    together = fit_softmax(phi, np.stack([y, np.roll(y, 1, 0), y]), radius=[0.5, 1.0, np.linalg.norm(coef)])
+    _same(together[2], fit, atol=1e-5)
+    assert all(one.optimality_gap < 1e-8 for one in together)
+    three = np.arange(6000) < 3
+    y[:, 0], y[three] = y[:, 0] + y[:, -1], 0
+    y[:, -1] = three
+    y[three, 0] = 0
+    [rare] = fit_softmax(phi, y, radius=1.0)
+    assert rare.optimality_gap < 1e-8
+    np.testing.assert_allclose(rare.head(phi).sum(0), y.sum(0), rtol=1e-6)
 
 
 def _rows(phi: np.ndarray, y: np.ndarray) -> SoftmaxRows:
@@ -214,6 +241,23 @@ def test_features_in_single_precision_or_in_a_file_give_the_same(
     np.testing.assert_allclose(mapped.head(file), single.head(phi))
 
 
+def test_features_in_a_file_are_never_copied_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("weakstrong.arrays._BLOCK_BYTES", 1 << 20)
+    rng = np.random.default_rng(0)
+    phi = rng.normal(size=(60_000, 64)).astype(np.float32)
+    y = np.eye(2)[(phi[:, 0] + rng.normal(size=60_000) > 0).astype(int)]
+    np.save(tmp_path / "features.npy", phi)
+    file = np.load(tmp_path / "features.npy", mmap_mode="r")
+    tracemalloc.start()
+    try:
+        [fit] = fit_softmax(file, y, radius=1.0)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert fit.optimality_gap < 1e-8
+    assert peak < phi.nbytes  # 15 MB, of which labels and a part of the rows to start on take 5
+
+
 def test_blocks_of_rows_are_all_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     phi, y = world(9, n=300)
     whole = [fit_softmax(phi, y)[0], fit_softmax(phi, y, radius=np.inf)[0]]
@@ -293,6 +337,30 @@ def test_linear_heads_that_separate_hard_labels_are_refused(c: int) -> None:
     assert (fit.head(phi).argmax(1) == y.argmax(1)).mean() > 0.9
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_labels_that_are_separated_in_part_are_refused_too(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    phi = rng.normal(size=(200, 3))
+    y = (phi[:, 0] > 0).astype(int)
+    on = rng.random(200) < 0.3  # a third lie on the border, where another feature tells a little
+    phi[on, 0] = 0
+    y[on] = rng.random(on.sum()) < 1 / (1 + np.exp(-phi[on, 1]))
+    with pytest.raises(InputError, match="wholly or in part"):
+        fit_softmax(phi, np.eye(2)[y], radius=np.inf)
+    phi[:, 0] += rng.normal(size=200)
+    assert fit_softmax(phi, np.eye(2)[y], radius=np.inf)[0].optimality_gap < 1e-8
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(("n", "d", "c"), [(30, 40, 2), (50, 60, 4)])
+def test_as_many_features_as_rows_separate_any_labels(seed: int, n: int, d: int, c: int) -> None:
+    phi, y = world(seed, n=n, d=d, c=c, hard=True)
+    with pytest.raises(InputError, match="no minimizer"):
+        fit_softmax(phi, y[:, y.any(0)], radius=np.inf)
+    [fit] = fit_softmax(phi, y[:, y.any(0)], radius=20.0)
+    assert fit.optimality_gap < 1e-8
+
+
 @pytest.mark.parametrize("radius", [None, 0.4, np.inf])
 @pytest.mark.parametrize("c", [2, 4])
 def test_a_student_inherits_the_class_frequencies(radius: float | None, c: int) -> None:
@@ -336,6 +404,12 @@ def test_ill_conditioned_features_are_solved_to_the_end(seed: int, c: int) -> No
     assert fit.passes <= 40
     np.testing.assert_allclose(fit.head(phi), y, atol=1e-5)  # the truth is in the class
     np.testing.assert_allclose(fit.head(phi), free.head(inside), atol=1e-5)
+
+
+def test_labels_in_single_precision_are_distributions() -> None:
+    phi, y = world(18)
+    [single], [double] = (fit_softmax(phi, labels, radius=np.inf) for labels in (y.astype(np.float32), y))
+    np.testing.assert_allclose(single.head(phi), double.head(phi), atol=1e-6)
 
 
 def test_a_head_reads_in_one_gauge() -> None:

@@ -15,6 +15,7 @@ from weakstrong.softmax_basis import Basis
 Array = NDArray[np.float64]
 
 _ROOT2 = np.sqrt(2.0)
+_RAREST = 1e-6  # where a start puts a class that is not among some of the rows: far away it would stay
 
 
 class Problems(NamedTuple):
@@ -98,7 +99,7 @@ class SoftmaxRows:
         """Return the best heads without features, shape (k, m, 1 + r)."""
         x = np.zeros((len(self.labels), self.n_columns, 1 + self.basis.rank))
         if self.fit_intercept:
-            logits = np.log(np.maximum(self.frequencies, np.finfo(float).tiny))
+            logits = np.log(np.maximum(self.frequencies, _RAREST))
             x[..., 0] = self.columns_of(logits)
         return x
 

@@ -41,9 +41,9 @@ def with_exact_interval(gain: Estimate, truth: Array, weak: Array, student: Arra
     The gain is ``q (2a − 1)``, q the share of rows on which one of the two alone is right (of two classes,
     those that differ) and a the share of these on which it is the student. Of n independent rows a number
     ``M ~ Bin(n, q)`` are such, and given M the student is right on ``Bin(M, a)``, however many classes there
-    are: the counts of McNemar's test. So the exact (Clopper-Pearson) intervals of q at 99.5% and of a at 95.5%
-    hold together with a chance of at least 95%, and the extremes of ``q (2a − 1)`` over their corners hold the
-    gain.
+    are: the counts of McNemar's test. So the exact (Clopper-Pearson) intervals of q at 99.5% and of a at
+    95.5% hold together with a chance of at least 95%, and the extremes of ``q (2a − 1)`` over their corners
+    hold the gain.
 
     Parameters
     ----------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,37 @@ Array = NDArray[np.float64]
 
 _PAIRS = 10
 _ROOT_STEPS, _ROOT_TOLERANCE = 30, 1e-12
+_LEAST_VALUE, _LEAST_SHARE, _ROUNDING = 1e-8, 1e-4, 1e-13  # of covariances of classes
 _LEAST_CURVATURE = 1e-12  # of a pair, in units of its size: less is rounding
+
+
+class Covariance(NamedTuple):
+    """Mean covariances A of the classes (p, m, m): eigenvalues (p, m) and eigenvectors.
+
+    Along the direction that all classes have in common A is zero, as that changes no probability; what
+    rounding makes of it is set to zero.
+    """
+
+    values: Array
+    vectors: Array
+
+    @classmethod
+    def of(cls, covariance: Array) -> Covariance:
+        """Decompose covariances."""
+        if covariance.shape[1] == 1:
+            return cls(np.maximum(covariance[:, 0], _LEAST_VALUE), np.ones(covariance.shape))
+        values, vectors = np.linalg.eigh(covariance)
+        largest = np.maximum(values[:, -1:], _LEAST_VALUE)
+        floored = np.maximum(values, _LEAST_SHARE * largest)
+        return cls(np.where(values > _ROUNDING * largest, floored, 0.0), vectors)
+
+    def into(self, x: Array) -> Array:
+        """Return x (p, m, q) along the eigenvectors."""
+        return x if x.shape[1] == 1 else np.asarray(np.swapaxes(self.vectors, 1, 2) @ x)
+
+    def out(self, x: Array) -> Array:
+        """Return the inverse of `into`."""
+        return x if x.shape[1] == 1 else np.asarray(self.vectors @ x)
 
 
 @dataclass(eq=False)
@@ -21,8 +52,9 @@ class QuasiNewton:
     """A model of the curvature of p problems, from what their gradients did along past steps.
 
     For each problem it is the Hessian of the loss alone, ``B``, so that ``B + λ`` on the coefficients is
-    known for every λ: the first guess is ``κ s²`` along each direction, and pairs of steps and changes of
-    gradients correct it (L-BFGS).
+    known for every λ: the first guess is ``A ⊗ s²``, A the mean covariance of the classes and s² the mean
+    squares of the features along each direction, and pairs of steps and changes of gradients correct it
+    (L-BFGS).
 
     Parameters
     ----------
@@ -49,8 +81,8 @@ class QuasiNewton:
         self.steps = [s[kept] for s in self.steps]
         self.changes = [y[kept] for y in self.changes]
 
-    def solve(self, gradient: Array, multiplier: Array, kappa: Array) -> Array:
-        """Return ``(B + λ)⁻¹ g`` for gradients (p, m, 1 + r), λ (p,) and κ (p, m): the two-loop recursion."""
+    def solve(self, gradient: Array, multiplier: Array, variance: Covariance) -> Array:
+        """Return ``(B + λ)⁻¹ g`` for gradients (p, m, 1 + r), λ (p,) and A: the two-loop recursion."""
         shift = multiplier[:, None, None]
         q, kept = gradient.copy(), []
         for s, y in zip(reversed(self.steps), reversed(self.changes), strict=True):
@@ -61,28 +93,29 @@ class QuasiNewton:
             alpha = inverse * _dot(s, q)
             q -= alpha[:, None, None] * bent
             kept.append((s, bent, inverse, alpha))
-        bottom = kappa[..., None] * self.curvature
+        bottom = variance.values[..., None] * self.curvature
         bottom[..., 1:] += shift
-        q /= bottom
-        if kept:
-            q *= _length(kept, bottom)[:, None, None]
+        guess = np.where(variance.values[..., None] > 0, 1 / positive(bottom), 0.0)
         if not self.fit_intercept:
-            q[..., 0] = 0.0
-        if q.shape[1] > 1:  # what is the same for all classes changes nothing
-            q -= q.mean(1, keepdims=True)
+            guess[..., 0] = 0.0
+        q = variance.out(guess * variance.into(q))
+        if kept:
+            newest, changed, _, _ = kept[0]
+            curved, measured = _dot(newest, changed), _dot(guess, variance.into(changed) ** 2)
+            q *= np.where(measured > 0, curved / positive(measured), 1.0)[:, None, None]
         for s, bent, inverse, alpha in reversed(kept):
             beta = inverse * _dot(bent, q)
             q += (alpha - beta)[:, None, None] * s
         return q
 
-    def step(self, x: Array, gradient: Array, multiplier: Array, kappa: Array) -> Array:
+    def step(self, x: Array, gradient: Array, multiplier: Array, variance: Covariance) -> Array:
         """Return the step to the minimum of the model of ``f + ½ λ ‖u‖²`` at x."""
         pull = gradient.copy()
         pull[..., 1:] += multiplier[:, None, None] * x[..., 1:]
-        return -self.solve(pull, multiplier, kappa)
+        return -self.solve(pull, multiplier, variance)
 
     def step_in_ball(
-        self, x: Array, gradient: Array, kappa: Array, radius: Array, guess: Array
+        self, x: Array, gradient: Array, variance: Covariance, radius: Array, guess: Array
     ) -> tuple[Array, Array]:
         """Return the step to the minimum of the model of f in balls ``‖u‖ <= r`` (p,), and its multipliers.
 
@@ -90,7 +123,7 @@ class QuasiNewton:
         ``‖u(λ)‖ = r``.
         """
         low = np.zeros(len(x))
-        step = self.step(x, gradient, low, kappa)
+        step = self.step(x, gradient, low, variance)
         excess_low = _excess(x + step, radius)
         outside = excess_low > 0
         if not outside.any():
@@ -101,7 +134,7 @@ class QuasiNewton:
         at = np.where(guess > 0, guess, np.maximum(typical, 1e-300))
         for _ in range(_ROOT_STEPS):
             at = np.where(outside, at, 0.0)
-            step = self.step(x, gradient, at, kappa)
+            step = self.step(x, gradient, at, variance)
             excess = _excess(x + step, radius)
             if (np.abs(excess) <= _ROOT_TOLERANCE)[outside].all():
                 break
@@ -123,13 +156,6 @@ def _excess(x: Array, radius: Array) -> Array:
     """Return ``1 − r / ‖u‖``, which is positive outside the ball."""
     norm = np.linalg.norm(x[..., 1:], axis=(1, 2))
     return np.asarray(np.where(norm > 0, 1 - radius / positive(norm), -np.inf))
-
-
-def _length(kept: list[tuple[Array, Array, Array, Array]], bottom: Array) -> Array:
-    """Scale the first guess so that it fits the newest pair there is (p,)."""
-    s, bent, _, _ = kept[0]
-    curved, measured = _dot(s, bent), _dot(bent, bent / bottom)
-    return np.asarray(np.where(measured > 0, curved / positive(measured), 1.0))
 
 
 def _dot(a: Array, b: Array) -> Array:

@@ -17,6 +17,7 @@ _CONSTANT_TOLERANCE, _RANK_TOLERANCE = 4.0, 10.0  # in roundings of the features
 _SQUARED = 1e-7  # singular values below this share of the largest are lost in a Gram matrix of float64
 _PER_FEATURE = 32  # rows for each feature that give the directions well enough to start from
 _FEW_ROWS, _SMALL = 2, 1 << 22  # for each feature, and values in all: rows that are best rotated once
+_IN_CACHE = 16  # by which blocks of rows are smaller where each is gone over several times
 _FAR = 1e3  # a mean of so many spreads costs digits in products, and is taken away first
 
 
@@ -53,17 +54,17 @@ class Spread:
         refuse_infinite(origin[None], "features", int(weights.argmax()))
         total, first, second = weights.sum(), np.zeros(d), np.zeros(d)
         with np.errstate(over="ignore", invalid="ignore"):
-            for rows in row_blocks(n, d):
+            for rows in row_blocks(n, _IN_CACHE * d):
                 x, w = np.subtract(features[rows], origin, dtype=np.float64), weights[rows]
-                if not np.isfinite(x.sum()):
-                    refuse_infinite(features[rows], "features", rows.start)
                 if not w.all():
+                    refuse_infinite(features[rows], "features", rows.start)
                     x, w = x[w > 0], w[w > 0]
                 first += w @ x
                 np.square(x, out=x)
                 second += w @ x
         shift = first / total
         if not np.isfinite(second).all():
+            refuse_infinite(features, "features")
             column = int((~np.isfinite(second)).argmax())
             raise InputError(
                 f"features: column {column} (counted from 0) is too large to be squared: rescale it"

@@ -11,8 +11,9 @@ from weakstrong.arrays import group_array, group_numbers, whole_number
 from weakstrong.cross_entropy import Problems, SoftmaxRows
 from weakstrong.cross_validation import FoldAssigner
 from weakstrong.errors import InputError
+from weakstrong.quasi_newton import QuasiNewton
 from weakstrong.softmax_basis import sample_of
-from weakstrong.softmax_solver import minimize
+from weakstrong.softmax_solver import minimize, model_of
 
 Array = NDArray[np.float64]
 
@@ -21,6 +22,7 @@ Array = NDArray[np.float64]
 _STRENGTHS = np.logspace(0.5, -10.5, 23)
 _AT_ONCE, _RISES = 3, 2
 _LOOSE, _FINE = 3e-6, 1e-8  # nats a row: where losses are only compared, and where they are told
+_TIE = 1e-5
 _PER_FEATURE, _MANY = 32, 4  # rows for each feature to start on, where there are many times as many
 
 
@@ -44,13 +46,16 @@ def dealt(n: int, weights: Array, groups: ArrayLike | None, n_folds: int, seed: 
 
 
 def chosen_strengths(rows: SoftmaxRows, n_folds: int) -> tuple[Problems, Array, Array]:
-    """Choose λ of each label set by its held-out loss; return the problems, where to start, and that loss."""
+    """Choose λ of each label set by its held-out loss; return the problems, where to start, and that loss.
+
+    Losses nearer to each other than they are solved to are equal; then the strongest penalty is chosen.
+    """
     k, start = len(rows.labels), rows.start()
     label, fold = (a.ravel() for a in np.meshgrid(np.arange(k), np.arange(n_folds), indexing="ij"))
     bound = 0.5 * rows.basis.curvature.max(initial=0.0)
     strengths = _STRENGTHS * (bound if bound > 0 else 1.0)
     errors, found = np.zeros((0, k)), np.zeros((0, *start[label].shape))
-    x = start[label]
+    x, best = start[label], np.zeros(k, dtype=np.intp)
     for first in range(0, len(strengths), _AT_ONCE):
         some = np.repeat(strengths[first : first + _AT_ONCE], len(label))
         g = len(some) // len(label)
@@ -59,9 +64,9 @@ def chosen_strengths(rows: SoftmaxRows, n_folds: int) -> tuple[Problems, Array, 
         errors = np.concatenate([errors, _by_label(rows, minima.held_out.reshape(g, k, n_folds))])
         found = np.concatenate([found, minima.x.reshape(g, *x.shape)])
         x = found[-1]
-        if (errors.argmin(0) < len(errors) - _RISES).all():
+        best = (errors <= errors.min(0) + _TIE).argmax(0)  # the strongest of those that are as good
+        if (best < len(errors) - _RISES).all():
             break
-    best = errors.argmin(0)
     problems = _penalized(label, fold, strengths[best][label])
     fine = minimize(
         rows, problems, found[best[label], np.arange(len(label))], tolerance=_FINE, certified=False
@@ -89,17 +94,23 @@ def held_out_loss(rows: SoftmaxRows, radius: Array, n_folds: int) -> Array:
     return _by_label(rows, found.held_out.reshape(k, n_folds))
 
 
-def first_guess(rows: SoftmaxRows, problems: Problems) -> Array:
-    """Return where to start: the solution on some of the rows, where there are many times as many."""
+def first_guess(rows: SoftmaxRows, problems: Problems) -> tuple[Array, QuasiNewton]:
+    """Return where to start, and what is known of the curvature there.
+
+    Where there are many times as many rows as features, that is the solution on some of the rows.
+    """
+    model = model_of(rows)
     counted = np.flatnonzero(rows.weights)
     number = _PER_FEATURE * max(rows.features.shape[1], 32)
     if len(counted) < _MANY * number:
-        return rows.start()
+        return rows.start(), model
     at = sample_of(counted, number)
     some = replace(
         rows, features=rows.features[at], labels=rows.labels[:, at], weights=rows.weights[at], folds=None
     )
-    return minimize(some, problems, some.start(), tolerance=_LOOSE, certified=False).x
+    start = some.start()
+    found = minimize(some, problems, start, tolerance=_LOOSE, certified=False, model=model, together=True)
+    return found.x, model
 
 
 def drawn_in(x: Array, radius: Array) -> Array:

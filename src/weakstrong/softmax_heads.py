@@ -20,7 +20,7 @@ from weakstrong.softmax_solver import GAP, Minima, minimize
 Array = NDArray[np.float64]
 
 _SMALL, _ROUNDING = 1 << 22, 1e-14  # values that are read so fast that a fit goes on to rounding
-_ROUNDED = 1e-9  # by which labels may miss the sum of one
+_ROUNDED = 1e-6  # by which labels may miss the sum of one, as those in single precision do
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +159,7 @@ def fit_softmax(
     y = np.asarray(real_array(labels, "labels"), dtype=np.float64)
     y = y[None] if y.ndim == 2 else y
     _refuse_shapes(phi, y)
+    y = y / y.sum(-1, keepdims=True)
     n, k = len(phi), len(y)
     omega = np.ones(n) if weights is None else row_weights(weights, n, "weights")
     refuse_no_weight(omega, "weights")
@@ -170,16 +171,17 @@ def fit_softmax(
     spread = Spread.of(phi, omega, fit_intercept=fit_intercept, scale=scale)
     whole = bound is not None and bool(np.isinf(bound).any())
     rows = SoftmaxRows(phi, y, omega, Basis.of(phi, omega, spread, whole=whole), folds, bool(fit_intercept))
-    cv_error = None
+    cv_error, model = None, None
     if bound is None:
         problems, start, cv_error = chosen_strengths(rows, n_folds)
     else:
         problems = Problems(np.arange(k), np.full(k, -1), np.zeros(k), bound)
-        start = drawn_in(first_guess(rows, problems), bound)
+        start, model = first_guess(rows, problems)
+        start = drawn_in(start, bound)
         if n_folds:
             cv_error = held_out_loss(rows, bound, n_folds)
     tolerance = GAP if phi.size > _SMALL else _ROUNDING
-    found = minimize(rows, problems, start, tolerance=tolerance, certified=True)
+    found = minimize(rows, problems, start, tolerance=tolerance, certified=True, model=model)
     _refuse_separable(rows, problems, found)
     return tuple(_fit(rows, problems, found, i, cv_error) for i in range(k))
 
@@ -250,8 +252,15 @@ def _radii(radius: ArrayLike, k: int) -> Array:
 
 
 def _refuse_separable(rows: SoftmaxRows, problems: Problems, found: Minima) -> None:
-    """Refuse linear heads whose loss falls for ever as they grow."""
-    open_ = np.isinf(problems.radius) & (problems.multiplier == 0) & ~np.isfinite(found.gap)
+    """Refuse linear heads whose loss falls for ever as they grow.
+
+    A solver stops there at a gap that is not bounded; or, where it reaches losses that add up to less than
+    that of one row on the border of two classes, all rows of hard labels are on the right side.
+    """
+    least = np.log(2) * rows.weights[rows.weights > 0].min()
+    is_hard = ((rows.labels == 0) | (rows.labels == 1)).all((1, 2))
+    separated = is_hard & (found.loss * rows.weights.sum() < least)
+    open_ = np.isinf(problems.radius) & (problems.multiplier == 0) & (~np.isfinite(found.gap) | separated)
     if open_.any():
         which = "" if len(open_) == 1 else f" of set {int(open_.argmax())}"
         raise InputError(

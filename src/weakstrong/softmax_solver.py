@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from weakstrong.cross_entropy import Pass, Problems, SoftmaxRows
 from weakstrong.least_squares import positive
-from weakstrong.quasi_newton import QuasiNewton
+from weakstrong.quasi_newton import Covariance, QuasiNewton
 from weakstrong.softmax_optimality import ball_gap, linear_gap
 
 Array = NDArray[np.float64]
@@ -18,7 +18,6 @@ GAP = 1e-8  # nats a row
 _MOST_PASSES, _ENOUGH_PASSES = 400, 40  # until GAP is reached, and to go on beyond it
 _ENOUGH, _ROUNDING = 1e-4, 1e-14  # of the decrease that a step promises, and of the loss
 _SHORTEST = 1e-6
-_LEAST_KAPPA = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +62,16 @@ class _State:
         self.multiplier = self.multiplier[kept]
 
 
-def minimize(rows: SoftmaxRows, problems: Problems, x: Array, *, tolerance: float, certified: bool) -> Minima:
+def minimize(
+    rows: SoftmaxRows,
+    problems: Problems,
+    x: Array,
+    *,
+    tolerance: float,
+    certified: bool,
+    model: QuasiNewton | None = None,
+    together: bool = False,
+) -> Minima:
     """Minimize ``E_ω CE(y, softmax(b + Φ W)) + ½ λ ‖u‖²``, or the first term in a ball ``‖u‖ <= r``.
 
     A quasi-Newton model of each loss is minimized, in its ball; the step there is halved until the
@@ -79,10 +87,14 @@ def minimize(rows: SoftmaxRows, problems: Problems, x: Array, *, tolerance: floa
         Excess over the minimum, in nats a row, to stop at.
     certified : bool
         Whether the excess is bounded, or else told from the model, which takes fewer passes.
+    model : QuasiNewton, optional
+        What is known of the curvature, of the same problems on other rows; it learns from these.
+    together : bool
+        Whether no problem drops out before all are solved, so that the model is of all of them.
     """
     p = len(x)
     out = Minima(x.copy(), problems.multiplier.copy(), np.full(p, np.inf), np.zeros(p), np.zeros(p), 0)
-    model = QuasiNewton(np.concatenate([[1.0], rows.basis.curvature]), rows.fit_intercept)
+    model = model_of(rows) if model is None else model
     state = _State(
         np.arange(p), problems, x.copy(), rows(x, problems), np.zeros(x.shape), np.ones(p),
         problems.multiplier.copy(),
@@ -98,6 +110,8 @@ def minimize(rows: SoftmaxRows, problems: Problems, x: Array, *, tolerance: floa
         stuck = (state.length < np.where(gap <= GAP, 1.0, _SHORTEST)) | (passes >= _MOST_PASSES)
         stuck |= (gap <= GAP) & (passes >= _ENOUGH_PASSES)
         done = (gap <= tolerance) | stuck
+        if together:
+            done[:] = done.all()
         _write(out, state, gap, done)
         if done.all():
             return Minima(out.x, out.multiplier, out.gap, out.loss, out.held_out, passes)
@@ -110,25 +124,30 @@ def minimize(rows: SoftmaxRows, problems: Problems, x: Array, *, tolerance: floa
         accepted = _advance(state, model, tried, there)
 
 
+def model_of(rows: SoftmaxRows) -> QuasiNewton:
+    """Return a model of the curvature of losses on rows, which has learnt nothing yet."""
+    return QuasiNewton(np.concatenate([[1.0], rows.basis.curvature]), rows.fit_intercept)
+
+
 def _propose(state: _State, model: QuasiNewton, accepted: NDArray[np.bool_]) -> None:
     """Set the next step of the problems whose last one was accepted."""
-    kappa = np.maximum(np.einsum("pmm->pm", state.there.variance), _LEAST_KAPPA)
+    variance = Covariance.of(state.there.variance)
     gradient, radius = state.there.gradient, state.problems.radius
     in_ball = np.isfinite(radius)
     if in_ball.any():
-        step, multiplier = model.step_in_ball(state.x, gradient, kappa, radius, state.multiplier)
+        step, multiplier = model.step_in_ball(state.x, gradient, variance, radius, state.multiplier)
         state.multiplier = np.where(accepted & in_ball, multiplier, state.multiplier)
     else:
-        step = model.step(state.x, gradient, state.problems.multiplier, kappa)
+        step = model.step(state.x, gradient, state.problems.multiplier, variance)
     state.step = np.where(accepted[:, None, None], step, state.step)
     state.length = np.where(accepted, 1.0, state.length)
 
 
-def _slope(state: _State, step: Array | None = None) -> Array:
+def _slope(state: _State) -> Array:
     """Return the derivative of the objective along the steps, shape (p,)."""
     pull = state.there.gradient.copy()
     pull[..., 1:] += _penalty(state.problems)[:, None, None] * state.x[..., 1:]
-    return np.asarray(np.einsum("pmq,pmq->p", pull, state.step if step is None else step))
+    return np.asarray(np.einsum("pmq,pmq->p", pull, state.step))
 
 
 def _penalty(problems: Problems) -> Array:
@@ -189,7 +208,7 @@ def _centre(rows: SoftmaxRows, state: _State, gap: Array, tolerance: float) -> N
     at_best[..., 0] = 0.0
     pull = np.linalg.norm(at_best[..., 1:], axis=(1, 2))
     rest = np.einsum("pmq,pmq->p", at_best, state.x) + np.minimum(_radius(state), 1e300) * pull
-    chosen = (gap > tolerance) & (rest <= tolerance / 2) & (state.length == 1.0)
+    chosen = (gap > tolerance) & (rest <= 0.9 * tolerance) & (state.length == 1.0)
     for i in np.flatnonzero(chosen):
         state.step[i] = 0.0
         variance, moved = state.there.variance[i], state.there.gradient[i, :, 0]

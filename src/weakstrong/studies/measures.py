@@ -38,7 +38,7 @@ def by_division(
         measured.append(row)
     rows = pd.DataFrame(measured).merge(fits, on=keys, validate="one_to_one")
     gaps = [rows.pop(name) for name in list(rows) if name.endswith("_optimality_gap")]
-    return rows.assign(optimality_gap=pd.concat(gaps, axis=1).max(axis=1))
+    return rows.copy().assign(optimality_gap=pd.concat(gaps, axis=1).max(axis=1))  # in one piece
 
 
 def measure_pair(
