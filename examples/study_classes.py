@@ -246,6 +246,10 @@ def numbers() -> dict[str, float]:
                 f"{r.about['supervisor']} {student} {name}": float(np.ravel(e.value)[0])
                 for name, e in r.estimates.items()
             }
+    for student, taught, r in taught_pairs:
+        if student == STRONG:
+            about = f"{r.about['supervisor']} {taught}"
+            known |= {f"{about} {name}": float(np.ravel(e.value)[0]) for name, e in r.estimates.items()}
     for r in Record.read(RESULTS / "digits", tables=False).results:
         known |= {
             f"digits {r.about['heads']} {r.about['supervisor']} {name}": float(np.ravel(e.value)[0])

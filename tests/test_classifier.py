@@ -18,10 +18,20 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from weakstrong import ConvexHull, Head, HeadClassifier, HeadProjection, InputError, L2Ball, LinearHeads
-from weakstrong.class_labels import in_simplex
+from weakstrong import (
+    ConvexHull,
+    Head,
+    HeadClassifier,
+    HeadProjection,
+    InputError,
+    L2Ball,
+    LinearHeads,
+    Mixtures,
+)
+from weakstrong.class_labels import in_simplex, smoothed
 from weakstrong.divergence import divergence_named
 from weakstrong.errors import UnlikeRowsWarning
+from weakstrong.mixture_projection import project_mixture
 from weakstrong.softmax_heads import softmax
 
 REPEATED_ROWS = "with an open radius, a row given twice falls into two folds and a row of weight 2 into one"
@@ -254,3 +264,24 @@ def test_classes_that_linear_heads_separate_need_a_ball() -> None:
         with pytest.raises(InputError, match="has no minimizer"):
             HeadClassifier(heads).fit(x, y)
     assert HeadClassifier(L2Ball(10.0)).fit(x, y).score(x, y) == 1
+
+
+@pytest.mark.parametrize("divergence", ["log", "brier"])
+@pytest.mark.parametrize("hard", [True, False])
+def test_mixtures_are_the_projection_onto_what_their_members_say(divergence: str, hard: bool) -> None:
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(200, 3))
+    names = np.array(["bad", "good", "mixed"])
+    kind = names[(2 * x + rng.gumbel(size=(200, 3))).argmax(1)]
+    members = [HeadClassifier().fit(x[:100] * (np.arange(3) == j), kind[:100]) for j in range(3)]
+    weak = softmax(x[100:] + rng.normal(size=(100, 3)))
+    labels = names[weak.argmax(1)] if hard else pd.DataFrame(weak, columns=names)
+    student = HeadClassifier(Mixtures(members), divergence=divergence).fit(x[100:], labels)
+    assert student.optimality_gap_ < 1e-9
+    assert student.head_.alpha.sum() == pytest.approx(1)
+    said = np.stack([member.predict_proba(x[100:]) for member in members])
+    np.testing.assert_allclose(student.predict_proba(x[100:]), np.tensordot(student.head_.alpha, said, 1))
+    one_hot = np.eye(3)[weak.argmax(1)] if hard else weak
+    target = smoothed(one_hot, 0.05) if divergence == "log" else one_hot
+    found = project_mixture(said, target, divergence=divergence)
+    np.testing.assert_allclose(student.head_.alpha, found.alpha, atol=1e-6)

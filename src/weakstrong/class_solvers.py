@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weakstrong.brier_heads import BrierHead
+from weakstrong.class_labels import class_name, smoothed
 from weakstrong.errors import InputError, quoted
 from weakstrong.estimator import HeadProjection
 from weakstrong.heads import HeadClass, L2Ball, LinearHeads
+from weakstrong.mixtures import MixtureHead, Mixtures, fit_mixture
 from weakstrong.softmax_heads import fit_softmax
 
 Array = NDArray[np.float64]
@@ -35,6 +37,8 @@ class ClassTask:
         Number of folds, zero for none, and their seed.
     in_simplex : bool
         Whether linear outputs are drawn onto probabilities.
+    smoothing : float
+        Share of the uniform distribution that labels with zeros are mixed with for mixtures in log loss.
     """
 
     features: NDArray[Any]
@@ -46,6 +50,7 @@ class ClassTask:
     n_folds: int
     seed: int
     in_simplex: bool
+    smoothing: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +75,9 @@ class FittedClasses:
 @singledispatch
 def fit_classes(heads: HeadClass, task: ClassTask) -> FittedClasses:
     """Fit a head of a class to labels that are classes; further classes register their solvers here."""
-    raise InputError(f"heads={quoted(heads)}: no classifier for it; give 'l2', 'linear' or an L2Ball")
+    raise InputError(
+        f"heads={quoted(heads)}: no classifier for it; give 'l2', 'linear', an L2Ball or Mixtures"
+    )
 
 
 @fit_classes.register
@@ -90,6 +97,16 @@ def _ball(heads: L2Ball, task: ClassTask) -> FittedClasses:
         raise InputError(f"heads={quoted(heads)}: a head for classes has one radius; give one number")
     chosen = None if heads.radius is None else float(radius[0])
     return _logistic(chosen, heads.fit_intercept, heads.scale, task)
+
+
+@fit_classes.register
+def _mixtures(heads: Mixtures, task: ClassTask) -> FittedClasses:
+    labels = smoothed(task.labels, task.smoothing) if task.divergence == "log" else task.labels
+    names = [class_name(name) for name in task.classes.tolist()]
+    alpha, gap, error = fit_mixture(
+        heads, task.features, labels, task.weights, names, divergence=task.divergence
+    )
+    return FittedClasses(MixtureHead(heads, alpha, tuple(names)), heads, gap, error)
 
 
 def _logistic(

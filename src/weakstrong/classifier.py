@@ -20,7 +20,7 @@ from weakstrong.arrays import (
     row_blocks,
     row_weights,
 )
-from weakstrong.class_labels import class_labels
+from weakstrong.class_labels import SMOOTHING, check_smoothing, class_labels
 from weakstrong.class_solvers import ClassTask, fit_classes
 from weakstrong.errors import InputError, UnlikeRowsWarning, quoted
 from weakstrong.estimator import checked_features, resolved_folds
@@ -40,9 +40,10 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     heads : {"l2", "linear"} or HeadClass
-        F. ``"l2"`` is ``L2Ball()``: heads with ``‖σ ∘ W‖ <= radius``, the radius chosen by cross-validation
-        on the labels being fitted. For the log loss it bounds all coefficients together, ‖·‖ being the
-        Frobenius norm; for the Brier score each class has a radius of its own.
+        F: `L2Ball`, `LinearHeads` or `Mixtures`. ``"l2"`` is ``L2Ball()``: heads with ``‖σ ∘ W‖ <= radius``,
+        the radius chosen by cross-validation on the labels being fitted. For the log loss it bounds all
+        coefficients together, ‖·‖ being the Frobenius norm; for the Brier score each class has a radius of
+        its own.
     divergence : {"log", "brier"}
         D.
     n_folds : int, optional
@@ -57,12 +58,15 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
         Whether linear outputs of a Brier head are drawn onto the nearest probabilities, which lowers their
         score or keeps it. Otherwise they are kept as they are, for which the laws of projections hold to
         rounding; they may be negative.
+    smoothing : float
+        For `Mixtures` and the log loss: labels that give some class no probability are mixed with so much of
+        the uniform distribution, without which no mixture is near to them.
 
     Attributes
     ----------
     classes_ : array of shape (c,)
         Classes, sorted; of probabilities, the names of their columns, or their numbers.
-    head_ : SoftmaxHead or BrierHead
+    head_ : SoftmaxHead, BrierHead or MixtureHead
         The fitted head: features to probabilities.
     heads_ : HeadClass
         F with its radius and scale.
@@ -98,6 +102,7 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
         random_state: int = 0,
         clip: bool = True,
         in_simplex: bool = True,
+        smoothing: float = SMOOTHING,
     ) -> None:
         self.heads = heads
         self.divergence = divergence
@@ -105,6 +110,7 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
         self.clip = clip
         self.in_simplex = in_simplex
+        self.smoothing = smoothing
 
     def fit(
         self,
@@ -147,7 +153,9 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
         names = None if groups is None else group_array(groups, n)
         limits = _range(features, weights)
         _refuse_absent(labels, classes, weights)
-        settings = (self.divergence, n_folds, int(self.random_state), bool(self.in_simplex))
+        settings = (
+            self.divergence, n_folds, int(self.random_state), bool(self.in_simplex), self.smoothing,
+        )  # fmt: skip
         found = fit_classes(heads, ClassTask(features, labels, classes, weights, names, *settings))
         self.classes_ = classes
         self.head_, self.heads_, self.optimality_gap_ = found.head, found.heads, found.optimality_gap
@@ -205,6 +213,7 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
                 raise InputError(f"{name}={quoted(getattr(self, name))}: give True or False")
         if not isinstance(self.divergence, str) or self.divergence not in ("log", "brier"):
             raise InputError(f"divergence={quoted(self.divergence)}: give 'log' or 'brier'", "divergence")
+        check_smoothing(self.smoothing)
 
 
 def _range(features: NDArray[Any], weights: Array | None) -> FeatureRange:
