@@ -263,7 +263,7 @@ def test_columns_that_are_no_numbers(tmp_path: Path, cells: list, said: str) -> 
     assert said in refused(read_features, tmp_path / "f.parquet")
     if "missing" not in said:
         frame = read_table(tmp_path / "f.parquet")
-        assert said in refused(lambda: real_valued(frame["v"], tmp_path, task="regression"))
+        assert said in refused(lambda: real_valued(frame["v"], tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -460,11 +460,13 @@ def test_a_target_of_few_integers_is_a_regression_if_one_says_so(
     }
     for name, flags in doing.items():
         ran = command(name, *flags, "--target", "y")
-        assert ran.code == 2
-        assert "looks like classes (5 distinct integers)" in ran.err
-        assert ran.err.endswith("set the task to regression (--task)\n")
-        assert command(name, *flags, "--target", "y", "--task", "regression").code == 0
-    with pytest.raises(InputError, match=r"^target 'y' looks like classes \(5 distinct integers\)") as caught:
+        assert ran.code == 0, ran.err
+        assert "'y' holds 5 distinct whole numbers, which are taken as classes; if they are" in ran.out
+        again = ["--overwrite"] if name == "fit" else []
+        ran = command(name, *flags, "--target", "y", "--task", "regression", *again)
+        assert ran.code == 0, ran.err
+        assert "taken as classes" not in ran.out
+    with pytest.raises(InputError, match="a few distinct whole numbers as floats") as caught:
         study({"w": world.weak}, world.strong, ratings, seeds=1)
     assert caught.value.settings == ("task",)
     assert study({"w": world.weak}, world.strong, ratings, seeds=1, task="regression").results
@@ -473,9 +475,7 @@ def test_a_target_of_few_integers_is_a_regression_if_one_says_so(
 def test_text_and_truth_values_are_refused_whatever_the_task(world: World) -> None:
     for values in ([True, False] * 6, ["yes", "no"] * 6, [True, None, False] * 4):
         assert "classification" in refused(
-            lambda values=values: real_valued(
-                pd.Series(values, dtype=object), world.folder, task="regression"
-            )
+            lambda values=values: real_valued(pd.Series(values, dtype=object), world.folder)
         )
     with pytest.raises(InputError, match="true and false"):
         study({"w": world.weak}, world.strong, world.labels["y"] > 3, task="regression")

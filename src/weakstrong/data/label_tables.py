@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 
 from weakstrong.arrays import Array
 from weakstrong.class_labels import ClassLabels
-from weakstrong.data.class_columns import columns_named, names_of_columns, of_one_class, read_classes, task_of
+from weakstrong.data.class_columns import (
+    columns_named,
+    names_of_columns,
+    of_one_class,
+    probability_columns,
+    read_classes,
+    task_of,
+)
 from weakstrong.data.columns import Task, real_valued
 from weakstrong.data.ids import names_of, some
 from weakstrong.data.tables import read_table
@@ -114,6 +121,8 @@ def read_label_table(
             shown = some(frame.columns)
             raise InputError(f"{path}: no column {column!r} to use as {use}; columns: {shown}", use)
     used = {c for c in (id_column, worker, *others, *names) if c is not None}
+    if task is None and probability_columns(c for c in frame.columns if c not in used):
+        task = "classification"
     chosen = _label_columns(frame, path, columns, used, task)
     task = task or task_of(frame, chosen[0])
     if worker is None:
