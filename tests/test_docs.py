@@ -145,7 +145,10 @@ def _record(*path: str) -> Any:
     return json.loads(ROOT.joinpath(*path).read_text())
 
 
-EXAMPLES = ("study_real_features", "study_given_labels", "reproduce_synthetic", "reproduce_molecules")
+EXAMPLES = (
+    "study_real_features", "study_given_labels", "study_classes", "reproduce_synthetic",
+    "reproduce_molecules",
+)  # fmt: skip
 PLACE = ("layout", "distribution", "correlation")
 BENCHMARK = _record("benchmarks", "results", "heads.json")
 
