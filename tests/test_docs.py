@@ -145,10 +145,7 @@ def _record(*path: str) -> Any:
     return json.loads(ROOT.joinpath(*path).read_text())
 
 
-EXAMPLES = (
-    "study_real_features", "study_given_labels", "study_classes", "reproduce_synthetic",
-    "reproduce_molecules",
-)  # fmt: skip
+EXAMPLES = ("study_real_features", "study_given_labels", "reproduce_synthetic", "reproduce_molecules")
 PLACE = ("layout", "distribution", "correlation")
 BENCHMARK = _record("benchmarks", "results", "heads.json")
 
@@ -170,6 +167,14 @@ def test_tables_are_those_of_the_records() -> None:
     for (page, name), lines in shown.items():
         assert len(lines) > 5
         assert _block(page, name) == [line for line in lines if line], (page, name)
+
+
+def test_tables_of_classes_are_those_of_the_records() -> None:
+    page = (ROOT / "results" / "classes" / "README.md").read_text()
+    for name, lines in script("examples/study_classes.py").tables().items():
+        [shown] = re.findall(rf"<!-- {name}: begin -->\n(.*?)<!-- {name}: end -->", page, flags=re.DOTALL)
+        assert len(lines) > 5
+        assert [line for line in shown.splitlines() if line] == lines, name
 
 
 def test_intervals_over_clusters_cover_as_the_pages_say() -> None:
