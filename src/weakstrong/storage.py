@@ -43,26 +43,26 @@ def check_output(path: Path, overwrite: bool) -> None:
     _check_parent(path)
 
 
-def check_output_file(path: Path, overwrite: bool, *suffixes: str) -> None:
-    """Refuse an output file that cannot be written, before any work is done."""
+def check_output_file(path: Path, overwrite: bool, *suffixes: str, setting: str = "out") -> None:
+    """Refuse an output file, named by a setting, that cannot be written, before any work is done."""
     path = Path(path)
     remove_dead_lock(path)
     if suffixes and not path.name.endswith(suffixes):
         raise InputError(f"{path}: must end in {', '.join(suffixes)}")
     if path.exists() and not path.is_file():
-        raise InputError(f"{path}: is a folder or a device; name a file to write", "out")
+        raise InputError(f"{path}: is a folder or a device; name a file to write", setting)
     if path.exists() and not overwrite:
-        raise InputError(f"{path}: is there already; choose another or overwrite it", "out", "overwrite")
+        raise InputError(f"{path}: is there already; choose another or overwrite it", setting, "overwrite")
     if not path.absolute().parent.is_dir():
-        raise InputError(f"{path}: its folder is not there; make it, or choose another file", "out")
-    _check_parent(path)
+        raise InputError(f"{path}: its folder is not there; make it, or choose another file", setting)
+    _check_parent(path, setting)
 
 
-def _check_parent(path: Path) -> None:
+def _check_parent(path: Path, setting: str = "out") -> None:
     parent = next(p for p in (*path.absolute().parents, Path("/")) if p.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
         raise InputError(
-            f"{path}: cannot be written ({parent} is not a writable folder); choose another", "out"
+            f"{path}: cannot be written ({parent} is not a writable folder); choose another", setting
         )
 
 

@@ -70,7 +70,7 @@ def measure(
     out
         File of estimates to write: .json, or a table, .csv, .csv.gz or .parquet.
     overwrite
-        Replace OUT if it is there.
+        Replace OUT, and FIGURE, if they are there.
     """
     from weakstrong.data.prediction_tables import read_predictions, write_measured
     from weakstrong.data.tables import TABLES
@@ -84,7 +84,7 @@ def measure(
         check_output_file(out, overwrite, ".json", *TABLES)
         refuse_inputs(out, table)
     if figure is not None:
-        check_output_file(figure, overwrite, ".png")
+        check_output_file(figure, overwrite, ".png", setting="figure")
         refuse_inputs(figure, table)
     read = read_predictions(
         table, truth=truth, weak=weak or ("y_weak",), strong=strong or ("y_strong",), ceiling=ceiling,

@@ -19,16 +19,19 @@ def on_classes(estimates: Mapping[str, Estimate], facts: Mapping[str, Any]) -> l
     return [
         _in_accuracy(estimates),
         _in_log_loss(estimates, facts),
-        _calibration(facts["scores"]),
+        _calibration(estimates, facts["scores"]),
         *_prior(estimates, facts),
     ]
 
 
-def _calibration(scores: Mapping[str, Mapping[str, float]]) -> str:
+def _calibration(estimates: Mapping[str, Estimate], scores: Mapping[str, Mapping[str, float]]) -> str:
     """How supervisor and student rank rows and how far their probabilities are from frequencies."""
     names = {"AUROC": "auroc", "discrimination": "discrimination", "miscalibration": "miscalibration"}
     parts = [f"{name} {scores['weak'][of]:.3g} → {scores['strong'][of]:.3g}" for name, of in names.items()]
-    return f"ranking and calibration: {', '.join(parts)}"
+    said = f"ranking and calibration: {', '.join(parts)}"
+    if float(estimates["gain_in_log_loss"].value) > 0 > float(estimates["gain_in_accuracy"].value):
+        return f"{said}; log loss gains while accuracy falls: its probabilities are better, its classes worse"
+    return said
 
 
 def _in_accuracy(estimates: Mapping[str, Estimate]) -> str:
