@@ -281,6 +281,23 @@ def test_workers_labels_and_probabilities_of_a_supervisor() -> None:
     assert majority.results[0].estimates["weak_accuracy"].value == pytest.approx(right)
 
 
+def test_names_of_classes_are_text_whatever_they_look_like(tmp_path: Path, world: StudyInputs) -> None:
+    names = ("01", "1", "nan")
+    odd = replace(
+        world,
+        classes=names,
+        weak_labels={name: replace(g, classes=names) for name, g in world.weak_labels.items()},
+    )
+    made = run(odd, options(), out=tmp_path / "record")
+    back = Record.read(tmp_path / "record").predictions
+    assert back is not None
+    assert back.classes == names
+    mine = Predictions(back.table.query("supervisor == 'model'"))
+    np.testing.assert_allclose(
+        mine.losses()["strong_error"].mean(), float(made.results[2].estimates["strong_error"].value)
+    )
+
+
 def test_a_record_of_classes_reads_back(tmp_path: Path, world: StudyInputs) -> None:
     made = run(world, options(seeds=5), out=tmp_path / "record")
     back = Record.read(tmp_path / "record")

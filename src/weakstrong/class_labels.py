@@ -120,10 +120,13 @@ def class_predictions(values: Any, name: str, classes: tuple[str, ...], *, named
 
 
 def is_of_classes(values: Any) -> bool:
-    """Tell whether labels are plainly classes: text, booleans or categories, or a table of probabilities."""
+    """Tell whether labels are plainly classes: text, booleans or categories.
+
+    A table of numbers is of as many targets, even where its rows sum to one.
+    """
     if hasattr(values, "columns"):
         if len(values.columns) > 1:
-            return not all(isinstance(name, int) for name in values.columns) and is_distribution(values)
+            return False
         values = values.iloc[:, 0]
     dtype = getattr(values, "dtype", None)
     if dtype is not None and not isinstance(dtype, np.dtype):  # of pandas

@@ -166,8 +166,8 @@ def measure(
         the answer is to hold for new rows. A dataframe of one column is a column. Of k targets; or classes,
         or a column of probabilities for each of c classes, or of two classes the probability of the second.
     divergence : {"squared", "brier", "log", "zero-one"}, optional
-        The loss: the last three are of classes. ``squared`` unless the truth is of classes (text, booleans,
-        categories, or a table of probabilities), and then ``brier``.
+        The loss: the last three are of classes. ``squared`` unless the truth is of classes (text, booleans or
+        categories) or `classes` are named, and then ``brier``.
     classes : sequence, optional
         Names of the classes, in the order of the columns of probabilities that have no names of their own.
     smoothing : float

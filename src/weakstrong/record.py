@@ -219,10 +219,11 @@ def _parquet(parts: Parts, path: Path) -> None:
 def _read_table(path: Path) -> pd.DataFrame:
     """Read a table as it was written: names are text, even 007 and NA."""
     names = pd.read_csv(path, nrows=0).columns
-    numbers = {name: ["", "nan", "NaN"] for name in names if name not in _NAMES}
-    return pd.read_csv(
-        path, dtype=dict.fromkeys(set(names) & _NAMES, str), na_values=numbers, keep_default_na=False,
-    )  # fmt: skip
+    missing = {name: ["", "nan", "NaN"] for name in names if name not in _NAMES}
+    texts = set(names) & _NAMES
+    if "y_true" in names and any(name.startswith("y_strong[") for name in names):  # it names classes
+        texts, missing = texts | {"y_true"}, missing | {"y_true": [""]}
+    return pd.read_csv(path, dtype=dict.fromkeys(texts, str), na_values=missing, keep_default_na=False)
 
 
 def _read_files(folder: Path) -> dict[str, Any]:
