@@ -50,7 +50,7 @@ NO_NUMBERS = {
 }
 LABELS: dict[str, Callable[[Any], Any]] = {
     "measure": lambda y: measure(Y, y, S),
-    "study": lambda y: study({"a": X[:, :1]}, X, y, seeds=1),
+    "study": lambda y: study({"a": X[:, :1]}, X, y, seeds=1, task="regression"),
     "HeadProjection": lambda y: HeadProjection("linear").fit(X, y),
     "Moments": lambda y: Moments.of(X, y),
 }
@@ -71,6 +71,16 @@ def test_labels_that_are_no_real_numbers_are_refused_in_one_line(kind: str, wher
         return
     with pytest.raises(ValueError, match=said) as raised:
         LABELS[where](given)
+    assert "\n" not in str(raised.value)
+
+
+OF_CLASSES = ("text", "text in pandas", "categories", "true and false", "nullable true and false")
+
+
+@pytest.mark.parametrize("kind", [k for k in NO_NUMBERS if k not in (*OF_CLASSES, "NaN", "NA")])
+def test_labels_that_are_neither_numbers_nor_classes_are_refused_in_one_line(kind: str) -> None:
+    with pytest.raises(ValueError, match=r".") as raised:
+        study({"a": X[:, :1]}, X, NO_NUMBERS[kind][0], seeds=1)
     assert "\n" not in str(raised.value)
 
 

@@ -241,7 +241,11 @@ BAD_LABELS = {
         [],
         "row 3 (counted from 0): 'high' is not",
     ),
-    "classes": (lambda t: t.assign(y=t["y"] > 3), ["--task", "regression"], "classification (--task)"),
+    "classes": (
+        lambda t: t.assign(y=t["y"] > 3),
+        ["--task", "regression"],
+        "set the task to classification, or give numbers (--task)",
+    ),
     "one class": (lambda t: t.assign(y="yes"), [], "'yes'"),
     "no column": (lambda t: t, ["--weights", "w"], "no column 'w'"),
     "negative weight": (lambda t: t.assign(w=-1.0), ["--weights", "w"], "row 0 (counted from 0): weight -1"),

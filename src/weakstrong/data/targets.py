@@ -14,6 +14,7 @@ from weakstrong.data.class_columns import (
     columns_named,
     is_of_whole_numbers,
     names_of_columns,
+    of_one_class,
     read_classes,
     task_of,
 )
@@ -68,6 +69,12 @@ def read_target(frame: pd.DataFrame, path: Path, name: str, task: Task | None = 
         values = real_valued(frame[name], path, allow_missing=True)
         return Target(name, columns, resolved, values, (), ())
     labels = read_classes(frame, name, path)
+    only = of_one_class(labels)
+    if only is not None:
+        raise InputError(
+            f"{path}: column {name!r}: every label is {quoted(only)}; with one class there is nothing to "
+            "learn or to judge: label rows of another one"
+        )
     notes: tuple[str, ...] = ()
     if task is None and is_of_whole_numbers(frame, name):
         notes = (

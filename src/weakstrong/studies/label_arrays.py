@@ -16,7 +16,7 @@ from weakstrong.errors import InputError
 from weakstrong.votes import GivenLabels, Vote, combined_classes, combined_matrix
 
 Array = NDArray[np.float64]
-_CLASSES = ("string", "boolean", "categorical", "mixed", "mixed-integer")
+_CLASSES = ("string", "boolean", "categorical", "mixed-integer")
 Given = dict[str, GivenLabels]
 
 
@@ -47,11 +47,12 @@ def _task_of(y: Any) -> Task:
     if hasattr(y, "columns") and len(y.columns) > 1:
         return "classification"
     given = y.iloc[:, 0] if hasattr(y, "columns") else y
-    if np.ndim(given) != 1:
+    try:
+        column = given if isinstance(given, pd.Series) else pd.Series(np.asarray(given))
+    except ValueError:  # of several dimensions, or records
         return "regression"  # where it is refused
-    column = given if isinstance(given, pd.Series) else pd.Series(np.asarray(given))
     kind = pd.api.types.infer_dtype(column, skipna=True)
-    if kind in _CLASSES:
+    if kind in _CLASSES or (kind == "mixed" and any(isinstance(value, str | bool) for value in column)):
         return "classification"
     if kind not in ("integer", "floating"):
         return "regression"
