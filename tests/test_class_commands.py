@@ -171,7 +171,8 @@ FAULTS: dict[str, tuple[Callable[[], Any], tuple[str, ...], str]] = {
         "column 'model[bad]', row 5 (counted from 0): 'high' is not a number",
     ),
     "one true class": (
-        lambda: change("labels.csv", lambda t: t.assign(kind="good")), RULES, "column 'kind': every label is 'good'"
+        lambda: change("labels.csv", lambda t: t.assign(kind="good")), RULES,
+        "column 'kind': every label is 'good'",
     ),
     "one weak class": (
         lambda: change("rules.csv", lambda t: t.assign(rule="good")), RULES,
