@@ -18,8 +18,9 @@ from sklearn.metrics import (
 )
 
 from weakstrong import InputError, measure
+from weakstrong.class_gains import in_scores
 from weakstrong.class_labels import in_simplex, smoothed
-from weakstrong.class_scores import class_scores
+from weakstrong.class_scores import class_scores, scores_by_row
 from weakstrong.divergence import BRIER, DIVERGENCES, ZERO_ONE, hardened
 
 OF_CLASSES = ("brier", "log", "zero-one")
@@ -106,6 +107,64 @@ def test_a_recalibrated_supervisor_ranks_as_before() -> None:
     assert measure(y, sharp, w, divergence="log").gain.value > 0.1
 
 
+def judged(seed: int, n: int = 200, *, hard: bool = False) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Two classes, one-hot, and what supervisor and student say."""
+    y, w, s = world(seed, n=n, c=2)
+    return np.eye(2)[y], {"weak": hardened(w) if hard else w, "strong": s}
+
+
+@pytest.mark.parametrize("c", [2, 3])
+def test_rows_of_a_score_spread_as_the_score_does(c: int) -> None:
+    """Their mean is the score, and their standard error that of a bootstrap which computes it anew."""
+    y, _, s = world(11, n=300, c=c)
+    truth, omega = np.eye(c)[y], np.random.default_rng(0).uniform(0.5, 2, 300)
+    rows = scores_by_row(truth, s.round(1), omega)  # with ties
+    draws = np.random.default_rng(1).integers(0, 300, size=(300, 300))
+    anew = [class_scores(truth[d], s.round(1)[d], omega[d]) for d in draws]
+    for name in ("accuracy", "balanced_accuracy", "auroc", "brier"):
+        mean = np.average(rows[name], weights=omega)
+        error = np.sqrt((omega**2 * (rows[name] - mean) ** 2).sum()) / omega.sum()
+        assert error == pytest.approx(np.std([of[name] for of in anew]), rel=0.15), name
+
+
+@pytest.mark.parametrize("hard", [False, True])
+def test_a_gain_in_brier_score_is_calibration_and_discrimination(hard: bool) -> None:
+    y, said = judged(12, hard=hard)
+    known = {"groups": np.arange(200), "sample_weight": np.linspace(1, 2, 200)}
+    found = in_scores(y, said, **known)
+    gain = measure(y, *said.values(), divergence="brier", classes=[0, 1], **known).gain
+    both = found["gain_in_calibration"].value + found["gain_in_discrimination"].value
+    assert both == pytest.approx(gain.value)
+
+
+def test_what_isotonic_fits_of_noise_is_no_discrimination() -> None:
+    """Of a hard supervisor two levels are fitted, of its student many, and more of its noise."""
+    y, said = judged(13, 40_000, hard=True)
+    many = {"groups": np.arange(40_000), "sample_weight": np.ones(40_000)}
+    truth = float(in_scores(y, said, **many)["gain_in_discrimination"].value)
+    few = {"groups": np.arange(200), "sample_weight": np.ones(200)}
+    held, bias, naive = 0, 0.0, 0.0
+    for part in range(200):
+        rows = slice(200 * part, 200 * part + 200)
+        here = {name: values[rows] for name, values in said.items()}
+        found = in_scores(y[rows], here, **few)["gain_in_discrimination"]
+        held += found.low <= truth <= found.high
+        bias += (float(found.value) - truth) / 200
+        scores = {name: class_scores(y[rows], values) for name, values in here.items()}
+        naive += (scores["strong"]["discrimination"] - scores["weak"]["discrimination"] - truth) / 200
+    assert held >= 180
+    assert abs(bias) < naive / 2
+
+
+def test_scores_that_are_undefined_are_left_out() -> None:
+    y = np.eye(2)[np.zeros(5, dtype=int)]
+    p = np.tile([0.7, 0.3], (5, 1))
+    found = in_scores(y, {"weak": p, "strong": p}, groups=np.zeros(5, dtype=int), sample_weight=np.ones(5))
+    assert not [name for name in found if name.endswith("auroc")]
+    assert float(found["gain_in_balanced_accuracy"].value) == 0
+    assert np.isnan(class_scores(y, p)["auroc"])
+
+
 @pytest.mark.parametrize("name", OF_CLASSES)
 def test_classes_renamed_and_permuted_have_the_same_numbers(name: str) -> None:
     y, w, s = world(3)
@@ -141,7 +200,7 @@ def test_of_two_classes_one_number_is_the_probability_of_the_second() -> None:
     y, w, s = world(5, c=2)
     both = measure(y == 1, w, s, classes=[False, True])
     one = measure(y == 1, w[:, 1], s[:, 1])
-    numbers = measure(y, w[:, 1], s[:, 1])  # of whole numbers, that is squared error, as of any numbers
+    numbers = measure(y.astype(float), w[:, 1], s[:, 1])
     assert both.gain.value == pytest.approx(one.gain.value)
     assert both.gain.value == pytest.approx(2 * numbers.gain.value)
     assert (one.divergence, numbers.divergence) == ("brier", "squared")

@@ -99,7 +99,9 @@ def test_true_and_false_and_whole_numbers_with_a_task(
     )
     plain[["label", "llm", "student"]].to_csv("said.csv", index=False)
     _, result = measured(command, "--weak", "llm", "--overwrite")
-    assert "classes" not in result["facts"]  # 0 and 1 beside numbers are numbers
+    assert result["estimates"]["gain"]["value"] == pytest.approx(first)  # one column is that of the second
+    _, result = measured(command, "--weak", "llm", "--overwrite", "--task", "regression")
+    assert "classes" not in result["facts"]
     assert first == pytest.approx(2 * result["estimates"]["gain"]["value"])
 
 
@@ -135,7 +137,7 @@ FAULTS: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], tuple[Any, ...],
     ),
     "no column": (lambda t: t, ("--weak", "gpt"), "no column 'gpt'"),
     "no common class": (lambda t: t.assign(rule=["x", "y"] * 60), ("--weak", "rule"), "none is common"),
-    "scores": (lambda t: t.assign(rule=np.linspace(0, 1, 120)), ("--weak", "rule"), "has a fraction"),
+    "scores": (lambda t: t.assign(rule=np.linspace(0, 2, 120)), ("--weak", "rule"), "has a fraction"),
     "picture of numbers": (
         lambda t: pd.DataFrame({name: np.linspace(0, 1, 120) for name in ("label", "llm", "student")}),
         ("--weak", "llm", "--figure", "p.png"), "a picture of calibration is of classes",

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weakstrong.arrays import Array, real_array
+from weakstrong.class_kinds import plain_array, whole_as_classes
 from weakstrong.errors import InputError, counted, quoted
 
 SMOOTHING = 0.05
-ROUNDED = 1e-2  # by which probabilities written with few digits may miss the sum of one
+_ROUNDED = 0.005 + 1e-9  # of each probability, where they are written with two digits
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,14 +78,11 @@ def class_labels(values: Any, name: str, classes: Sequence[Any] | None = None) -
     InputError
         If a probability is negative or those of a row do not sum to one, or a label is none of the classes.
     """
-    table = values if hasattr(values, "columns") and len(values.columns) > 1 else None
-    if table is None and hasattr(values, "columns"):  # a table of one column is the column
-        values = values.iloc[:, 0]
+    values = _squeezed(values, name)
     given = None if classes is None else _names(list(classes), name)
-    ndim = 2 if table is not None else np.ndim(values)
-    if ndim == 2:
-        columns = given if table is None else _names(list(table.columns), name)
-        matrix = np.asarray(real_array(values if table is None else table, name), dtype=np.float64)
+    if (ndim := np.ndim(values)) == 2:
+        columns = _names(list(values.columns), name) if hasattr(values, "columns") else given
+        matrix = np.asarray(real_array(values, name), dtype=np.float64)
         columns = columns or tuple(str(i) for i in range(matrix.shape[1]))
         if matrix.shape[1] != len(columns):
             raise InputError(
@@ -107,44 +105,17 @@ def class_predictions(values: Any, name: str, classes: tuple[str, ...], *, named
     Columns without names are those classes, in their order, which `named` says that the user gave; numbers
     between 0 and 1 are the probability of the second of two.
     """
-    given = whole_as_classes(values)
-    if np.ndim(given) == 1 or (hasattr(given, "columns") and len(given.columns) == 1):
-        of_two = len(classes) == 2 and np.asarray(given).dtype.kind == "f"
-        return class_labels(given, name, classes if of_two else None)
-    if not hasattr(given, "columns") and np.ndim(given) == 2 and np.shape(given)[1] != len(classes):
+    given = whole_as_classes(_squeezed(values, name))
+    if np.ndim(given) == 1:
+        array = _column(given, name)
+        return class_labels(array, name, classes if len(classes) == 2 and array.dtype.kind == "f" else None)
+    has_names = hasattr(given, "columns")
+    if not has_names and np.ndim(given) == 2 and np.shape(given)[1] != len(classes):
         raise InputError(
             f"{name} has {np.shape(given)[1]} columns, and the truth {len(classes)} classes, "
             f"{quoted(list(classes))}; {'give each a column' if named else 'name the columns by classes='}"
         )
-    return class_labels(given, name, classes if not hasattr(given, "columns") else None)
-
-
-def is_of_classes(values: Any) -> bool:
-    """Tell whether labels are plainly classes: text, booleans or categories.
-
-    A table of numbers is of as many targets, even where its rows sum to one.
-    """
-    if hasattr(values, "columns"):
-        if len(values.columns) > 1:
-            return False
-        values = values.iloc[:, 0]
-    dtype = getattr(values, "dtype", None)
-    if dtype is not None and not isinstance(dtype, np.dtype):  # of pandas
-        return dtype.kind in "OUSTb"
-    array = np.asarray(values)
-    if array.dtype.kind == "O":
-        return any(isinstance(value, str | bool | np.bool_) for value in array.ravel())
-    return array.dtype.kind in "USTb"
-
-
-def is_distribution(values: Any) -> bool:
-    """Tell whether rows are probabilities: numbers from 0 to 1 that sum to about one, or empty."""
-    try:
-        array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        return False
-    known = array[~np.isnan(array).any(axis=1)]
-    return bool(len(known) and (known >= 0).all() and (np.abs(known.sum(axis=1) - 1) < 0.5).all())
+    return class_labels(given, name, None if has_names else classes)
 
 
 def one_hot(names: Iterable[Any], classes: Sequence[str]) -> Array:
@@ -165,7 +136,9 @@ def is_labelled(values: Array) -> NDArray[np.bool_]:
 
 
 def class_name(value: Any) -> str:
-    """Return a class as text: 1.0 is 1, True is True."""
+    """Return a class as text: 1.0 is 1, True is True, bytes are UTF-8."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
     return str(value)
@@ -206,17 +179,6 @@ def all_classes(truth: Sequence[str], weak: Mapping[str, Sequence[str]]) -> tupl
     return in_order((*truth, *others)) if others else tuple(truth)
 
 
-def whole_as_classes(values: Any) -> Any:
-    """Return labels with whole numbers that are floats, as beside missing ones, as the classes they are."""
-    array = None if hasattr(values, "columns") else np.asarray(values)
-    if array is None or array.ndim != 1 or array.dtype.kind != "f":
-        return values
-    known = array[~np.isnan(array)]
-    if not len(known) or (known != np.round(known)).any():
-        return values
-    return np.array([None if np.isnan(v) else int(v) for v in array], dtype=object)
-
-
 def in_simplex(values: Array) -> Array:
     """Return the distributions, along the last axis, that are nearest to values: their L2 projection.
 
@@ -248,22 +210,27 @@ def _names(classes: list[Any], name: str) -> tuple[str, ...]:
     return tuple(names)
 
 
+def _squeezed(values: Any, name: str) -> Any:
+    """Labels as they are, but for a table or matrix of one column, which is that column."""
+    if hasattr(values, "columns"):
+        return values.iloc[:, 0] if len(values.columns) == 1 else values
+    array = plain_array(values)
+    if array is None:
+        raise InputError(f"{name}: rows have several lengths; give classes (n,) or probabilities (n, c)")
+    return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else values
+
+
 def _column(values: Any, name: str) -> NDArray[Any]:
     """A column of classes as objects, or of floats as they are; missing ones are None."""
-    dtype = getattr(values, "dtype", None)
-    if dtype is None:
-        array = np.asarray(values)
-        if array.dtype.kind in "US":  # numpy would make text of what stands beside text
-            array = np.empty(len(values), dtype=object)
-            array[:] = list(values)
-    elif isinstance(dtype, np.dtype):
-        array = np.asarray(values)
-    else:  # categories, nullable numbers and text of pandas
-        array = np.asarray(values.astype(object))
+    array = plain_array(values)
+    assert array is not None
     if array.dtype.kind == "f":
         return array
-    if array.dtype.kind not in "OUTSbiu":
+    if array.dtype.kind not in "OUSTbiu":
         raise InputError(f"{name} holds {array.dtype}; classes are text, booleans or whole numbers")
+    if isinstance(values, list | tuple):  # numpy would make text of what stands beside text
+        array = np.empty(len(values), dtype=object)
+        array[:] = list(values)
     from pandas import isna
 
     objects = array.astype(object)
@@ -323,7 +290,7 @@ def _distributions(matrix: Array, name: str) -> Array:
             "each class a number from 0 to 1, or leave the whole row empty"
         )
     sums = matrix.sum(1)
-    off = ~empty & ~(np.abs(sums - 1) <= ROUNDED)
+    off = ~empty & ~(np.abs(sums - 1) <= _ROUNDED * matrix.shape[1])
     if off.any():
         row = int(off.argmax())
         raise InputError(

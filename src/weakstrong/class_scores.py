@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,14 +11,32 @@ from weakstrong.divergence import BRIER, LOG_LOSS, ZERO_ONE
 
 Array = NDArray[np.float64]
 
+_FOLDS = 10
+
 
 def class_scores(truth: Array, said: Array, weights: Array | None = None) -> dict[str, float]:
-    """Score probabilities against classes.
+    """Score probabilities against classes: the means of `scores_by_row`.
 
+    Returns
+    -------
+    dict
+        ``accuracy``, ``balanced_accuracy``, ``auroc``, ``log_loss``, ``brier``, ``miscalibration``,
+        ``discrimination`` and ``uncertainty``; NaN where one is undefined, infinite log loss included.
+    """
+    rows = scores_by_row(truth, said, weights)
+    return {name: float(np.average(values, weights=weights)) for name, values in rows.items()}
+
+
+def scores_by_row(truth: Array, said: Array, weights: Array | None = None) -> dict[str, Array]:
+    """Return numbers of the rows whose weighted mean is a score, and whose spread is what it is uncertain by.
+
+    Accuracy, log loss and Brier score are means. The others are their value plus the influence of each row.
     A Brier score is ``miscalibration − discrimination + uncertainty``, summed over the classes: what isotonic
     recalibration takes off it, what that is better than the frequencies of the classes, and their score
-    (the CORP decomposition of Dimitriadis, Gneiting and Jordan 2021). AUROC is of the second of two classes,
-    or the mean over the classes that are there, each against the rest.
+    (the CORP decomposition of Dimitriadis, Gneiting and Jordan 2021); the isotonic fit minimizes, so that its
+    own uncertainty does not count to first order. AUROC is of the second of two classes, or the mean over the
+    classes that are there, each against the rest; the spread of its rows is that of DeLong, DeLong and
+    Clarke-Pearson (1988).
 
     Parameters
     ----------
@@ -26,43 +46,88 @@ def class_scores(truth: Array, said: Array, weights: Array | None = None) -> dic
 
     Returns
     -------
-    dict
-        ``accuracy``, ``balanced_accuracy``, ``auroc``, ``log_loss``, ``brier``, ``miscalibration``,
-        ``discrimination`` and ``uncertainty``; NaN where one is undefined, infinite log loss included.
+    dict of str to array of shape (n,)
+        As `class_scores`.
     """
     omega = np.ones(len(truth)) if weights is None else weights
-    there = (truth * omega[:, None]).sum(0) > 0
     right = 1 - ZERO_ONE.error(said, truth)
-    recalls = [np.average(right, weights=omega * column) for column in truth.T[there]]
+    there = np.flatnonzero((truth * omega[:, None]).sum(0) > 0)
     parts = np.sum([_decomposed(y, p, omega) for y, p in zip(truth.T, said.T, strict=True)], axis=0)
     return {
-        "accuracy": float(np.average(right, weights=omega)),
-        "balanced_accuracy": float(np.mean(recalls)),
+        "accuracy": right,
+        "balanced_accuracy": np.mean([_recall(truth[:, c], right, omega) for c in there], axis=0),
         "auroc": _auroc(truth, said, omega),
-        "log_loss": float(np.average(LOG_LOSS.error(said, truth), weights=omega)),
-        "brier": float(np.average(BRIER.error(said, truth), weights=omega)),
-        **dict(zip(("miscalibration", "discrimination", "uncertainty"), map(float, parts), strict=True)),
+        "log_loss": LOG_LOSS.error(said, truth),
+        "brier": BRIER.error(said, truth),
+        **dict(zip(("miscalibration", "discrimination", "uncertainty"), parts, strict=True)),
     }
 
 
-def _auroc(truth: Array, said: Array, omega: Array) -> float:
-    """Area under the ROC curve: how often a row of the class is given more than another row."""
-    from sklearn.metrics import roc_auc_score
+def discrimination_by_row(truth: Array, said: Array, clusters: NDArray[np.int64], weights: Array) -> Array:
+    """Return numbers of the rows whose weighted mean is the discrimination, without what is fitted of noise.
 
+    On the rows that it is fitted to, an isotonic fit has as much less error than the best one as it has more
+    on others, to first order; so its error is taken as the mean of both, the latter by ten-fold
+    cross-validation over clusters.
+    """
+    rows, folds = np.zeros(len(truth)), min(_FOLDS, int(clusters.max()) + 1)
+    for y, p in zip(truth.T, said.T, strict=True):
+        inside = (_recalibrated(p, y, weights)(p) - y) ** 2
+        outside = inside.copy()
+        for fold in range(folds if folds > 1 else 0):
+            held = clusters % folds == fold
+            outside[held] = (_recalibrated(p[~held], y[~held], weights[~held])(p[held]) - y[held]) ** 2
+        rows += (np.average(y, weights=weights) - y) ** 2 - (inside + outside) / 2
+    return rows
+
+
+def _recall(of_class: Array, right: Array, omega: Array) -> Array:
+    """The share of a class that is right: ``R + y (right − R) / P(y)``."""
+    recall = np.average(right, weights=omega * of_class)
+    return np.asarray(recall + of_class * (right - recall) / np.average(of_class, weights=omega))
+
+
+def _auroc(truth: Array, said: Array, omega: Array) -> Array:
+    """Area under the ROC curve: how often a row of the class is given more than another row."""
     columns = [1] if truth.shape[1] == 2 else range(truth.shape[1])
     areas = [
-        roc_auc_score(truth[:, c] > 0.5, said[:, c], sample_weight=omega)
+        _area(truth[:, c] > 0.5, said[:, c], omega)
         for c in columns
         if 0 < (truth[:, c] * omega).sum() < omega.sum()
     ]
-    return float(np.mean(areas)) if areas else float("nan")
+    return np.asarray(np.mean(areas, axis=0)) if areas else np.full(len(truth), np.nan)
+
+
+def _area(of_class: NDArray[np.bool_], p: Array, omega: Array) -> Array:
+    """``A + y (share of others below − A) / P(y) + (1 − y) (share of the class above − A) / P(not y)``."""
+    from sklearn.metrics import roc_auc_score
+
+    area = roc_auc_score(of_class, p, sample_weight=omega)
+    rows = np.full(len(p), float(area))
+    for mine in (of_class, ~of_class):
+        beaten = _share_below(p[mine], p[~mine], omega[~mine])
+        won = beaten if mine is of_class else 1 - beaten
+        rows[mine] += (won - area) * omega.sum() / omega[mine].sum()
+    return rows
+
+
+def _share_below(values: Array, others: Array, omega: Array) -> Array:
+    """The weighted share of the others that is below each value; those that are equal count half."""
+    order = np.argsort(others)
+    passed = np.concatenate([[0.0], omega[order].cumsum()])
+    below, above = (np.searchsorted(others[order], values, side=side) for side in ("left", "right"))
+    return np.asarray((passed[below] + passed[above]) / (2 * passed[-1]))
+
+
+def _recalibrated(p: Array, y: Array, omega: Array) -> Callable[[Array], Array]:
+    """The isotonic function of the probabilities of a class that predicts it best."""
+    from sklearn.isotonic import IsotonicRegression
+
+    return IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(p, y, omega).predict
 
 
 def _decomposed(y: Array, p: Array, omega: Array) -> Array:
-    """Miscalibration, discrimination and uncertainty of the probabilities of one class."""
-    from sklearn.isotonic import IsotonicRegression
-
-    calibrated = IsotonicRegression(y_min=0, y_max=1).fit(p, y, omega).predict(p)
-    constant = np.average(y, weights=omega)
-    error, least, most = (np.average((q - y) ** 2, weights=omega) for q in (p, calibrated, constant))
+    """Miscalibration, discrimination and uncertainty of the probabilities of one class, by row."""
+    calibrated = _recalibrated(p, y, omega)(p)
+    error, least, most = ((q - y) ** 2 for q in (p, calibrated, np.average(y, weights=omega)))
     return np.array([error - least, most - least, most])

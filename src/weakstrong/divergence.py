@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -149,6 +149,19 @@ def hardened(probabilities: Array) -> Array:
 
 SQUARED_ERROR, BRIER, LOG_LOSS, ZERO_ONE = SquaredError(), Brier(), LogLoss(), ZeroOne()
 DIVERGENCES: dict[str, Divergence] = {d.name: d for d in (SQUARED_ERROR, BRIER, LOG_LOSS, ZERO_ONE)}
+
+
+def task_of_loss(
+    name: str | None, task: Literal["regression", "classification"] | None
+) -> Literal["regression", "classification"] | None:
+    """Return the task that a loss is of, where one is named; another task is refused."""
+    if name is None:
+        return task
+    mine: Literal["regression", "classification"]
+    mine = "classification" if divergence_named(name).of_distributions else "regression"
+    if task is not None and task != mine:
+        raise InputError(f"divergence={quoted(name)} is of {mine}, and the task is {task}", "divergence")
+    return mine
 
 
 def divergence_named(name: str) -> Divergence:

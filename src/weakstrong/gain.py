@@ -19,15 +19,14 @@ from weakstrong.arrays import (
     refuse_other_rows,
     row_weights,
 )
+from weakstrong.class_kinds import is_of_classes, may_be_classes, plain_array, whole_as_classes
 from weakstrong.class_labels import (
     SMOOTHING,
     all_classes,
     check_smoothing,
     class_labels,
     class_predictions,
-    is_of_classes,
     smoothed,
-    whole_as_classes,
 )
 from weakstrong.disagreement import (
     accuracy_where_they_differ,
@@ -166,8 +165,9 @@ def measure(
         the answer is to hold for new rows. A dataframe of one column is a column. Of k targets; or classes,
         or a column of probabilities for each of c classes, or of two classes the probability of the second.
     divergence : {"squared", "brier", "log", "zero-one"}, optional
-        The loss: the last three are of classes. ``squared`` unless the truth is of classes (text, booleans or
-        categories) or `classes` are named, and then ``brier``.
+        The loss: the last three are of classes. ``brier`` if `classes` are named or the truth is of classes:
+        text, booleans, categories, or a few integers (not floats) where predictions are of the same ones or
+        probabilities. Else ``squared``.
     classes : sequence, optional
         Names of the classes, in the order of the columns of probabilities that have no names of their own.
     smoothing : float
@@ -207,7 +207,7 @@ def measure(
     if y_ceiling is not None:
         rows_of["y_ceiling"] = y_ceiling
     refuse_other_rows({**rows_of, "groups": groups, "sample_weight": sample_weight})
-    loss = divergence_named(divergence or _usual(y_true, classes))
+    loss = divergence_named(divergence or _usual(rows_of, classes))
     names: tuple[str, ...] = ()
     if loss.of_distributions:
         names, arrays = _distributions(rows_of, classes)
@@ -227,9 +227,16 @@ def measure(
     return _measured(judged, loss, tested=tested, **known)
 
 
-def _usual(y_true: Any, classes: Sequence[Any] | None) -> str:
+def _usual(named: Mapping[str, Any], classes: Sequence[Any] | None) -> str:
     """The divergence of what the truth is."""
-    return "brier" if classes is not None or is_of_classes(y_true) else "squared"
+    truth = named["y_true"]
+    if classes is not None or is_of_classes(truth):
+        return "brier"
+    whole, *others = (plain_array(values) for values in named.values())
+    if whole is None or whole.dtype.kind not in "iu" or whole.ndim != 1:
+        return "squared"
+    numbers = [of.astype(np.float64) for of in others if of is not None and of.dtype.kind in "fiu"]
+    return "brier" if len(numbers) < len(others) or may_be_classes(whole, numbers) else "squared"
 
 
 def _counted(

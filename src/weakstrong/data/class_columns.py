@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from weakstrong.class_kinds import few_whole_numbers
 from weakstrong.class_labels import ClassLabels, class_labels, class_name
-from weakstrong.data.columns import Task, few_whole_numbers, numeric_column
+from weakstrong.data.columns import Task, numeric_column
 from weakstrong.data.ids import some, texts_of
 from weakstrong.errors import InputError, quoted
 
@@ -68,8 +69,19 @@ def is_of_whole_numbers(frame: pd.DataFrame, name: str) -> bool:
     return name in frame and frame[name].dtype != bool and pd.api.types.is_numeric_dtype(frame[name])
 
 
-def read_classes(frame: pd.DataFrame, name: str, path: Path) -> ClassLabels:
+def read_classes(
+    frame: pd.DataFrame, name: str, path: Path, of_two: tuple[str, ...] | None = None
+) -> ClassLabels:
     """Read the classes, or their probabilities, that a table has under a name; an empty cell has none.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    name : str
+    path : Path
+        For messages.
+    of_two : tuple of str, optional
+        Two classes, if numbers from 0 to 1, some with a fraction, may be the probability of the second.
 
     Raises
     ------
@@ -80,11 +92,30 @@ def read_classes(frame: pd.DataFrame, name: str, path: Path) -> ClassLabels:
     if not columns:
         raise InputError(f"{path}: no column {quoted(name)}; columns: {some(frame.columns)}")
     if columns == [name]:
+        if said_of_two(frame, name, path, of_two):
+            shares = numeric_column(frame[name], path, allow_missing=True, may_be_id=False)
+            return class_labels(shares, f"{path}: column {name!r}", of_two)
         return class_labels(_classes(frame[name], path), f"{path}: column {name!r}")
     values = [numeric_column(frame[column], path, allow_missing=True, may_be_id=False) for column in columns]
     table = np.column_stack(values)
     classes = [of for of, column in probability_columns(frame.columns)[name].items() if column in columns]
     return class_labels(table, f"{path}: columns {name}[...]", classes)
+
+
+def said_of_two(frame: pd.DataFrame, name: str, path: Path, of_two: tuple[str, ...] | None) -> list[str]:
+    """Note that a column holds the probability of the second of two classes, if it does: numbers from 0 to 1.
+
+    Some have a fraction; zeros and ones alone are classes.
+    """
+    if of_two is None or columns_named(name, frame.columns) != [name]:
+        return []
+    column = frame[name]
+    if not pd.api.types.is_float_dtype(column):
+        return []
+    known = column.dropna().to_numpy(dtype=np.float64)
+    if not ((known >= 0) & (known <= 1)).all() or (known == np.round(known)).all():
+        return []
+    return [f"{path}: {quoted(name)} is taken as the probability of {quoted(of_two[1])}"]
 
 
 def of_one_class(labels: ClassLabels) -> str | None:

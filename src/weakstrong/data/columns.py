@@ -19,7 +19,6 @@ from weakstrong.errors import InputError
 
 Task = Literal["regression", "classification"]
 TOO_LARGE = np.float64(1e100)  # squares and their sums stay far from overflow below it
-_MAX_CLASSES = 10
 _AS_CLASSES = "set the task to classification, or give numbers"
 _TIMES = (np.datetime64, np.timedelta64, date, time, timedelta, pd.Period)
 _NUMBERS = (np.number, np.bool_, int, float, Decimal, str, type(None), type(pd.NA))
@@ -105,14 +104,6 @@ def real_valued(column: pd.Series, path: Path, *, allow_missing: bool = False) -
     if np.isnan(values).all():
         raise InputError(f"{where} has no value; at least one row needs a label")
     return values
-
-
-def few_whole_numbers(values: NDArray[np.float64]) -> bool:
-    """Tell whether there are at most ten distinct values, whole ones, each three times on average."""
-    known = values[~np.isnan(values)]
-    distinct = np.unique(known)
-    few = 1 < len(distinct) <= _MAX_CLASSES and len(known) >= 3 * len(distinct)
-    return few and np.array_equal(distinct, np.round(distinct))
 
 
 def row_weights(column: pd.Series, path: Path) -> NDArray[np.float64]:

@@ -22,6 +22,7 @@ from weakstrong.data.class_columns import (
     of_one_class,
     probability_columns,
     read_classes,
+    said_of_two,
     task_of,
 )
 from weakstrong.data.columns import Task, real_valued
@@ -80,6 +81,7 @@ def read_label_table(
     others: Collection[str] = (),
     names: Collection[str] = (),
     task: Task | None = None,
+    classes: tuple[str, ...] = (),
 ) -> LabelTable:
     """Read weak labels from a table in which each supervisor has a column, or each row is a worker's label.
 
@@ -106,6 +108,9 @@ def read_label_table(
         Whether labels are numbers, ``"regression"``, or classes, ``"classification"``, for which a supervisor
         may have a column of probabilities for each, ``NAME[class]``; as the first column plainly is unless
         given.
+    classes : tuple of str
+        Those of the truth, if known: where they are two, a supervisor may have one column of numbers from 0
+        to 1, the probability of the second.
 
     Raises
     ------
@@ -126,7 +131,8 @@ def read_label_table(
     chosen = _label_columns(frame, path, columns, used, task)
     task = task or task_of(frame, chosen[0])
     if worker is None:
-        return _wide(frame, path, chosen, id_column, is_chosen=bool(columns), task=task)
+        of_two = classes if task == "classification" and len(classes) == 2 else None
+        return _wide(frame, path, chosen, id_column, is_chosen=bool(columns), task=task, of_two=of_two)
     if len(chosen) > 1:
         raise InputError(
             f"{path}: each row is one worker's label, so name one column of labels; columns: {some(chosen)}"
@@ -176,6 +182,7 @@ def _wide(
     *,
     is_chosen: bool,
     task: str | None,
+    of_two: tuple[str, ...] | None,
 ) -> LabelTable:
     """Read a table in which each column is a supervisor."""
     ids = None if id_column is None else names_of(frame[id_column], path, "id")
@@ -186,20 +193,22 @@ def _wide(
             "from 0); remove or rename one; or, if an id has labels of several workers, name their column",
             "worker",
         )
-    supervisors = {}
+    supervisors, notes = {}, []
     for name in columns:
         where = f"{path}: column {name!r}"
         if not is_chosen:
             _refuse_index_name(name, frame, where)
         if task == "classification":
-            supervisors[name] = GivenLabels.of_classes(_classes_of(frame, name, path, "remove the column"))
+            labels = _classes_of(frame, name, path, "remove the column", of_two)
+            supervisors[name] = GivenLabels.of_classes(labels)
+            notes += said_of_two(frame, name, path, of_two)
             continue
         values = _labels_of(frame[name], path, "remove the column")
         if not is_chosen and len(values) > 2 and np.array_equal(values, values[0] + np.arange(len(values))):
             raise InputError(f"{where} counts the rows; {_INDEX_REMEDY}", "id")
         _refuse_one_value(values, f"{where}: every label", "remove the column")
         supervisors[name] = GivenLabels(values)
-    return LabelTable(path, supervisors, ids, frame, ())
+    return LabelTable(path, supervisors, ids, frame, tuple(notes))
 
 
 def _refuse_index_name(name: str, frame: pd.DataFrame, where: str) -> None:
@@ -297,9 +306,11 @@ def _single(votes: _Votes, path: Path, column: str) -> tuple[dict[str, GivenLabe
     return supervisors, (f"{path}: {said}: {printable(some(left_out))}",)
 
 
-def _classes_of(frame: pd.DataFrame, name: str, path: Path, remedy: str) -> ClassLabels:
+def _classes_of(
+    frame: pd.DataFrame, name: str, path: Path, remedy: str, of_two: tuple[str, ...] | None = None
+) -> ClassLabels:
     """Return a supervisor's labels that are classes, of more than one."""
-    labels = read_classes(frame, name, path)
+    labels = read_classes(frame, name, path, of_two)
     only = of_one_class(labels)
     if only is not None:
         raise InputError(

@@ -13,16 +13,23 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from weakstrong.arrays import LEAST_PROBABILITY, group_numbers
-from weakstrong.class_gains import class_facts, in_other_losses
+from weakstrong.class_gains import class_facts, in_other_losses, in_scores
+from weakstrong.class_kinds import may_be_classes
 from weakstrong.class_labels import SMOOTHING, all_classes, check_smoothing, is_labelled
-from weakstrong.data.class_columns import columns_named, read_classes
+from weakstrong.data.class_columns import (
+    columns_named,
+    is_of_whole_numbers,
+    read_classes,
+    said_of_two,
+    task_of,
+)
 from weakstrong.data.columns import Task, numeric_column, row_weights
 from weakstrong.data.ids import names_of, some
 from weakstrong.data.tables import read_table, write_table
 from weakstrong.divergence import BRIER, SQUARED_ERROR
 from weakstrong.errors import InputError, quoted
 from weakstrong.estimate import Estimate
-from weakstrong.gain import measure
+from weakstrong.gain import Gain, measure
 from weakstrong.predictions import Pair
 from weakstrong.record import Result
 from weakstrong.serialization import to_json
@@ -35,7 +42,8 @@ _CLUSTERS = {
     "row": "clusters are those of column 'row': a row that several divisions judge is one",
 }
 _NO_CLUSTERS = "every row is a cluster of its own; if rows belong together, name the column of groups"
-_OF_LABELS = ("truth", "weak", "strong", "ceiling")
+_BASELINES = ("direct", "ceiling")
+_OF_LABELS = ("truth", "weak", "strong", *_BASELINES)
 _SHOWN = (
     "value", "low", "high", "standard_error", "degrees_of_freedom", "rows", "clusters", "effective_clusters",
 )  # fmt: skip
@@ -52,13 +60,14 @@ class PredictionTable:
     source : Path
         Where they came from, for messages.
     columns : mapping of str to str or None
-        The columns of truth, ceiling, groups, weights and probabilities that were taken.
+        The columns of truth, baselines, groups, weights and probabilities that were taken.
     truth : array
         NaN where it is not known.
     weak : mapping of column name to array
         NaN where the supervisor gave no label.
     strong : mapping of column name to array
-    ceiling : array, or None
+    baselines : mapping of str to array
+        ``direct`` and ``ceiling``, if they are there.
     clusters : array of shape (n,)
         Names of the independent clusters.
     weights : array of shape (n,)
@@ -79,7 +88,7 @@ class PredictionTable:
     truth: Array
     weak: Mapping[str, Array]
     strong: Mapping[str, Array]
-    ceiling: Array | None
+    baselines: Mapping[str, Array]
     clusters: NDArray[Any]
     weights: Array
     label_probability: Array
@@ -94,8 +103,9 @@ class PredictionTable:
         Gain and errors are of the rows that have a truth and a weak label; each counts by its weight divided
         by the probability of its true label. Where there are rows with a weak label and a prediction but no
         truth, ``misfit_on_all_rows`` is the misfit of all rows that have both, by their weights alone: it
-        takes no truth, so no row was drawn for it. Where labels are classes these are Brier scores, and
-        those of `weakstrong.class_gains` follow.
+        takes no truth, so no row was drawn for it. ``gain_over_direct`` is by how much the student is better
+        than direct training. Where labels are classes these are Brier scores, and those of
+        `weakstrong.class_gains` follow.
 
         Raises
         ------
@@ -120,25 +130,23 @@ class PredictionTable:
                 f"({quoted(weak)}) and weight; give some rows all three, or name other columns",
                 "truth", "weak",
             )  # fmt: skip
-        at, best = rows[judged], None
-        if self.ceiling is not None and is_labelled(self.ceiling[rows][judged]).any():  # some pairs have none
-            self._refuse_missing(str(self.columns["ceiling"]), self.ceiling[rows], judged, rows)
-            best = self.ceiling[at]
-        omega, groups = self.weights[at] / self.label_probability[at], self.clusters[at]
-        arrays = y[judged], w[judged], s[judged]
-        counted: dict[str, Any] = {"sample_weight": omega, "tested": True}
-        if self.has_clusters or np.ptp(omega) > 0:
-            counted["groups"] = groups
-        counted |= {"classes": self.classes} if self.classes else {}
-        gain = measure(*arrays, y_ceiling=best, **counted)
-        estimates, of_classes = gain.estimates(), {}
+        at = rows[judged]
+        said = {"weak": w[judged], "strong": s[judged]}
+        for name, values in self.baselines.items():
+            if is_labelled(values[at]).any():  # some pairs have none
+                self._refuse_missing(str(self.columns[name]), values[rows], judged, rows)
+                said[name] = values[at]
+        counted: dict[str, Any] = {
+            "groups": self.clusters[at], "sample_weight": self.weights[at] / self.label_probability[at]
+        }  # fmt: skip
+        gain, estimates = self._in_own_loss(y[judged], said, counted)
+        of_classes: dict[str, Any] = {}
         if self.classes:
             others, sensitivity = in_other_losses(
-                *arrays, y_ceiling=best, smoothing=self.smoothing, **counted
+                y[judged], said, **counted, classes=self.classes, smoothing=self.smoothing, tested=True
             )
-            estimates |= others
-            said = {"weak": arrays[1], "strong": arrays[2]} | ({} if best is None else {"ceiling": best})
-            of_classes = class_facts(arrays[0], said, self.classes, omega, self.smoothing)
+            estimates |= others | in_scores(y[judged], said, **counted)
+            of_classes = class_facts(y[judged], said, self.classes, counted["sample_weight"], self.smoothing)
             of_classes["sensitivity"] = sensitivity
         everywhere = labelled & is_labelled(s) & weighty
         if (everywhere & ~known).any():
@@ -152,14 +160,27 @@ class PredictionTable:
             "rows": gain.n_rows,
             "rows_left_out_without": {what: int(of.sum()) for what, of in without.items() if of.any()},
             "gap_not_recovered_because": gain.not_recovered_because or None,
-            "variance_of_truth": _variance(y[judged], omega),
+            "variance_of_truth": _variance(y[judged], counted["sample_weight"]),
             **of_classes,
         }
         return Result({**about, "weak": weak, "strong": strong}, estimates, facts)
 
+    def _in_own_loss(
+        self, y: Array, said: Mapping[str, Array], counted: Mapping[str, Any]
+    ) -> tuple[Gain, dict[str, Estimate]]:
+        """The gain in squared error or Brier score, and its estimates with those of direct training."""
+        known: dict[str, Any] = {**counted, "tested": True}
+        known |= {"classes": self.classes} if self.classes else {"divergence": SQUARED_ERROR.name}
+        gain = measure(y, said["weak"], said["strong"], y_ceiling=said.get("ceiling"), **known)
+        estimates = gain.estimates()
+        if "direct" in said:
+            over = measure(y, said["direct"], said["strong"], **known)
+            estimates |= {"direct_error": over.weak_error, "gain_over_direct": over.gain}
+        return gain, estimates
+
     def pictured(self) -> list[tuple[str, Array, Array]]:
         """What is drawn of calibration: a name, and truth and probabilities of the rows that have both."""
-        roles = {**self.weak, **self.strong} | ({} if self.ceiling is None else {"ceiling": self.ceiling})
+        roles = {**self.weak, **self.strong, **self.baselines}
         drawn = []
         for about, rows in self.parts:
             for name, values in roles.items():
@@ -168,11 +189,6 @@ class PredictionTable:
                 if both.any():
                     drawn.append((who, self.truth[rows][both], values[rows][both]))
         return drawn
-
-    @property
-    def has_clusters(self) -> bool:
-        """Whether some rows belong together."""
-        return len(set(self.clusters.tolist())) < len(self.clusters)
 
     def _mean(self, values: Array, rows: Rows) -> Estimate:
         """The mean of values of some rows, by their weights alone, from the same clusters."""
@@ -194,6 +210,7 @@ def read_predictions(
     truth: str = "y_true",
     weak: Sequence[str] = ("y_weak",),
     strong: Sequence[str] = ("y_strong",),
+    direct: str | None = None,
     ceiling: str | None = None,
     groups: str | None = None,
     weights: str | None = None,
@@ -204,8 +221,10 @@ def read_predictions(
     """Read truth, weak labels and predictions from a table, such as the one that a study writes.
 
     A name stands for a column or, where labels are classes, for the columns of their probabilities,
-    ``NAME[class]``. Numbers are classes if the truth is of text or booleans, a name stands for probabilities,
-    or the task says so.
+    ``NAME[class]``, or for one of the probability of the second of two classes. Labels are classes if the
+    truth is of text or booleans, a name stands for several columns of probabilities, or the task says so;
+    and, but in the predictions of a study, a few whole numbers are if what is said of them can be
+    (`weakstrong.class_kinds.may_be_classes`), which is noted.
 
     Empty cells are allowed where no truth is known, and where a supervisor gave no label. If the table has
     the columns ``heads``, ``student`` and ``supervisor``, as that of a study has, each combination of them is
@@ -217,8 +236,9 @@ def read_predictions(
     truth : str
     weak, strong : sequence of str
         Columns of weak labels and of predictions; every pair of them is measured.
-    ceiling : str, optional
-        ``y_ceiling`` if the table has it.
+    direct, ceiling : str, optional
+        Columns of predictions of models fitted to true labels: the few at hand, and those of the student's
+        rows. ``y_direct`` and ``y_ceiling`` if the table has them.
     groups : str, optional
         Column of clusters: ``cluster`` if the table has it, or else ``row``; if it has neither, every row is
         one.
@@ -238,16 +258,19 @@ def read_predictions(
     path = Path(path)
     if path.is_dir():
         raise InputError(f"{path}: is a folder; give a table, such as the predictions.csv of a record")
-    numeric = {truth, *weak, *strong, ceiling, weights, label_probability}  # under whatever names
+    numeric = {truth, *weak, *strong, direct, ceiling, weights, label_probability}  # under whatever names
     frame = read_table(path, {groups, "cluster", *Pair._fields} - numeric)
-    if ceiling is None and columns_named("y_ceiling", frame.columns):
-        ceiling = "y_ceiling"
-    if set(Pair._fields) <= set(frame):  # as a study writes it
+    fitted = {"direct": direct, "ceiling": ceiling}
+    for name, given in fitted.items():
+        if given is None and columns_named(f"y_{name}", frame.columns):
+            fitted[name] = f"y_{name}"
+    of_study = set(Pair._fields) <= set(frame)
+    if of_study:
         weights = "weight" if weights is None and "weight" in frame else weights
         if label_probability is None and "probability" in frame:
             label_probability = "probability"
     single = {
-        "truth": truth, "ceiling": ceiling, "groups": groups, "weights": weights,
+        "truth": truth, **fitted, "groups": groups, "weights": weights,
         "label_probability": label_probability,
     }  # fmt: skip
     several = {"weak": tuple(dict.fromkeys(weak)), "strong": tuple(dict.fromkeys(strong))}
@@ -261,14 +284,16 @@ def read_predictions(
         return numeric_column(frame[column], path, allow_missing=True, may_be_id=False)
 
     n = len(frame)
-    of_classes = (task or _task_of(frame, truth, (*weak, *strong))) == "classification"
+    names = [*several["weak"], *several["strong"], *(name for name in fitted.values() if name is not None)]
+    if task is None:
+        task, said = _task_of(frame, path, truth, names, of_study=of_study)
+        notes += said
     classes: tuple[str, ...] = ()
-    if of_classes:
-        named = [*several["weak"], *several["strong"], *([ceiling] if ceiling is not None else [])]
-        classes, read = _of_classes(frame, path, truth, named)
+    if task == "classification":
+        classes, read = _of_classes(frame, path, truth, names)
+        notes += [line for name in names for line in said_of_two(frame, name, path, _two(classes))]
     else:
-        read = {name: numbers(name) for name in (truth, *several["weak"], *several["strong"])}
-        read |= {} if ceiling is None else {ceiling: numbers(ceiling)}
+        read = {name: numbers(name) for name in (truth, *names)}
     true = read[truth]
     chance = np.ones(n)
     if label_probability is not None:
@@ -279,7 +304,7 @@ def read_predictions(
         truth=true,
         weak={name: read[name] for name in several["weak"]},
         strong={name: read[name] for name in several["strong"]},
-        ceiling=None if ceiling is None else read[ceiling],
+        baselines={name: read[column] for name, column in fitted.items() if column is not None},
         clusters=np.arange(n) if taken is None else _clusters(frame[taken], path),
         weights=np.ones(n) if weights is None else row_weights(frame[weights], path),
         label_probability=chance,
@@ -290,22 +315,41 @@ def read_predictions(
     )
 
 
-def _task_of(frame: pd.DataFrame, truth: str, others: Sequence[str]) -> Task:
-    """Whether a truth and predictions are plainly classes; 0 and 1 beside numbers are numbers."""
-    if any(columns_named(name, frame.columns) != [name] for name in (truth, *others)):
-        return "classification"
-    kind = pd.api.types.infer_dtype(frame[truth], skipna=True)
-    return "classification" if kind in ("string", "boolean", "categorical") else "regression"
+def _task_of(
+    frame: pd.DataFrame, path: Path, truth: str, names: Sequence[str], *, of_study: bool
+) -> tuple[Task, list[str]]:
+    """Whether labels are numbers or classes, with a note where whole numbers may be either."""
+    if any(columns_named(name, frame.columns) != [name] for name in (truth, *names)):
+        return "classification", []
+    if not is_of_whole_numbers(frame, truth):
+        kind = pd.api.types.infer_dtype(frame[truth], skipna=True)
+        is_of_classes = kind in ("string", "boolean", "categorical")
+        return "classification" if is_of_classes else "regression", []
+    if of_study or task_of(frame, truth) == "regression":
+        return "regression", []
+    values = [pd.to_numeric(frame[name], errors="coerce").to_numpy(np.float64, na_value=np.nan)
+              for name in (truth, *names)]  # fmt: skip
+    which = f"{path}: {quoted(truth)} holds a few whole numbers, which are taken as"
+    if may_be_classes(values[0], values[1:]):
+        return "classification", [f"{which} classes; if they are quantities, set the task to regression"]
+    return "regression", [f"{which} numbers; if they are classes, set the task to classification"]
 
 
 def _of_classes(
     frame: pd.DataFrame, path: Path, truth: str, named: Sequence[str]
 ) -> tuple[tuple[str, ...], dict[str, Array]]:
     """The classes that any of the columns names, and the probabilities of each over them."""
-    found = {name: read_classes(frame, name, path) for name in dict.fromkeys((truth, *named))}
+    found = {truth: read_classes(frame, truth, path)}
+    of_two = _two(found[truth].classes)
+    found |= {name: read_classes(frame, name, path, of_two) for name in dict.fromkeys(named)}
     others = {name: labels.classes for name, labels in found.items() if name != truth}
     classes = all_classes(found[truth].classes, others)
     return classes, {name: labels.over(classes).values for name, labels in found.items()}
+
+
+def _two(classes: tuple[str, ...]) -> tuple[str, ...] | None:
+    """The classes, if they are two."""
+    return classes if len(classes) == 2 else None
 
 
 def write_measured(table: PredictionTable, results: Sequence[Result], path: Path) -> None:

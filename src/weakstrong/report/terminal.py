@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,7 +19,7 @@ from weakstrong.estimate import Estimate
 from weakstrong.record import Record, Result
 from weakstrong.saved_model import Student
 
-_STUDY_COLUMNS = {
+ERRORS = {
     "weak error": "weak_error",
     "student": "strong_error",
     "misfit": "misfit",
@@ -31,7 +31,7 @@ _STUDY_COLUMNS = {
     "null": "null_error",
     "mean": "mean_error",
 }
-_ACCURACIES = {
+ACCURACIES = {
     "weak": "weak_accuracy",
     "student": "strong_accuracy",
     "differ": "disagreement",
@@ -42,12 +42,7 @@ _ACCURACIES = {
     "null": "null_accuracy",
     "mean": "mean_accuracy",
 }
-_SCORES = {
-    "accuracy": "accuracy", "balanced": "balanced_accuracy", "AUROC": "auroc", "log loss": "log_loss",
-    "Brier": "brier", "miscalibration": "miscalibration", "discrimination": "discrimination",
-}  # fmt: skip
-_MEASURED = ("weak error", "student", "misfit", "gain", "cross term")
-_SIGNED = {"gain", "cross_term", "gain_in_accuracy"}
+_SIGNED = ("gain", "cross_term", "slope")
 _OF_CLASSES = (
     "\ndiffer: rows of which supervisor and student name another class; corrected: the student with the prior"
     "\nof the true labels that teach. A Brier score is summed over the classes: 0 to 2."
@@ -77,7 +72,7 @@ class _Escaped:
 
 
 @dataclass(frozen=True)
-class _Fitted:
+class Fitted:
     """A table whose columns stand closer, and names fold before numbers, on a terminal too narrow for it."""
 
     table: Table
@@ -93,7 +88,7 @@ class _Fitted:
         yield table
 
 
-def _table(title: str, first: str, others: Iterable[str]) -> Table:
+def new_table(title: str, first: str, others: Iterable[str]) -> Table:
     """A table whose names fold and whose numbers are never cut."""
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column(first, overflow="fold")
@@ -106,10 +101,10 @@ def study_table(record: Record) -> RenderableType:
     """Errors of every supervisor's student beside the baselines, then conclusions in words."""
     of_classes = "classes" in record.facts
     errors = "Brier scores" if of_classes else "mean squared errors"
-    tables = [_study_part(record, errors, _STUDY_COLUMNS)]
+    tables = [_study_part(record, errors, ERRORS)]
     if of_classes:
-        tables.insert(0, _study_part(record, "accuracies", _ACCURACIES))
-    labels = _labels([result.about for result in record.results])
+        tables.insert(0, _study_part(record, "accuracies", ACCURACIES))
+    labels = pair_labels([result.about for result in record.results])
     lines = [Text(f"note: {note}") for note in record.notes]
     for label, result in zip(labels, record.results, strict=True):
         facts = result.facts
@@ -121,8 +116,8 @@ def study_table(record: Record) -> RenderableType:
         )
         lines += [Text(f"  {finding}") for finding in result.findings]
         lines.append(Text(f"  {_spread(facts)}"))
-        lines += [Text(f"  {line}") for line in _gaps_recovered(result)]
-        lines += [Text(f"  {line}") for line in _evidence(result.estimates)]
+        lines += [Text(f"  {line}") for line in gaps_recovered(result)]
+        lines += [Text(f"  {line}") for line in evidence_lines(result.estimates)]
     lines.append(
         Text(
             "\nstudent: trained on its supervisor's labels alone; ceiling: its class on the truth there;"
@@ -136,13 +131,13 @@ def study_table(record: Record) -> RenderableType:
     return Group(*tables, *_budget_table(record), *lines)
 
 
-def _study_part(record: Record, what: str, columns: Mapping[str, str]) -> _Fitted:
+def _study_part(record: Record, what: str, columns: Mapping[str, str]) -> Fitted:
     """One table of a study: a row for each pair."""
-    table = _table(f"{escape(printable(record.title))}: {what} on held-out rows", "supervisor", columns)
-    for label, result in zip(_labels([r.about for r in record.results]), record.results, strict=True):
+    table = new_table(f"{escape(printable(record.title))}: {what} on held-out rows", "supervisor", columns)
+    for label, result in zip(pair_labels([r.about for r in record.results]), record.results, strict=True):
         spread = result.estimates["mean_error"].value
-        table.add_row(escape(label), *(_cell(result.estimates, key, spread) for key in columns.values()))
-    return _Fitted(table)
+        table.add_row(escape(label), *(cell(result.estimates, key, spread) for key in columns.values()))
+    return Fitted(table)
 
 
 def _budget_table(record: Record) -> list[RenderableType]:
@@ -152,104 +147,22 @@ def _budget_table(record: Record) -> list[RenderableType]:
     if not known:
         return []
     counts = [str(point["true_labels"]) for point in next(iter(known.values()))]
-    table = _table(
+    table = new_table(
         "direct training on so many true labels (95% interval, of rows and draws)", "student", counts
     )
     several = len({heads for _, heads in known}) > 1
     for (student, heads), curve in known.items():
         name = escape(printable(f"{student}, {heads} heads" if several else student))
-        table.add_row(name, *(_with_ends(point["direct_error"]) for point in curve))
-    return [_Fitted(table)]
+        table.add_row(name, *(with_ends(point["direct_error"]) for point in curve))
+    return [Fitted(table)]
 
 
-def _with_ends(estimate: Estimate) -> str:
+def with_ends(estimate: Estimate) -> str:
+    """Return a number with its interval on a line below."""
     return f"{float(estimate.value):.4g}\n{float(estimate.low):.3g} to {float(estimate.high):.3g}"
 
 
-def measured_table(title: str, results: Sequence[Result], notes: Iterable[str]) -> RenderableType:
-    """Errors, misfit and gain of every pair in a table of predictions, then conclusions in words."""
-    ceiling = any("ceiling_error" in result.estimates for result in results)
-    columns = {h: _STUDY_COLUMNS[h] for h in (*_MEASURED, *(["ceiling"] if ceiling else []))}
-    labels = _labels([_roles(result.about) for result in results])
-    tables = _measured_parts(title, columns, labels, results, with_ceiling=ceiling)
-    lines = [Text(f"note: {note}") for note in notes]
-    for label, result in zip(labels, results, strict=True):
-        estimates = result.estimates
-        said = [*result.findings, *_left_out(result.facts)]
-        if "misfit_on_all_rows" in estimates:
-            said.append(_everywhere(estimates["misfit_on_all_rows"]))
-        if ceiling:
-            said += _gaps_recovered(result)
-        lines.append(Text(f"\n{label} ({counted(result.facts['rows'], 'row')})"))
-        lines += [Text(f"  {line}") for line in (*said, *_evidence(estimates))]
-    lines.append(
-        Text(
-            "\nIntervals are from clusters of rows and hold for these fitted models; for new rows, only if "
-            "neither was\nfitted to these rows."
-        )
-    )
-    return Group(*tables, *lines)
-
-
-def _measured_parts(
-    title: str,
-    columns: Mapping[str, str],
-    labels: list[str],
-    results: Sequence[Result],
-    *,
-    with_ceiling: bool,
-) -> list[RenderableType]:
-    """The tables of what was measured: of squared errors, or of the losses of classes, and scores."""
-    named = escape(printable(title))
-    if "classes" not in results[0].facts:
-        return [_losses(f"{named}: mean squared errors", columns, labels, results)]
-    of_all = ("weak", "student", "differ", "gain", *(["ceiling"] if with_ceiling else []))
-    accuracies = {h: _ACCURACIES[h] for h in of_all}
-    scores = _table(f"{named}: scores", "of", _SCORES)
-    for label, result in zip(labels, results, strict=True):
-        for role, found in result.facts["scores"].items():
-            name = f"{label}: {'student' if role == 'strong' else role}"
-            scores.add_row(escape(name), *(f"{found[of]:.4g}" for of in _SCORES.values()))
-    return [
-        _losses(f"{named}: accuracies", accuracies, labels, results),
-        _losses(f"{named}: Brier scores", columns, labels, results),
-        _Fitted(scores),
-    ]
-
-
-def _losses(title: str, columns: Mapping[str, str], labels: list[str], results: Sequence[Result]) -> _Fitted:
-    """A table with a row for each pair."""
-    table = _table(title, "supervisor", columns)
-    for label, result in zip(labels, results, strict=True):
-        spread = result.facts["variance_of_truth"]
-        table.add_row(escape(label), *(_cell(result.estimates, key, spread) for key in columns.values()))
-    return _Fitted(table)
-
-
-def _roles(about: Mapping[str, str]) -> Mapping[str, str]:
-    """Who is who in a pair: by the names of a record, else by those of the columns."""
-    if "supervisor" in about:
-        return about
-    return {"supervisor": about["weak"], "student": about["strong"]}
-
-
-def _left_out(facts: Mapping[str, Any]) -> list[str]:
-    """How many rows the gain is not of, and why."""
-    without: Mapping[str, int] = facts["rows_left_out_without"]
-    if not without:
-        return []
-    total = sum(without.values())
-    reasons = ", ".join(f"{count} without {what}" for what, count in without.items())
-    return [f"note: {total} of {counted(facts['rows'] + total, 'row')} left out of the gain: {reasons}"]
-
-
-def _everywhere(misfit: Estimate) -> str:
-    """The misfit that takes no truth."""
-    shown = f"{misfit.value:.4g} (95% interval {misfit.low:.4g} to {misfit.high:.4g})"
-    return f"misfit on all {misfit.rows} rows with a weak label and a prediction: {shown}"
-
-
-def _labels(about: list[Mapping[str, str]]) -> list[str]:
+def pair_labels(about: list[Mapping[str, str]]) -> list[str]:
     """The supervisor of each pair, with its student, class of heads and columns where there are several."""
     keys = ("student", "heads", "weak", "strong")
     several = {key for key in keys if len({of.get(key) for of in about}) > 1}
@@ -270,7 +183,7 @@ def student_table(student: Student, notes: tuple[str, ...]) -> RenderableType:
     if loss is not None:
         errors = (f"{loss} of the frequencies", loss, f"held-out {loss}")
     headings = ("rows fitted", *errors, "radius", "rank", "gap")
-    table = _table(title, "target", headings)
+    table = new_table(title, "target", headings)
     for r in student.reports:
         radius = "–" if r.radius is None else f"{r.radius:.4g}"
         numbers = (f"{v:.4g}" for v in (r.label_variance, r.misfit, r.heldout_misfit))
@@ -324,14 +237,14 @@ def reproduced_table(rows: list[tuple[str, str, str, str, bool]]) -> RenderableT
     return table
 
 
-def _cell(estimates: Mapping[str, Estimate], key: str, spread: float) -> str:
+def cell(estimates: Mapping[str, Estimate], key: str, spread: float) -> str:
     """An estimate in four digits; what is rounding beside the error of predicting the mean is 0."""
     if key not in estimates:
         return "–"  # of a record that an earlier version made
     value = estimates[key].value
     if abs(value) <= _NOTHING * spread:
         return "0"
-    return f"{value:+.4g}" if key in _SIGNED else f"{value:.4g}"
+    return f"{value:+.4g}" if key.startswith(_SIGNED) else f"{value:.4g}"
 
 
 def _spread(facts: Mapping[str, Any]) -> str:
@@ -343,7 +256,7 @@ def _spread(facts: Mapping[str, Any]) -> str:
     return f"for the procedure: from division to division gain ranges {extremes}"
 
 
-def _evidence(estimates: Mapping[str, Estimate]) -> list[str]:
+def evidence_lines(estimates: Mapping[str, Estimate]) -> list[str]:
     """What the intervals shown are from: one line if all are from the same."""
     shown = ("gain", "cross_term", "gain_over_direct", "performance_gap_recovered")
     found = {name: estimates[name].evidence() for name in shown if name in estimates}
@@ -352,7 +265,7 @@ def _evidence(estimates: Mapping[str, Estimate]) -> list[str]:
     return [f"interval of {name.replace('_', ' ')} from {evidence}" for name, evidence in found.items()]
 
 
-def _gaps_recovered(result: Result) -> list[str]:
+def gaps_recovered(result: Result) -> list[str]:
     """The share of the gap to the ceiling that is recovered, or why it is not known; in every loss."""
     lines = [f"gap recovered: {_recovered(result)}"]
     for loss in ("accuracy", "log_loss"):

@@ -19,19 +19,32 @@ def on_classes(estimates: Mapping[str, Estimate], facts: Mapping[str, Any]) -> l
     return [
         _in_accuracy(estimates),
         _in_log_loss(estimates, facts),
-        _calibration(estimates, facts["scores"]),
+        *_calibration(estimates, facts["scores"]),
         *_prior(estimates, facts),
     ]
 
 
-def _calibration(estimates: Mapping[str, Estimate], scores: Mapping[str, Mapping[str, float]]) -> str:
-    """How supervisor and student rank rows and how far their probabilities are from frequencies."""
-    names = {"AUROC": "auroc", "discrimination": "discrimination", "miscalibration": "miscalibration"}
-    parts = [f"{name} {scores['weak'][of]:.3g} → {scores['strong'][of]:.3g}" for name, of in names.items()]
-    said = f"ranking and calibration: {', '.join(parts)}"
+def _calibration(estimates: Mapping[str, Estimate], scores: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """How much better the student ranks rows, and how much of a gain in Brier score is calibration."""
+    said = []
+    if "gain_in_auroc" in estimates:
+        weak, strong = (scores[of]["auroc"] for of in ("weak", "strong"))
+        said.append(f"ranking: AUROC {weak:.3f} → {strong:.3f}, {_shown(estimates['gain_in_auroc'])}")
+    if float(estimates["misfit"].value) > 0:
+        calibration, discrimination = (
+            _shown(estimates[f"gain_in_{part}"]) for part in ("calibration", "discrimination")
+        )
+        said.append(
+            f"of the gain in Brier score {calibration} is calibration and {discrimination} discrimination"
+        )
     if float(estimates["gain_in_log_loss"].value) > 0 > float(estimates["gain_in_accuracy"].value):
-        return f"{said}; log loss gains while accuracy falls: its probabilities are better, its classes worse"
+        said.append("log loss gains while accuracy falls: its probabilities are better, its classes worse")
     return said
+
+
+def _shown(estimate: Estimate) -> str:
+    low, high = (float(end) for end in estimate.interval())
+    return f"{float(estimate.value):+.3g} (95% interval {low:+.3g} to {high:+.3g})"
 
 
 def _in_accuracy(estimates: Mapping[str, Estimate]) -> str:

@@ -10,8 +10,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from weakstrong.arrays import real_array
-from weakstrong.class_labels import ClassLabels, all_classes, class_labels, is_distribution, whole_as_classes
-from weakstrong.data.columns import Task, few_whole_numbers
+from weakstrong.class_kinds import few_whole_numbers, is_distribution, whole_as_classes
+from weakstrong.class_labels import ClassLabels, all_classes, class_labels
+from weakstrong.data.columns import Task
 from weakstrong.errors import InputError
 from weakstrong.votes import GivenLabels, Vote, combined_classes, combined_matrix
 

@@ -100,7 +100,7 @@ def _read_table(path: Path, config: StudyConfig, target: Target, there: list[str
     return read_label_table(
         path, id_column=config.id, columns=columns, worker=worker, vote=config.vote,
         each_worker=config.each_worker and worker is not None, others=others,
-        names=[] if config.groups is None else [config.groups], task=target.task,
+        names=[] if config.groups is None else [config.groups], task=target.task, classes=target.classes,
     )  # fmt: skip
 
 

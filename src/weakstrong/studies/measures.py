@@ -9,9 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from weakstrong.arrays import group_numbers
-from weakstrong.class_gains import class_facts, in_other_losses
-from weakstrong.class_labels import SMOOTHING, smoothed
-from weakstrong.divergence import LOG_LOSS, ZERO_ONE
+from weakstrong.class_gains import class_facts, in_other_losses, in_scores
+from weakstrong.class_labels import SMOOTHING
 from weakstrong.estimate import Estimate
 from weakstrong.gain import measure
 from weakstrong.predictions import Pair, Predictions
@@ -80,27 +79,19 @@ def in_losses_of_classes(
 ) -> tuple[dict[str, Estimate], dict[str, Any]]:
     """Estimates in accuracy and in log loss, where labels are classes, with facts of the same rows.
 
-    Beside those of `in_other_losses`, ``gain_over_direct_in_`` each, and accuracy and log loss of every
-    baseline.
+    Where verdicts are wanted (`tested`), those of `in_scores` too.
     """
-    known = _counted(judging, tested=tested) | {"smoothing": smoothing}
     y = judging.values("true")
     said = {name: judging.values(name) for name in ("weak", "strong", *judging.baselines)}
     said = {name: values for name, values in said.items() if not np.isnan(values).any()}
-    del known["divergence"]
-    weak, strong = said["weak"], said["strong"]
-    estimates, sensitivity = in_other_losses(y, weak, strong, y_ceiling=said.get("ceiling"), **known)
-    for loss, ending in ((ZERO_ONE, "accuracy"), (LOG_LOSS, "log_loss")):
-        smooth = {n: v if loss is ZERO_ONE else smoothed(v, smoothing) for n, v in said.items()}
-        errors = {name: loss.error(values, y) for name, values in smooth.items()}
-        if "direct" in errors:
-            over = _mean(judging, errors["direct"] - errors["strong"], tested=tested)
-            estimates[f"gain_over_direct_in_{ending}"] = over
-        for name in said:
-            if f"{name}_{ending}" not in estimates:
-                better = 1 - errors[name] if loss is ZERO_ONE else errors[name]
-                estimates[f"{name}_{ending}"] = _mean(judging, better)
-    facts = class_facts(y, said, judging.classes, judging.weights, smoothing) if tested else {}
+    rows = {"groups": judging.clusters.to_numpy(), "sample_weight": judging.weights}
+    estimates, sensitivity = in_other_losses(
+        y, said, **rows, classes=judging.classes, smoothing=smoothing, tested=tested
+    )
+    facts: dict[str, Any] = {}
+    if tested:
+        estimates |= in_scores(y, said, **rows)
+        facts = class_facts(y, said, judging.classes, judging.weights, smoothing)
     return estimates, {**facts, "sensitivity": sensitivity}
 
 
