@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score, log_loss
 
+from weakstrong import measure
+
 NAMES = np.array(["bad", "good"])
 
 
@@ -126,6 +128,49 @@ def test_the_predictions_of_a_study_are_measured_as_they_are(
             assert one["estimates"][name]["value"] == pytest.approx(two["estimates"][name]["value"], rel=1e-9)
 
 
+LOSSES = {
+    "log": ("log losses", "weak_log_loss", "cross_term_in_log_loss"),
+    "zero-one": ("accuracies", "weak_accuracy", "slope_in_accuracy"),
+    "brier": ("Brier scores", "weak_error", "slope"),
+    "squared": ("mean squared errors", "weak_error", "slope"),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_loss_is_shown_in_full(table: pd.DataFrame, command: Callable[..., Any], loss: str) -> None:
+    title, *names = LOSSES[loss]
+    of_numbers = {
+        "label": (table["label"] == "good").astype(int), "llm": table["llm[good]"],
+        "student": table["student[good]"],
+    }  # fmt: skip
+    pd.DataFrame(of_numbers).to_csv("said.csv", index=False)
+    ran, result = measured(command, "--weak", "llm", "--divergence", loss)
+    assert f"said.csv: {title}" in ran.out
+    assert ("AUROC" in ran.out) == (loss != "squared")
+    for name in names:
+        found = result["estimates"][name]
+        for number, digits in ((found["value"], 4), (found["low"], 3), (found["high"], 3)):
+            assert f"{number:.{digits}g}" in ran.out, name
+    python = measure(*of_numbers.values(), divergence=loss)
+    gain = {"log": "gain_in_log_loss", "zero-one": "gain_in_accuracy"}.get(loss, "gain")
+    assert result["estimates"][gain]["value"] == pytest.approx(python.gain.value)
+    assert result["estimates"][gain]["low"] == pytest.approx(python.gain.low)
+
+
+def test_direct_training_stands_beside_the_student(table: pd.DataFrame, command: Callable[..., Any]) -> None:
+    """By the name that a study gives it, or another."""
+    truth = (table["label"] == "good").astype(float)
+    for name, flags in (("y_direct", ()), ("few", ("--direct", "few", "--overwrite"))):
+        table.assign(**{name: 0.5 + (truth - 0.5) / 2}).to_csv("said.csv", index=False)
+        ran, result = measured(command, "--weak", "llm", *flags)
+        assert result["estimates"]["direct_error"]["value"] == pytest.approx(2 * 0.25**2)
+        student = result["estimates"]["strong_error"]["value"]
+        assert result["estimates"]["gain_over_direct"]["value"] == pytest.approx(2 * 0.25**2 - student)
+        assert result["facts"]["scores"]["direct"]["auroc"] == 1
+        assert "direct training beats the student" in ran.out
+        assert "taken as the probability of 'good'" in ran.out
+
+
 FAULTS: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], tuple[Any, ...], str]] = {
     "sums": (
         lambda t: t.assign(**{"llm[bad]": 0.9}), ("--weak", "llm"),
@@ -141,6 +186,12 @@ FAULTS: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], tuple[Any, ...],
     "picture of numbers": (
         lambda t: pd.DataFrame({name: np.linspace(0, 1, 120) for name in ("label", "llm", "student")}),
         ("--weak", "llm", "--figure", "p.png"), "a picture of calibration is of classes",
+    ),
+    "loss of numbers": (
+        lambda t: t, ("--weak", "llm", "--task", "regression", "--divergence", "log"), "leave one of them out"
+    ),
+    "squared error of classes": (
+        lambda t: t, ("--weak", "rule", "--divergence", "squared"), "column 'label', row 0"
     ),
     "smoothing": (lambda t: t, ("--weak", "llm", "--smoothing", 2), "smoothing=2"),
 }  # fmt: skip

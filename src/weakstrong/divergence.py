@@ -160,7 +160,10 @@ def task_of_loss(
     mine: Literal["regression", "classification"]
     mine = "classification" if divergence_named(name).of_distributions else "regression"
     if task is not None and task != mine:
-        raise InputError(f"divergence={quoted(name)} is of {mine}, and the task is {task}", "divergence")
+        raise InputError(
+            f"divergence={quoted(name)} is of {mine}, and the task is {task}: leave one of them out",
+            "divergence", "task",
+        )  # fmt: skip
     return mine
 
 

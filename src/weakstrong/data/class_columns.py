@@ -92,7 +92,7 @@ def read_classes(
     if not columns:
         raise InputError(f"{path}: no column {quoted(name)}; columns: {some(frame.columns)}")
     if columns == [name]:
-        if said_of_two(frame, name, path, of_two):
+        if is_of_two(frame, name, of_two):
             shares = numeric_column(frame[name], path, allow_missing=True, may_be_id=False)
             return class_labels(shares, f"{path}: column {name!r}", of_two)
         return class_labels(_classes(frame[name], path), f"{path}: column {name!r}")
@@ -102,20 +102,24 @@ def read_classes(
     return class_labels(table, f"{path}: columns {name}[...]", classes)
 
 
-def said_of_two(frame: pd.DataFrame, name: str, path: Path, of_two: tuple[str, ...] | None) -> list[str]:
-    """Note that a column holds the probability of the second of two classes, if it does: numbers from 0 to 1.
-
-    Some have a fraction; zeros and ones alone are classes.
-    """
+def is_of_two(frame: pd.DataFrame, name: str, of_two: tuple[str, ...] | None) -> bool:
+    """Tell whether a column is the probability of the second of two classes: from 0 to 1, with fractions."""
     if of_two is None or columns_named(name, frame.columns) != [name]:
+        return False
+    if not pd.api.types.is_float_dtype(frame[name]):
+        return False
+    known = frame[name].dropna().to_numpy(dtype=np.float64)
+    return bool(((known >= 0) & (known <= 1)).all() and (known != np.round(known)).any())
+
+
+def said_of_two(
+    frame: pd.DataFrame, names: Iterable[str], path: Path, of_two: tuple[str, ...] | None
+) -> list[str]:
+    """Note which columns are taken as probabilities of the second of two classes."""
+    shown = [quoted(name) for name in names if is_of_two(frame, name, of_two)]
+    if not shown or of_two is None:
         return []
-    column = frame[name]
-    if not pd.api.types.is_float_dtype(column):
-        return []
-    known = column.dropna().to_numpy(dtype=np.float64)
-    if not ((known >= 0) & (known <= 1)).all() or (known == np.round(known)).all():
-        return []
-    return [f"{path}: {quoted(name)} is taken as the probability of {quoted(of_two[1])}"]
+    return [f"{path}: {', '.join(shown)}: taken as the probability of {quoted(of_two[1])}"]
 
 
 def of_one_class(labels: ClassLabels) -> str | None:

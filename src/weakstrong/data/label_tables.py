@@ -193,7 +193,7 @@ def _wide(
             "from 0); remove or rename one; or, if an id has labels of several workers, name their column",
             "worker",
         )
-    supervisors, notes = {}, []
+    supervisors = {}
     for name in columns:
         where = f"{path}: column {name!r}"
         if not is_chosen:
@@ -201,14 +201,13 @@ def _wide(
         if task == "classification":
             labels = _classes_of(frame, name, path, "remove the column", of_two)
             supervisors[name] = GivenLabels.of_classes(labels)
-            notes += said_of_two(frame, name, path, of_two)
             continue
         values = _labels_of(frame[name], path, "remove the column")
         if not is_chosen and len(values) > 2 and np.array_equal(values, values[0] + np.arange(len(values))):
             raise InputError(f"{where} counts the rows; {_INDEX_REMEDY}", "id")
         _refuse_one_value(values, f"{where}: every label", "remove the column")
         supervisors[name] = GivenLabels(values)
-    return LabelTable(path, supervisors, ids, frame, tuple(notes))
+    return LabelTable(path, supervisors, ids, frame, tuple(said_of_two(frame, columns, path, of_two)))
 
 
 def _refuse_index_name(name: str, frame: pd.DataFrame, where: str) -> None:

@@ -291,7 +291,7 @@ def read_predictions(
     classes: tuple[str, ...] = ()
     if task == "classification":
         classes, read = _of_classes(frame, path, truth, names)
-        notes += [line for name in names for line in said_of_two(frame, name, path, _two(classes))]
+        notes += said_of_two(frame, names, path, _two(classes))
     else:
         read = {name: numbers(name) for name in (truth, *names)}
     true = read[truth]

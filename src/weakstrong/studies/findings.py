@@ -143,12 +143,7 @@ def conclusions(estimates: Mapping[str, Estimate], taught: int | None = None) ->
         Where the weak labels were given, how many true labels the direct baseline had.
     """
     its_own = "the true labels its supervisor had" if taught is None else counted(taught, "true label")
-    over_direct = worded_verdict(
-        estimates["gain_over_direct"],
-        f"the student beats training directly on {its_own}",
-        f"training directly on {its_own} beats the student",
-        f"whether the student beats training directly on {its_own}",
-    )
+    over_direct = _over_direct(estimates, f"training directly on {its_own}")
     spread = float(estimates["mean_error"].value)
     judged = _JUDGED if _has_misfit(estimates, spread) else ("gain_over_direct",)
     in_brier = "Brier score: " if "gain_in_accuracy" in estimates else ""
@@ -164,16 +159,31 @@ def conclusions(estimates: Mapping[str, Estimate], taught: int | None = None) ->
 
 
 def with_verdicts(result: Result) -> Result:
-    """Add conclusions in words to what was measured of a pair without baselines: on gain and misfit."""
+    """Add conclusions in words to what was measured of a pair: on gain, misfit and direct training."""
     estimates, spread = result.estimates, result.facts["variance_of_truth"]
     judged = _ON_GAIN if _has_misfit(estimates, spread) else ()
     of_classes = "classes" in result.facts
     said = (
         *(on_classes(estimates, result.facts) if of_classes else ()),
         *(f"{'Brier score: ' * of_classes}{line}" for line in _on_gain(estimates, spread)),
+        *(
+            f"{prefix}{_over_direct(estimates, 'direct training', ending)}"
+            for prefix, ending in (("accuracy: ", "_in_accuracy"), ("Brier score: " * of_classes, ""))
+            if f"gain_over_direct{ending}" in estimates
+        ),
         *_skewed(estimates, *judged),
     )
     return replace(result, findings=said)
+
+
+def _over_direct(estimates: Mapping[str, Estimate], direct: str, ending: str = "") -> str:
+    """Whether the student is better than training on true labels."""
+    return worded_verdict(
+        estimates[f"gain_over_direct{ending}"],
+        f"the student beats {direct}",
+        f"{direct} beats the student",
+        f"whether the student beats {direct}",
+    )
 
 
 def _has_misfit(estimates: Mapping[str, Estimate], spread: float) -> bool:
