@@ -155,7 +155,16 @@ def test_tables_are_those_of_the_records() -> None:
     found.append(script("examples/pretrain_models.py").page_tables(_record("models", "probes.json")))
     heads = script("benchmarks/heads.py")
     benchmarks = {"benchmark": heads.table(BENCHMARK), "benchmark shapes": heads.table_of_shapes(BENCHMARK)}
-    for name in ("classes", "clusters", "worth", "scaling", "synthetic", "molecules", "supervision"):
+    for name in (
+        "classes",
+        "clusters",
+        "worth",
+        "scores",
+        "scaling",
+        "synthetic",
+        "molecules",
+        "supervision",
+    ):
         record = _record("benchmarks", "results", f"{name}.json")
         benchmarks[f"benchmark {name}"] = script(f"benchmarks/{name}.py").table(record)
     found.append({"docs/benchmarks.md": benchmarks})

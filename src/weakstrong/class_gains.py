@@ -78,8 +78,8 @@ def in_scores(
     training and ceiling, with ``gain_in_balanced_accuracy`` and ``gain_in_auroc``. The gain in Brier score is
     ``gain_in_calibration``, by which miscalibration falls, plus ``gain_in_discrimination``, both without what
     isotonic recalibration fits of noise (`discrimination_by_row`). A score that is undefined, as AUROC is
-    where every row is of one class, is not among them. In simulations of 60 to 2,000 rows such intervals held
-    in 93 to 97%.
+    where every row is of one class, is not among them. ``docs/benchmarks.md`` says how often such intervals
+    held in simulations.
     """
     clusters = group_numbers(groups)
 
