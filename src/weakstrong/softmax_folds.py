@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,9 +19,9 @@ from weakstrong.softmax_solver import minimize, model_of
 Array = NDArray[np.float64]
 
 # Strengths λ tried, relative to the largest that the curvature of a loss can be: from almost no features to
-# almost no penalty. A few at a time, from the strongest on, until the held-out loss has risen for a while.
-_STRENGTHS = np.logspace(0.5, -10.5, 23)
-_AT_ONCE, _RISES = 3, 2
+# almost no penalty. A few at a time, from the strongest on, until the held-out loss has risen.
+_STRENGTHS, _HALF = np.logspace(0.5, -10.5, 12), 10**0.5
+_AT_ONCE = 3
 _LOOSE, _FINE = 3e-6, 1e-8  # nats a row: where losses are only compared, and where they are told
 _TIE = 1e-5
 _PER_FEATURE, _MANY = 32, 4  # rows for each feature to start on, where there are many times as many
@@ -45,35 +46,67 @@ def dealt(n: int, weights: Array, groups: ArrayLike | None, n_folds: int, seed: 
     return folds
 
 
+@dataclass(eq=False)
+class _Path:
+    """Strengths tried for k label sets in each of their folds, (g, k), with losses held out and solutions."""
+
+    rows: SoftmaxRows
+    label: NDArray[np.intp]
+    fold: NDArray[np.intp]
+    strengths: Array
+    errors: Array
+    x: Array
+
+    @classmethod
+    def of(cls, rows: SoftmaxRows, n_folds: int) -> Self:
+        """Return a path on which nothing has been tried."""
+        k, start = len(rows.labels), rows.start()
+        label, fold = (a.ravel() for a in np.meshgrid(np.arange(k), np.arange(n_folds), indexing="ij"))
+        return cls(rows, label, fold, np.empty((0, k)), np.empty((0, k)), np.empty((0, *start[label].shape)))
+
+    def best(self) -> NDArray[np.intp]:
+        """Return the place of the strongest penalty of those that are as good as the best, for each set."""
+        good = self.errors <= self.errors.min(0) + _TIE
+        return np.asarray(np.where(good, self.strengths, 0.0).argmax(0))
+
+    def at(self, place: NDArray[np.intp]) -> tuple[Array, Array]:
+        """Return the strengths of each label set at a place (k,), and solutions there."""
+        return self.strengths[place, np.arange(len(place))], self.x[
+            place[self.label], np.arange(len(self.label))
+        ]
+
+    def try_out(self, strengths: Array, start: Array, tolerance: float = _LOOSE) -> None:
+        """Solve for strengths (g, k), all at once, from one start."""
+        g, k = strengths.shape
+        problems = _penalized(np.tile(self.label, g), np.tile(self.fold, g), strengths[:, self.label].ravel())
+        minima = minimize(
+            self.rows, problems, np.tile(start, (g, 1, 1)), tolerance=tolerance, certified=False
+        )
+        self.strengths = np.concatenate([self.strengths, strengths])
+        self.errors = np.concatenate([self.errors, _by_label(self.rows, minima.held_out.reshape(g, k, -1))])
+        self.x = np.concatenate([self.x, minima.x.reshape(g, *start.shape)])
+
+
 def chosen_strengths(rows: SoftmaxRows, n_folds: int) -> tuple[Problems, Array, Array]:
     """Choose λ of each label set by its held-out loss; return the problems, where to start, and that loss.
 
-    Losses nearer to each other than they are solved to are equal; then the strongest penalty is chosen.
+    Strengths a decade apart are tried, then those half a decade from the best. Losses nearer to each other
+    than they are solved to are equal; then the strongest penalty is chosen.
     """
-    k, start = len(rows.labels), rows.start()
-    label, fold = (a.ravel() for a in np.meshgrid(np.arange(k), np.arange(n_folds), indexing="ij"))
+    k, path = len(rows.labels), _Path.of(rows, n_folds)
     bound = 0.5 * rows.basis.curvature.max(initial=0.0)
-    strengths = _STRENGTHS * (bound if bound > 0 else 1.0)
-    errors, found = np.zeros((0, k)), np.zeros((0, *start[label].shape))
-    x, best = start[label], np.zeros(k, dtype=np.intp)
-    for first in range(0, len(strengths), _AT_ONCE):
-        some = np.repeat(strengths[first : first + _AT_ONCE], len(label))
-        g = len(some) // len(label)
-        problems = _penalized(np.tile(label, g), np.tile(fold, g), some)
-        minima = minimize(rows, problems, np.tile(x, (g, 1, 1)), tolerance=_LOOSE, certified=False)
-        errors = np.concatenate([errors, _by_label(rows, minima.held_out.reshape(g, k, n_folds))])
-        found = np.concatenate([found, minima.x.reshape(g, *x.shape)])
-        x = found[-1]
-        best = (errors <= errors.min(0) + _TIE).argmax(0)  # the strongest of those that are as good
-        if (best < len(errors) - _RISES).all():
+    x = rows.start()[path.label]
+    for some in np.split(_STRENGTHS * (bound if bound > 0 else 1.0), len(_STRENGTHS) // _AT_ONCE):
+        path.try_out(np.repeat(some[:, None], k, axis=1), x)
+        x = path.x[-1]
+        if (path.best() < len(path.errors) - 1).all():
             break
-    problems = _penalized(label, fold, strengths[best][label])
-    fine = minimize(
-        rows, problems, found[best[label], np.arange(len(label))], tolerance=_FINE, certified=False
-    )
-    error = _by_label(rows, fine.held_out.reshape(k, n_folds))
-    near = fine.x.reshape(k, n_folds, *x.shape[1:]).mean(1)
-    return _penalized(np.arange(k), np.full(k, -1), strengths[best]), near, error
+    strength, x = path.at(path.best())
+    path.try_out(strength * np.array([[_HALF], [1 / _HALF]]), x)
+    strength, x = path.at(path.best())
+    path.try_out(strength[None], x, _FINE)
+    near = path.x[-1].reshape(k, n_folds, *x.shape[1:]).mean(1)
+    return _penalized(np.arange(k), np.full(k, -1), strength), near, path.errors[-1]
 
 
 def _penalized(label: NDArray[np.intp], fold: NDArray[np.intp], multiplier: Array) -> Problems:
