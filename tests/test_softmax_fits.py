@@ -9,6 +9,7 @@ from scipy.special import log_softmax, softmax
 from sklearn.linear_model import LogisticRegression
 
 from weakstrong.softmax_fits import fit_each
+from weakstrong.softmax_folds import _Path
 
 SHAPES = [(60, 4, 2), (80, 5, 3), (30, 50, 2), (40, 60, 4)]  # the last two with fewer rows than features
 
@@ -85,6 +86,21 @@ def test_the_held_out_error_is_that_of_heads_fitted_without_the_fold() -> None:
         oracle = LogisticRegression(C=size, tol=1e-10, max_iter=10_000).fit(z[train], y[train].argmax(1))
         total -= (oracle.predict_log_proba(z[~train]) * y[~train]).sum()
     assert fits.held_out_error[0] == pytest.approx(total / 60, abs=2e-3)  # folds are solved roughly
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_other_penalty_is_better_held_out(seed: int) -> None:
+    """Of all half decades, many of which were not tried; in label sets that want unlike ones."""
+    n, d, c = SHAPES[seed]
+    x, y = make(seed, n, d, c)
+    noise = np.random.default_rng(seed).permutation(y)
+    fits = fit_each(x, np.stack([y, 0.7 * y + 0.3 / c, noise]))
+    path = _Path.of(fits.rows, 5)
+    largest = 0.5 * fits.rows.basis.curvature.max()
+    for strength in largest * np.logspace(0.5, -4, 10):
+        path.try_out(np.full((1, 3), strength), fits.rows.start()[path.label], 1e-8)
+    assert (fits.held_out_error <= path.errors.min(0) + 1e-4).all()
+    assert len(set(fits.problems.multiplier.tolist())) > 1
 
 
 def test_groups_stay_in_one_fold() -> None:
