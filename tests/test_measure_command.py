@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from weakstrong import Estimate, Record, measure
-from weakstrong.data.prediction_tables import read_predictions
+from weakstrong.data.prediction_files import read_predictions
 from weakstrong.record import Result
 from weakstrong.studies.findings import with_verdicts
 from weakstrong.studies.inputs import StudyInputs

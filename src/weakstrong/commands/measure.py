@@ -84,7 +84,8 @@ def measure(
     overwrite
         Replace OUT, and FIGURE, if they are there.
     """
-    from weakstrong.data.prediction_tables import read_predictions, write_measured
+    from weakstrong.data.prediction_files import read_predictions
+    from weakstrong.data.prediction_tables import write_measured
     from weakstrong.data.tables import TABLES
     from weakstrong.divergence import task_of_loss
     from weakstrong.errors import InputError

@@ -69,9 +69,7 @@ def is_of_whole_numbers(frame: pd.DataFrame, name: str) -> bool:
     return name in frame and frame[name].dtype != bool and pd.api.types.is_numeric_dtype(frame[name])
 
 
-def read_classes(
-    frame: pd.DataFrame, name: str, path: Path, of_two: tuple[str, ...] | None = None
-) -> ClassLabels:
+def read_classes(frame: pd.DataFrame, name: str, path: Path, true: tuple[str, ...] = ()) -> ClassLabels:
     """Read the classes, or their probabilities, that a table has under a name; an empty cell has none.
 
     Parameters
@@ -80,8 +78,9 @@ def read_classes(
     name : str
     path : Path
         For messages.
-    of_two : tuple of str, optional
-        Two classes, if numbers from 0 to 1, some with a fraction, may be the probability of the second.
+    true : tuple of str
+        The classes of the truth, if known: where they are two, numbers from 0 to 1, some with a fraction, are
+        the probability of the second.
 
     Raises
     ------
@@ -92,9 +91,9 @@ def read_classes(
     if not columns:
         raise InputError(f"{path}: no column {quoted(name)}; columns: {some(frame.columns)}")
     if columns == [name]:
-        if is_of_two(frame, name, of_two):
+        if is_of_two(frame, name, true):
             shares = numeric_column(frame[name], path, allow_missing=True, may_be_id=False)
-            return class_labels(shares, f"{path}: column {name!r}", of_two)
+            return class_labels(shares, f"{path}: column {name!r}", true)
         return class_labels(_classes(frame[name], path), f"{path}: column {name!r}")
     values = [numeric_column(frame[column], path, allow_missing=True, may_be_id=False) for column in columns]
     table = np.column_stack(values)
@@ -102,9 +101,9 @@ def read_classes(
     return class_labels(table, f"{path}: columns {name}[...]", classes)
 
 
-def is_of_two(frame: pd.DataFrame, name: str, of_two: tuple[str, ...] | None) -> bool:
+def is_of_two(frame: pd.DataFrame, name: str, true: tuple[str, ...]) -> bool:
     """Tell whether a column is the probability of the second of two classes: from 0 to 1, with fractions."""
-    if of_two is None or columns_named(name, frame.columns) != [name]:
+    if len(true) != 2 or columns_named(name, frame.columns) != [name]:
         return False
     if not pd.api.types.is_float_dtype(frame[name]):
         return False
@@ -112,14 +111,10 @@ def is_of_two(frame: pd.DataFrame, name: str, of_two: tuple[str, ...] | None) ->
     return bool(((known >= 0) & (known <= 1)).all() and (known != np.round(known)).any())
 
 
-def said_of_two(
-    frame: pd.DataFrame, names: Iterable[str], path: Path, of_two: tuple[str, ...] | None
-) -> list[str]:
+def said_of_two(frame: pd.DataFrame, names: Iterable[str], path: Path, true: tuple[str, ...]) -> list[str]:
     """Note which columns are taken as probabilities of the second of two classes."""
-    shown = [quoted(name) for name in names if is_of_two(frame, name, of_two)]
-    if not shown or of_two is None:
-        return []
-    return [f"{path}: {', '.join(shown)}: taken as the probability of {quoted(of_two[1])}"]
+    shown = [quoted(name) for name in names if is_of_two(frame, name, true)]
+    return [f"{path}: {', '.join(shown)}: taken as the probability of {quoted(true[1])}"] if shown else []
 
 
 def of_one_class(labels: ClassLabels) -> str | None:

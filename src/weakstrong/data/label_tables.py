@@ -131,8 +131,8 @@ def read_label_table(
     chosen = _label_columns(frame, path, columns, used, task)
     task = task or task_of(frame, chosen[0])
     if worker is None:
-        of_two = classes if task == "classification" and len(classes) == 2 else None
-        return _wide(frame, path, chosen, id_column, is_chosen=bool(columns), task=task, of_two=of_two)
+        true = classes if task == "classification" else ()
+        return _wide(frame, path, chosen, id_column, is_chosen=bool(columns), task=task, true=true)
     if len(chosen) > 1:
         raise InputError(
             f"{path}: each row is one worker's label, so name one column of labels; columns: {some(chosen)}"
@@ -182,7 +182,7 @@ def _wide(
     *,
     is_chosen: bool,
     task: str | None,
-    of_two: tuple[str, ...] | None,
+    true: tuple[str, ...],
 ) -> LabelTable:
     """Read a table in which each column is a supervisor."""
     ids = None if id_column is None else names_of(frame[id_column], path, "id")
@@ -199,7 +199,7 @@ def _wide(
         if not is_chosen:
             _refuse_index_name(name, frame, where)
         if task == "classification":
-            labels = _classes_of(frame, name, path, "remove the column", of_two)
+            labels = _classes_of(frame, name, path, "remove the column", true)
             supervisors[name] = GivenLabels.of_classes(labels)
             continue
         values = _labels_of(frame[name], path, "remove the column")
@@ -207,7 +207,7 @@ def _wide(
             raise InputError(f"{where} counts the rows; {_INDEX_REMEDY}", "id")
         _refuse_one_value(values, f"{where}: every label", "remove the column")
         supervisors[name] = GivenLabels(values)
-    return LabelTable(path, supervisors, ids, frame, tuple(said_of_two(frame, columns, path, of_two)))
+    return LabelTable(path, supervisors, ids, frame, tuple(said_of_two(frame, columns, path, true)))
 
 
 def _refuse_index_name(name: str, frame: pd.DataFrame, where: str) -> None:
@@ -306,10 +306,10 @@ def _single(votes: _Votes, path: Path, column: str) -> tuple[dict[str, GivenLabe
 
 
 def _classes_of(
-    frame: pd.DataFrame, name: str, path: Path, remedy: str, of_two: tuple[str, ...] | None = None
+    frame: pd.DataFrame, name: str, path: Path, remedy: str, true: tuple[str, ...] = ()
 ) -> ClassLabels:
     """Return a supervisor's labels that are classes, of more than one."""
-    labels = read_classes(frame, name, path, of_two)
+    labels = read_classes(frame, name, path, true)
     only = of_one_class(labels)
     if only is not None:
         raise InputError(
