@@ -93,6 +93,52 @@ def test_probabilities_of_two_digits_sum_to_one_well_enough(c: int) -> None:
             class_labels(exact[:, :-1].round(2), "w", range(c - 1))
 
 
+TREE = [0.0, 1.0, 1.0] * 4  # what a decision tree says: probabilities that are all zero or one
+
+
+@pytest.mark.parametrize("names", [[-1, 1], [1, 2], ["a", "b"], [False, True], [0, 1]])
+def test_probabilities_of_zero_and_one_are_probabilities(names: list[Any]) -> None:
+    truth = np.array(names)[CODES]
+    found = measure(truth, SHARES, TREE, divergence="zero-one")
+    assert float(found.strong_error.value) == 0
+    assert found.classes == tuple(map(str, names))
+    table = pd.DataFrame({str(names[0]): 1 - np.array(TREE)})
+    assert float(measure(truth, SHARES, table, divergence="zero-one").strong_error.value) == 0
+
+
+def test_a_column_is_of_the_class_that_it_is_named_after() -> None:
+    of_first, of_second = (
+        pd.DataFrame({name: p}) for name, p in (("a", 1 - np.array(SHARES)), ("b", SHARES))
+    )
+    assert measure(TEXT, of_first, of_second).misfit.value == pytest.approx(0)
+    assert measure(TEXT, of_first, SHARES).misfit.value == pytest.approx(0)
+
+
+def test_an_order_of_categories_must_be_said() -> None:
+    truth = pd.Series(pd.Categorical(["low", "high", "high"] * 4, categories=["low", "high"], ordered=True))
+    with pytest.raises(InputError, match=r"categories in the order \['low', 'high'\], and y_weak"):
+        measure(truth, SHARES, SHARES)
+    found = measure(truth, SHARES, SHARES, classes=["low", "high"])
+    assert found.strong_error.value == pytest.approx(measure(TEXT, SHARES, SHARES).strong_error.value)
+    assert measure(truth, truth, truth).strong_error.value == 0
+
+
+@pytest.mark.parametrize("c", [2, 10, 250])
+def test_rows_that_sum_to_far_from_one_are_refused(c: int) -> None:
+    given = np.full((12, c), 1 / c)
+    for factor in (0.0, 0.5, 0.9, 1.1, 1.9):
+        with pytest.raises(InputError, match="sum to"):
+            class_labels(factor * given, "w", range(c))
+    assert class_labels(1.01 * given, "w", range(c)).values.sum() == pytest.approx(12)
+
+
+def test_roundings_of_single_precision_are_no_faults() -> None:
+    found = measure(TEXT, np.float32([1.0000001, -1e-9, 0.4] * 4), SHARES)
+    assert 0 <= found.weak_error.value <= 2
+    said = class_labels(np.array([[-1e-17, 1.0]] * 3), "w", "ab")
+    np.testing.assert_array_equal(said.values, [[0, 1]] * 3)
+
+
 def test_whole_numbers_are_classes_where_they_can_be() -> None:
     codes, shares = np.array(CODES), np.array(SHARES)
     assert measure(codes, codes, shares).divergence == "brier"

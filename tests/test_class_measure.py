@@ -220,6 +220,62 @@ def test_hard_weak_labels_are_smoothed_and_say_what_their_log_loss_depends_on() 
     np.testing.assert_array_equal(smoothed(w, 0.1), w)
 
 
+def test_who_was_smoothed_is_said() -> None:
+    """One zero, and all rows are: also of a student."""
+    y, w, s = world(6)
+    s[3] = np.eye(3)[y[3]]
+    found = measure(NAMES[y], w, s, divergence="log", classes=NAMES)
+    assert found.smoothed == ("y_strong",)
+    assert set(found.sensitivity) == {0.01, 0.25}
+    assert "smoothed" in str(found)
+    zero_one = str(measure(NAMES[y], w, s, divergence="zero-one", classes=NAMES))
+    assert all("  " in line for line in zero_one.splitlines())  # a name does not run into its number
+    wide = measure(NAMES[y], NAMES[w.argmax(1)], s, divergence="log", classes=NAMES, smoothing=0.6)
+    assert [float(f"{of:g}") for of in wide.sensitivity] == [0.12, 0.8]
+
+
+@pytest.mark.parametrize("c", [2, 3])
+def test_a_truth_of_probabilities_has_the_errors_to_expect(c: int) -> None:
+    """Means over classes drawn from it; scores that need a class are left out."""
+    rng = np.random.default_rng(0)
+    _, w, s = world(14, n=60, c=c)
+    soft = rng.dirichlet(np.ones(c), 60)
+    found = measure(soft, w, s, divergence="zero-one", classes=range(c))
+    assert found.strong_error.value == pytest.approx(np.mean(1 - soft[np.arange(60), s.argmax(1)]))
+    differ = (w.argmax(1) != s.argmax(1)).nonzero()[0]
+    assert found.accuracy_where_they_differ is not None
+    expected = soft[differ, s.argmax(1)[differ]].mean()
+    assert found.accuracy_where_they_differ.value == pytest.approx(expected)
+    assert in_scores(soft, {"weak": w, "strong": s}, groups=np.arange(60), sample_weight=np.ones(60)) == {}
+    scores = class_scores(soft, s)
+    assert scores["log_loss"] == pytest.approx(-(soft * np.log(s)).sum(1).mean())
+    assert np.isnan(scores["auroc"])
+
+
+@pytest.mark.parametrize("accuracy", [0.98, 0.8])
+def test_intervals_of_shares_hold_near_their_ends(accuracy: float) -> None:
+    """Student's t holds 69% of an accuracy of 98% in 60 rows."""
+    rng, held = np.random.default_rng(15), {"strong_error": 0, "misfit": 0, "weak_error": 0}
+    wrong = (1 - accuracy) * 0.97 + accuracy * 0.03
+    truth = {"strong_error": 1 - accuracy, "misfit": 0.03, "weak_error": wrong}
+    for _ in range(300):
+        y = rng.integers(0, 2, 60)
+        s = np.where(rng.random(60) < accuracy, y, 1 - y)
+        w = np.where(rng.random(60) < 0.03, 1 - s, s)
+        found = measure(y, w, s, divergence="zero-one", classes=[0, 1])
+        for name, value in truth.items():
+            estimate = getattr(found, name)
+            held[name] += estimate.low <= value <= estimate.high
+    assert min(held.values()) >= 0.94 * 300, held
+    perfect = measure(["a", "b"] * 9, ["a", "b"] * 9, ["a", "b"] * 9, divergence="zero-one").strong_error
+    assert (perfect.value, perfect.low) == (0, 0)
+    assert perfect.high > 0.1
+    y, said = np.eye(2)[[0, 1] * 9], np.tile([[0.9, 0.1], [0.1, 0.9]], (9, 1))
+    of = in_scores(y, {"weak": said, "strong": said}, groups=np.arange(18), sample_weight=np.ones(18))
+    assert float(of["strong_auroc"].value) == 1
+    assert np.isnan(of["strong_auroc"].low)
+
+
 def test_ties_are_shared() -> None:
     y, w, s = np.eye(2)[[0, 1]], np.array([[0.5, 0.5], [0.5, 0.5]]), np.array([[0.9, 0.1], [0.9, 0.1]])
     np.testing.assert_array_equal(ZERO_ONE.error(w, y), 0.5)
@@ -309,7 +365,7 @@ FAULTS: dict[str, tuple[tuple[Any, Any, Any], dict[str, Any], str]] = {
     "missing": ((["a", "b"], ["a", None], ["a", "b"]), {}, "y_weak: row 1 .* missing"),
     "no common class": ((["a", "b"], ["x", "y"], ["a", "b"]), {}, "name the classes x, y, true labels a, b"),
     "another class": ((["a", "b"], ["a", "b"], ["a", "b"]), {"classes": "ac"}, "row 1 .* is 'b', none of"),
-    "numbers": ((["a", "b"], [0.1, 7.5], ["a", "b"]), {}, "y_weak holds numbers with fractions"),
+    "numbers": ((["a", "b"], [0.1, 7.5], ["a", "b"]), {}, "y_weak holds numbers that are no classes"),
     "squared": ((["a", "b"], ["a", "b"], ["a", "b"]), {"divergence": "squared"}, "y_true: real numbers"),
     "smoothing": (
         (["a", "b"], ["a", "b"], ["a", "b"]), {"divergence": "log", "smoothing": 0}, "smoothing=0: give a"

@@ -227,7 +227,8 @@ FAULTS: dict[str, tuple[Any, dict[str, Any], str]] = {
         ["a", "b"] * 45, {"weak_labels": {"r": ["a"] * 90}}, "weak labels 'r': every label is 'a'"
     ),
     "numbers as weak labels": (
-        ["a", "b"] * 45, {"weak_labels": {"r": np.linspace(-2, 3, 90)}}, "'r' holds numbers with fractions"
+        ["a", "b"] * 45, {"weak_labels": {"r": np.linspace(-2, 3, 90)}},
+        "'r' holds numbers that are no classes"
     ),
 }  # fmt: skip
 

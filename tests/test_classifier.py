@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_iris
+from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -27,6 +29,7 @@ from weakstrong import (
     L2Ball,
     LinearHeads,
     Mixtures,
+    measure,
 )
 from weakstrong.class_labels import in_simplex, smoothed
 from weakstrong.divergence import divergence_named
@@ -55,7 +58,6 @@ def expected_failures(estimator: HeadClassifier) -> dict[str, str]:
 )
 def test_scikit_learns_checks(estimator: HeadClassifier, check) -> None:
     check(estimator)
-    assert estimator is not None  # the check raises
 
 
 def world(seed: int, n: int = 200, d: int = 5, c: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -285,3 +287,66 @@ def test_mixtures_are_the_projection_onto_what_their_members_say(divergence: str
     target = smoothed(one_hot, 0.05) if divergence == "log" else one_hot
     found = project_mixture(said, target, divergence=divergence)
     np.testing.assert_allclose(student.head_.alpha, found.alpha, atol=1e-6)
+
+
+NAMES_OF_NUMBERS = {
+    "integers": lambda y: y + 8,
+    "text of integers": lambda y: np.array(["8", "9", "10"])[y],
+    "text": lambda y: np.array(["b", "a", "c"])[y],
+    "signs": lambda y: np.array([-1, 1, 2])[y],
+    "booleans": lambda y: y > 0,
+    "objects": lambda y: (y + 8).astype(object),
+    "true and false as objects": lambda y: (y > 0).astype(object),
+    "nullable": lambda y: pd.Series(y + 8, dtype="Int64"),
+}
+
+
+@pytest.mark.parametrize("form", NAMES_OF_NUMBERS)
+@pytest.mark.parametrize("other", [False, True])
+def test_what_it_says_is_measured_as_what_it_scores(form: str, other: bool) -> None:
+    """Columns without names are in the order of its classes, which is scikit-learn's."""
+    x, y = load_iris(return_X_y=True)
+    names = NAMES_OF_NUMBERS[form](y)
+    plain = np.asarray(names)
+    plain = (
+        plain.astype(bool) if form.startswith("true") else plain.astype(int) if form == "objects" else plain
+    )
+    model = LogisticRegression(max_iter=2000).fit(x, plain) if other else HeadClassifier().fit(x, names)
+    said = model.predict_proba(x)
+    found = measure(names, names, said, divergence="zero-one")
+    assert 1 - float(found.strong_error.value) == pytest.approx(model.score(x, plain))
+    if said.shape[1] == 2:
+        one = measure(names, names, said[:, 1], divergence="zero-one")
+        assert one.strong_error.value == found.strong_error.value
+
+
+def test_masked_labels_are_missing() -> None:
+    x, y = load_iris(return_X_y=True)
+    for labels in (np.ma.array(y, mask=y == 1), np.ma.array(np.eye(3)[y], mask=np.eye(3)[y] == 1)):
+        with pytest.raises(InputError, match=r"missing|masked|has no label"):
+            HeadClassifier().fit(x, labels)
+
+
+def test_soft_labels_have_the_accuracy_to_expect() -> None:
+    x, soft, hard = world(12)
+    model = HeadClassifier(L2Ball(1.0)).fit(x, soft)
+    assert model.score(x, np.eye(3)[hard]) == pytest.approx(np.mean(model.predict(x) == hard))
+    assert model.score(x, soft) == pytest.approx(soft[np.arange(200), model.predict(x)].mean())
+    search = GridSearchCV(HeadClassifier(), {"divergence": ["log", "brier"]}, cv=3).fit(x, soft)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    with pytest.raises(InputError, match="y has no column for class 'a'"):
+        HeadClassifier(L2Ball(1.0)).fit(x, np.array(["b", "a", "c"])[hard]).score(x, soft)
+
+
+def test_members_of_a_mixture_predict_from_what_is_given() -> None:
+    """Texts in a list, or a table with the names of its columns."""
+    texts = ["good film", "bad film", "a good one", "so bad", "good good", "bad one"] * 3
+    y = np.array([1, 0] * 9)
+    member = make_pipeline(CountVectorizer(), LogisticRegression()).fit(texts, y)
+    model = HeadClassifier(Mixtures([member])).fit(texts, y)
+    np.testing.assert_allclose(model.predict_proba(texts), member.predict_proba(texts))
+    x, y = load_iris(return_X_y=True, as_frame=True)
+    named = LogisticRegression(max_iter=2000).fit(x, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        HeadClassifier(Mixtures([named])).fit(x, y).predict(x)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ from numpy.typing import NDArray
 
 from weakstrong.arrays import group_numbers
 from weakstrong.class_labels import smoothed
-from weakstrong.class_scores import class_scores, discrimination_by_row, scores_by_row
-from weakstrong.divergence import LOG_LOSS, ZERO_ONE
+from weakstrong.class_scores import class_scores, discrimination_by_row, log_loss, scores_by_row
+from weakstrong.disagreement import count_alike, with_exact_share
+from weakstrong.divergence import LOG_LOSS, ZERO_ONE, Divergence, is_one_hot
 from weakstrong.estimate import Estimate
 from weakstrong.gain import Gain, measure
 
@@ -64,9 +66,16 @@ def in_other_losses(
             )
         for name in said:
             if f"{name}_{ending}" not in estimates:
-                better = 1 - errors[name] if loss is ZERO_ONE else errors[name]
-                estimates[f"{name}_{ending}"] = Estimate.of_mean(better, *rows)
+                estimates[f"{name}_{ending}"] = _of_baseline(errors[name], *rows, loss=loss)
     return estimates, sensitivity
+
+
+def _of_baseline(errors: Array, clusters: NDArray[np.int64], weights: Array, *, loss: Divergence) -> Estimate:
+    """Accuracy, or mean log loss, of predictions that are neither supervisor's nor student's."""
+    found = Estimate.of_mean(errors, clusters, weights)
+    if loss is not ZERO_ONE:
+        return found
+    return (with_exact_share(found, errors) if count_alike(clusters, weights) else found).complement()
 
 
 def in_scores(
@@ -78,14 +87,17 @@ def in_scores(
     training and ceiling, with ``gain_in_balanced_accuracy`` and ``gain_in_auroc``. The gain in Brier score is
     ``gain_in_calibration``, by which miscalibration falls, plus ``gain_in_discrimination``, both without what
     isotonic recalibration fits of noise (`discrimination_by_row`). A score that is undefined, as AUROC is
-    where every row is of one class, is not among them. ``docs/benchmarks.md`` says how often such intervals
-    held in simulations.
+    where every row is of one class, is not among them; nothing is where the truth is of probabilities. A
+    score of 0 or 1 in every row has no interval. ``docs/benchmarks.md`` says how often these intervals held
+    in simulations.
     """
     clusters = group_numbers(groups)
 
     def estimate(values: Array) -> Estimate:
         return Estimate.of_mean(values, clusters, sample_weight)
 
+    if not is_one_hot(y):
+        return {}
     scores = {name: scores_by_row(y, said[name], sample_weight) for name in SCORED if name in said}
     weak, strong = scores["weak"], scores["strong"]
     sharper = np.subtract(
@@ -97,9 +109,16 @@ def in_scores(
     }
     for score in ("balanced_accuracy", "auroc"):
         if not np.isnan(weak[score]).any():
-            found |= {f"{name}_{score}": estimate(rows[score]) for name, rows in scores.items()}
+            found |= {f"{name}_{score}": _share(estimate(rows[score])) for name, rows in scores.items()}
             found[f"gain_in_{score}"] = estimate(strong[score] - weak[score])
     return found
+
+
+def _share(estimate: Estimate) -> Estimate:
+    """A share whose rows do not vary, as where all are right: they say nothing of how far it may be off."""
+    if float(estimate.standard_error) > 0:
+        return estimate
+    return replace(estimate, low=np.float64(np.nan), high=np.float64(np.nan))
 
 
 def named_by_loss(gain: Gain) -> dict[str, Estimate]:
@@ -148,7 +167,12 @@ def class_facts(
     return {
         "classes": list(classes),
         "class_frequencies": {name: mean.tolist() for name, mean in means.items()},
-        "scores": {name: class_scores(y, said[name], weights) for name in SCORED if name in said},
+        "scores": {
+            name: class_scores(y, said[name], weights)
+            | {"log_loss": float(np.average(log_loss(y, smoothed(said[name], smoothing)), weights=weights))}
+            for name in SCORED
+            if name in said
+        },
         "smoothing": smoothing,
         "smoothed": [name for name, values in said.items() if (values == 0).any()],
     }

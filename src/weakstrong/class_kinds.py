@@ -33,6 +33,14 @@ def is_of_classes(values: Any) -> bool:
     return array.dtype.kind in "USTb"
 
 
+def is_of_columns(values: Any) -> bool:
+    """Tell whether labels have several columns, as probabilities have: one for each class."""
+    if hasattr(values, "columns"):
+        return len(values.columns) > 1
+    array = plain_array(values)
+    return array is not None and array.ndim == 2 and array.shape[1] > 1
+
+
 def is_distribution(values: Any) -> bool:
     """Tell whether rows are probabilities: numbers from 0 to 1 that sum to about one, or empty."""
     try:

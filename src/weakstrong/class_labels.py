@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from weakstrong.arrays import Array, real_array
 from weakstrong.class_kinds import plain_array, whole_as_classes
+from weakstrong.divergence import is_one_hot
 from weakstrong.errors import InputError, counted, quoted
 
 SMOOTHING = 0.05
-_ROUNDED = 0.005 + 1e-9  # of each probability, where they are written with two digits
+_ROUNDED, _MOST_ROUNDED = 0.005 + 1e-9, 0.05  # of each probability, with two digits, and of their sum
+_SINGLE = 1e-6  # roundings of single precision
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +42,7 @@ class ClassLabels:
     @property
     def is_hard(self) -> bool:
         """Whether every label is one class."""
-        return bool(np.isin(self.values[self.labelled], (0.0, 1.0)).all())
+        return is_one_hot(self.values[self.labelled])
 
     def over(self, classes: Sequence[str]) -> ClassLabels:
         """Return the same labels over other classes: more of them, or in another order."""
@@ -82,7 +84,7 @@ def class_labels(values: Any, name: str, classes: Sequence[Any] | None = None) -
     given = None if classes is None else _names(list(classes), name)
     if (ndim := np.ndim(values)) == 2:
         columns = _names(list(values.columns), name) if hasattr(values, "columns") else given
-        matrix = np.asarray(real_array(values, name), dtype=np.float64)
+        matrix = np.asarray(real_array(values, name, booleans=True), dtype=np.float64)
         columns = columns or tuple(str(i) for i in range(matrix.shape[1]))
         if matrix.shape[1] != len(columns):
             raise InputError(
@@ -102,13 +104,17 @@ def class_labels(values: Any, name: str, classes: Sequence[Any] | None = None) -
 def class_predictions(values: Any, name: str, classes: tuple[str, ...], *, named: bool) -> ClassLabels:
     """Read predictions or weak labels beside a truth of some classes: hard, or probabilities.
 
-    Columns without names are those classes, in their order, which `named` says that the user gave; numbers
-    between 0 and 1 are the probability of the second of two.
+    Columns without names are those classes, in their order, which `named` says that the user gave. Floats
+    from 0 to 1 beside two classes are the probability of the second, or of that which a table's only column
+    is named after; they are classes where they are the truth's own.
     """
-    given = whole_as_classes(_squeezed(values, name))
+    owner = _only_column(values)
+    given = _squeezed(values, name)
     if np.ndim(given) == 1:
-        array = _column(given, name)
-        return class_labels(array, name, classes if len(classes) == 2 and array.dtype.kind == "f" else None)
+        shares = _shares(given, classes, owner)
+        if shares is not None:
+            return class_labels(shares, name, classes)
+        return class_labels(whole_as_classes(given), name)
     has_names = hasattr(given, "columns")
     if not has_names and np.ndim(given) == 2 and np.shape(given)[1] != len(classes):
         raise InputError(
@@ -116,6 +122,42 @@ def class_predictions(values: Any, name: str, classes: tuple[str, ...], *, named
             f"{quoted(list(classes))}; {'give each a column' if named else 'name the columns by classes='}"
         )
     return class_labels(given, name, None if has_names else classes)
+
+
+def _only_column(values: Any) -> str | None:
+    """The name of the only column of a table."""
+    columns = list(getattr(values, "columns", []))
+    return class_name(columns[0]) if len(columns) == 1 else None
+
+
+def _shares(values: Any, classes: tuple[str, ...], owner: str | None) -> Array | None:
+    """Numbers as probabilities of the second of two classes, if that is what they are."""
+    array = _numbers_of(values)
+    if array is None or len(classes) != 2:
+        return None
+    known = array[~np.isnan(array)]
+    are_classes = {class_name(value) for value in np.unique(known)} <= set(classes)
+    if not is_share(known) or (are_classes and owner not in classes):
+        return None
+    return np.asarray(1 - array if owner == classes[0] else array)
+
+
+def _numbers_of(values: Any) -> Array | None:
+    """Floats, or Python's numbers of which some have a fraction; None for anything else."""
+    array = plain_array(values)
+    if array is None or array.dtype.kind not in "fO":
+        return None
+    if array.dtype.kind == "f":
+        return np.asarray(array, dtype=np.float64)
+    is_float = [isinstance(value, float | np.floating) for value in array]
+    if not all(of or value is None for of, value in zip(is_float, array, strict=True)) or not any(is_float):
+        return None
+    return array.astype(np.float64)
+
+
+def is_share(known: Array) -> bool:
+    """Tell whether numbers are from 0 to 1, but for rounding."""
+    return bool(((known >= -_SINGLE) & (known <= 1 + _SINGLE)).all())
 
 
 def one_hot(names: Iterable[Any], classes: Sequence[str]) -> Array:
@@ -144,10 +186,11 @@ def class_name(value: Any) -> str:
     return str(value)
 
 
-def in_order(names: Sequence[str]) -> tuple[str, ...]:
-    """Sort the names of classes: by number where all are whole numbers, else as text."""
-    unique = set(names)
-    return tuple(sorted(unique, key=(lambda n: (int(n), n)) if all(map(_is_whole, unique)) else str))
+def in_order(values: Iterable[Any]) -> tuple[str, ...]:
+    """Return the names of classes in scikit-learn's order: numbers by size, text as text."""
+    unique = {class_name(value): value for value in values}
+    is_text = any(isinstance(value, str | bytes) for value in unique.values())
+    return tuple(sorted(unique, key=str if is_text else lambda name: (float(unique[name]), name)))
 
 
 def smoothed(values: Array, smoothing: float) -> Array:
@@ -176,7 +219,11 @@ def all_classes(truth: Sequence[str], weak: Mapping[str, Sequence[str]]) -> tupl
                 "write them in one way"
             )
     others = {name for classes in weak.values() for name in classes} - set(truth)
-    return in_order((*truth, *others)) if others else tuple(truth)
+    if not others:
+        return tuple(truth)
+    every = [*truth, *others]
+    by_size = all(map(_is_whole, every)) and list(truth) == sorted(truth, key=int)
+    return in_order(map(int, every) if by_size else every)
 
 
 def in_simplex(values: Array) -> Array:
@@ -252,7 +299,7 @@ def _hard(array: NDArray[Any], name: str, classes: tuple[str, ...] | None) -> Cl
                 "numbers"
             )
     texts = [class_name(value) for value in array[known]]
-    there = in_order(texts) if classes is None else classes
+    there = in_order(array[known]) if classes is None else classes
     place = {text: i for i, text in enumerate(there)}
     other = next((text for text in texts if text not in place), None)
     if other is not None:
@@ -268,29 +315,31 @@ def _hard(array: NDArray[Any], name: str, classes: tuple[str, ...] | None) -> Cl
 
 def _second_of_two(array: Array, name: str, classes: tuple[str, ...] | None) -> ClassLabels:
     """Distributions over two classes from the probability of the second."""
-    known = array[~np.isnan(array)]
-    if classes is None or len(classes) != 2 or ((known < 0) | (known > 1)).any():
+    if classes is None or len(classes) != 2 or not is_share(array[~np.isnan(array)]):
         raise InputError(
-            f"{name} holds numbers with fractions, which are no classes; give classes (text, booleans or "
-            "whole numbers), a column of probabilities for each class, or, of two classes, the probability "
-            "of the second"
+            f"{name} holds numbers that are no classes; give classes (text, booleans or whole numbers), a "
+            "column of probabilities for each class, or, of two classes, which classes= names in order, the "
+            "probability of the second"
         )
-    return ClassLabels(classes, np.stack([1 - array, array], axis=1))
+    share = np.clip(array, 0.0, 1.0)
+    return ClassLabels(classes, np.stack([1 - share, share], axis=1))
 
 
 def _distributions(matrix: Array, name: str) -> Array:
     """Probabilities that sum to one in each row; a row that is all missing stays so."""
     missing = np.isnan(matrix)
     empty = missing.all(1)
-    bad = (missing.any(1) & ~empty) | (matrix < 0).any(1) | np.isinf(matrix).any(1)
+    bad = (missing.any(1) & ~empty) | (matrix < -_SINGLE).any(1) | np.isinf(matrix).any(1)
     if bad.any():
         row = int(bad.argmax())
         raise InputError(
             f"{name}: row {row} (counted from 0) has the probabilities {quoted(matrix[row].tolist())}; give "
-            "each class a number from 0 to 1, or leave the whole row empty"
+            "each class a number from 0 to 1, or leave the whole row empty; scores that are no probabilities "
+            "can be measured in squared error, beside a truth of one-hot columns"
         )
+    matrix = np.maximum(matrix, 0.0)
     sums = matrix.sum(1)
-    off = ~empty & ~(np.abs(sums - 1) <= _ROUNDED * matrix.shape[1])
+    off = ~empty & ~(np.abs(sums - 1) <= min(_ROUNDED * matrix.shape[1], _MOST_ROUNDED))
     if off.any():
         row = int(off.argmax())
         raise InputError(

@@ -7,11 +7,12 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from weakstrong.divergence import BRIER, LOG_LOSS, ZERO_ONE
+from weakstrong.divergence import BRIER, LOG_LOSS, ZERO_ONE, is_one_hot
 
 Array = NDArray[np.float64]
 
 _FOLDS = 10
+_OF_CLASSES = ("balanced_accuracy", "auroc", "miscalibration", "discrimination", "uncertainty")
 
 
 def class_scores(truth: Array, said: Array, weights: Array | None = None) -> dict[str, float]:
@@ -21,7 +22,8 @@ def class_scores(truth: Array, said: Array, weights: Array | None = None) -> dic
     -------
     dict
         ``accuracy``, ``balanced_accuracy``, ``auroc``, ``log_loss``, ``brier``, ``miscalibration``,
-        ``discrimination`` and ``uncertainty``; NaN where one is undefined, infinite log loss included.
+        ``discrimination`` and ``uncertainty``. NaN where one is undefined: the second, the third and the last
+        three where the truth is of probabilities, AUROC where it is of one class alone.
     """
     rows = scores_by_row(truth, said, weights)
     return {name: float(np.average(values, weights=weights)) for name, values in rows.items()}
@@ -41,7 +43,7 @@ def scores_by_row(truth: Array, said: Array, weights: Array | None = None) -> di
     Parameters
     ----------
     truth, said : array of shape (n, c)
-        Distributions; the truth names a class in each row.
+        Distributions.
     weights : array of shape (n,), optional
 
     Returns
@@ -51,16 +53,24 @@ def scores_by_row(truth: Array, said: Array, weights: Array | None = None) -> di
     """
     omega = np.ones(len(truth)) if weights is None else weights
     right = 1 - ZERO_ONE.error(said, truth)
+    of_all = {
+        "accuracy": right,
+        "log_loss": log_loss(truth, said),
+        "brier": BRIER.error(said, truth),
+    }
+    if not is_one_hot(truth):
+        return of_all | dict.fromkeys(_OF_CLASSES, np.full(len(truth), np.nan))
     there = np.flatnonzero((truth * omega[:, None]).sum(0) > 0)
     parts = np.sum([_decomposed(y, p, omega) for y, p in zip(truth.T, said.T, strict=True)], axis=0)
-    return {
-        "accuracy": right,
-        "balanced_accuracy": np.mean([_recall(truth[:, c], right, omega) for c in there], axis=0),
-        "auroc": _auroc(truth, said, omega),
-        "log_loss": LOG_LOSS.error(said, truth),
-        "brier": BRIER.error(said, truth),
-        **dict(zip(("miscalibration", "discrimination", "uncertainty"), parts, strict=True)),
-    }
+    recalls = np.mean([_recall(truth[:, c], right, omega) for c in there], axis=0)
+    return of_all | dict(zip(_OF_CLASSES, (recalls, _auroc(truth, said, omega), *parts), strict=True))
+
+
+def log_loss(truth: Array, said: Array) -> Array:
+    """Return the cross entropy ``−Σ_c y_c log p_c`` of each row, in nats."""
+    from scipy.special import entr
+
+    return np.asarray(LOG_LOSS.error(said, truth) + entr(truth).sum(-1))
 
 
 def discrimination_by_row(truth: Array, said: Array, clusters: NDArray[np.int64], weights: Array) -> Array:

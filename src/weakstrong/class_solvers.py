@@ -27,6 +27,7 @@ class ClassTask:
     Parameters
     ----------
     features : array of shape (n, d)
+        For mixtures, what their members predict from.
     labels : array of shape (n, c)
         Distributions over the classes.
     classes : array of shape (c,)

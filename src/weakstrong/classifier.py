@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import _num_samples, check_is_fitted, column_or_1d, validate_data
 
 from weakstrong.arrays import (
     group_array,
@@ -20,12 +20,14 @@ from weakstrong.arrays import (
     row_blocks,
     row_weights,
 )
+from weakstrong.class_kinds import is_of_columns, plain_array
 from weakstrong.class_labels import SMOOTHING, check_smoothing, class_labels
 from weakstrong.class_solvers import ClassTask, fit_classes
 from weakstrong.errors import InputError, UnlikeRowsWarning, quoted
 from weakstrong.estimator import checked_features, resolved_folds
 from weakstrong.feature_range import FeatureRange, predicted
 from weakstrong.heads import HeadClass, head_class
+from weakstrong.mixtures import Mixtures
 
 Array = NDArray[np.float64]
 
@@ -125,7 +127,7 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
         ----------
         X : array of shape (n, d)
             Features: rows of a frozen representation, dense. Any scale will do; it may be a memory-mapped
-            file.
+            file. For `Mixtures`, what its members predict from.
         y : array of shape (n,) or (n, c)
             Classes, or a column of probabilities for each of at least two classes.
         sample_weight : array of shape (n,), optional
@@ -142,16 +144,19 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
         heads = head_class(self.heads)
         n_folds = resolved_folds(self.n_folds, heads, self.random_state)
         refuse_other_rows({"X": X, "y": y, "sample_weight": sample_weight, "groups": groups})
-        features = checked_features(self, X, y, first=True)
+        is_mixture = isinstance(heads, Mixtures)
+        features: Any = (
+            self._as_given(X, first=True) if is_mixture else checked_features(self, X, y, first=True)
+        )
         classes, labels = _labels(y)
-        n = len(features)
+        n = _num_samples(features)
         if len(labels) != n:
             raise InputError(f"y has {len(labels)} rows and X has {n}: give one label for each row of X")
         weights = None if sample_weight is None else row_weights(sample_weight, n)
         if weights is not None:
             refuse_no_weight(weights)
         names = None if groups is None else group_array(groups, n)
-        limits = _range(features, weights)
+        limits = None if is_mixture else _range(features, weights)
         _refuse_absent(labels, classes, weights)
         settings = (
             self.divergence, n_folds, int(self.random_state), bool(self.in_simplex), self.smoothing,
@@ -162,7 +167,7 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
         self.fit_error_, self.cv_error_, self.n_passes_ = found.error, found.cv_error, found.passes
         self.rank_, self.n_ignored_features_ = found.rank, found.n_ignored
         self.feature_range_ = None
-        if self.clip and found.feature_mean is not None:
+        if self.clip and limits is not None and found.feature_mean is not None:
             self.feature_range_ = replace(limits, centre=found.feature_mean)
         return self
 
@@ -182,6 +187,29 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self, "head_")
         return np.asarray(self.classes_[self._scores(X).argmax(1)])
 
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the accuracy: the mean share of labels that are the predicted class.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+        y : array of shape (n,) or (n, c)
+            Classes, or a column of probabilities for each: then the accuracy that is to be expected.
+        sample_weight : array of shape (n,), optional
+        """
+        if not is_of_columns(y):
+            return float(super().score(X, y, sample_weight))
+        names, labels = _labels(y)
+        place = {name: i for i, name in enumerate(names.tolist())}
+        missing = [name for name in self.classes_.tolist() if name not in place]
+        if missing:
+            raise InputError(
+                f"y has no column for class {quoted(missing[0])}: give one for each of the classes"
+            )
+        predicted_at = [place[name] for name in self.predict(X).tolist()]
+        weights = None if sample_weight is None else row_weights(sample_weight, len(labels))
+        return float(np.average(labels[np.arange(len(labels)), predicted_at], weights=weights))
+
     def decision_function(self, X: ArrayLike) -> Array:
         """Return log-odds: of the second of two classes (n,), or of each class up to a constant (n, c).
 
@@ -195,9 +223,9 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
     def _scores(self, X: ArrayLike) -> Array:
         """Return what the head gives before probabilities are made of it, or those if it has nothing else."""
         check_is_fitted(self, "head_")
-        features = checked_features(self, X, None, first=False)
         if not hasattr(self.head_, "linear"):
-            return np.asarray(self.head_(features))
+            return np.asarray(self.head_(self._as_given(X, first=False)))
+        features = checked_features(self, X, None, first=False)
         out, clipped = predicted(self.head_.linear, features, self.feature_range_, "X")
         if clipped is not None and clipped.is_large:
             warn(
@@ -206,6 +234,12 @@ class HeadClassifier(ClassifierMixin, BaseEstimator):
                 stacklevel=3,
             )
         return out
+
+    def _as_given(self, X: Any, *, first: bool) -> Any:
+        """Return what members of a mixture predict from, be it texts or a table; columns are counted."""
+        if np.ndim(X) == 2:
+            validate_data(self, X, skip_check_array=True, reset=first)
+        return X
 
     def _refuse_settings(self) -> None:
         for name in ("clip", "in_simplex"):
@@ -231,25 +265,18 @@ def _range(features: NDArray[Any], weights: Array | None) -> FeatureRange:
 
 def _labels(y: Any) -> tuple[NDArray[Any], Array]:
     """Return the classes, and a distribution over them for each row."""
-    table = y if hasattr(y, "columns") else np.asarray(y)
-    if table.ndim == 2 and table.shape[1] > 1:
-        given = class_labels(table, "y")
+    if is_of_columns(y):
+        given = class_labels(y, "y")
         if not given.labelled.all():
             row = int((~given.labelled).argmax())
             raise InputError(f"y: row {row} (counted from 0) has no label (NaN): leave the row out")
-        names = np.asarray(y.columns) if hasattr(y, "columns") else np.arange(table.shape[1])
+        names = np.asarray(y.columns) if hasattr(y, "columns") else np.arange(given.values.shape[1])
         return names, given.values
-    labels = column_or_1d(y, warn=True)
-    if labels.dtype.kind == "f":
-        refuse_infinite(labels, "y")
-    elif labels.dtype.kind == "O":
-        from pandas import isna
-
-        if isna(labels).any():
-            row = int(isna(labels).argmax())
-            raise InputError(f"y: row {row} (counted from 0) has no label: leave the row out")
+    labels = _of_one_kind(column_or_1d(y if plain_array(y) is None else plain_array(y), warn=True))
     try:
         check_classification_targets(labels)
+        if labels.dtype.kind in "Mm":
+            raise TypeError("it holds dates or times.")
         classes, place = np.unique(labels, return_inverse=True)
     except (ValueError, TypeError) as error:
         raise InputError(
@@ -259,6 +286,22 @@ def _labels(y: Any) -> tuple[NDArray[Any], Array]:
     if len(classes) < 2:
         raise InputError(f"y holds one class alone, {quoted(classes[0].item())}: at least two are needed")
     return classes, np.eye(len(classes))[place]
+
+
+def _of_one_kind(labels: NDArray[Any]) -> NDArray[Any]:
+    """Labels without a missing one; objects that are all whole numbers, or all true and false, as these."""
+    if labels.dtype.kind == "f":
+        refuse_infinite(labels, "y")
+    if labels.dtype.kind != "O":
+        return labels
+    from pandas import isna
+    from pandas.api.types import infer_dtype
+
+    if isna(labels).any():
+        row = int(isna(labels).argmax())
+        raise InputError(f"y: row {row} (counted from 0) has no label: leave the row out")
+    kinds: dict[str, Any] = {"integer": np.int64, "boolean": np.bool_}
+    return labels.astype(kinds.get(infer_dtype(labels), object))
 
 
 def _refuse_absent(labels: Array, classes: NDArray[Any], weights: Array | None) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weakstrong.arrays import group_numbers
-from weakstrong.divergence import hardened
+from weakstrong.divergence import hardened, is_one_hot
 from weakstrong.estimate import DIFFERING, Estimate
 
 Array = NDArray[np.float64]
@@ -22,15 +22,15 @@ def accuracy_where_they_differ(
 ) -> Estimate | None:
     """Estimate the student's accuracy where it names another class than its supervisor; None if nowhere.
 
-    The interval is exact (Clopper-Pearson) where every row is its own cluster and all count alike, and there
-    are no ties; else Student's t over clusters.
+    The interval is exact (Clopper-Pearson) where every row is its own cluster and all count alike, the truth
+    is one class in each, and there are no ties; else Student's t over clusters.
     """
     w, s = hardened(weak), hardened(student)
     differ = (w != s).any(1)
     if not differ.any():
         return None
     right = (s * truth).sum(1)[differ]
-    if count_alike(cluster, weights) and not has_ties(weak, student, truth):
+    if count_alike(cluster, weights) and not has_ties(weak, student) and is_one_hot(truth):
         return Estimate.of_share(int(right.sum()), len(right))
     return Estimate.of_mean(right, group_numbers(cluster[differ]), weights[differ])
 
@@ -62,6 +62,18 @@ def with_exact_interval(gain: Estimate, truth: Array, weak: Array, student: Arra
 def has_ties(*probabilities: Array) -> bool:
     """Tell whether some row has two most probable classes."""
     return any(bool((hardened(p) % 1 > 0).any()) for p in probabilities)
+
+
+def with_exact_share(estimate: Estimate, errors: Array) -> Estimate:
+    """Return a mean of zeros and ones, of independent rows that count alike, with its exact interval.
+
+    It is that of Clopper and Pearson. Student's t says nothing of a share of 0 or 1, and covers less near
+    them.
+    """
+    if not np.isin(errors, (0.0, 1.0)).all():
+        return estimate
+    exact = Estimate.of_share(int(errors.sum()), len(errors))
+    return replace(estimate, low=np.float64(exact.low), high=np.float64(exact.high), method=exact.method)
 
 
 def count_alike(cluster: NDArray[np.int64], weights: Array) -> bool:

@@ -147,6 +147,11 @@ def hardened(probabilities: Array) -> Array:
     return np.asarray(largest / largest.sum(-1, keepdims=True))
 
 
+def is_one_hot(distributions: Array) -> bool:
+    """Tell whether every row is one class."""
+    return bool(np.isin(distributions, (0.0, 1.0)).all())
+
+
 SQUARED_ERROR, BRIER, LOG_LOSS, ZERO_ONE = SquaredError(), Brier(), LogLoss(), ZeroOne()
 DIVERGENCES: dict[str, Divergence] = {d.name: d for d in (SQUARED_ERROR, BRIER, LOG_LOSS, ZERO_ONE)}
 

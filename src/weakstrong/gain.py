@@ -25,6 +25,7 @@ from weakstrong.class_labels import (
     all_classes,
     check_smoothing,
     class_labels,
+    class_name,
     class_predictions,
     smoothed,
 )
@@ -33,9 +34,10 @@ from weakstrong.disagreement import (
     count_alike,
     has_ties,
     with_exact_interval,
+    with_exact_share,
 )
-from weakstrong.divergence import LOG_LOSS, ZERO_ONE, Divergence, divergence_named
-from weakstrong.errors import InputError
+from weakstrong.divergence import LOG_LOSS, ZERO_ONE, Divergence, divergence_named, is_one_hot
+from weakstrong.errors import InputError, quoted
 from weakstrong.estimate import Estimate
 
 Array = NDArray[np.float64]
@@ -85,7 +87,7 @@ class Gain:
         For ``log``: which of the arguments were mixed with the uniform distribution, since they give some
         class no probability.
     sensitivity : mapping of float to mapping of str to Estimate
-        Where weak labels were smoothed: gain and misfit at other smoothings.
+        Where weak labels or the student's predictions were smoothed: gain and misfit at other smoothings.
     """
 
     weak_error: Estimate
@@ -112,13 +114,16 @@ class Gain:
 
     def __str__(self) -> str:
         """One line for each estimate, and one for the clusters of rows that the intervals are from."""
-        rows = [f"{name:<26}{value}" for name, value in self.estimates().items()]
+        said = {name: str(value) for name, value in self.estimates().items()}
         if self.not_recovered_because:
-            rows.append(f"{'performance_gap_recovered':<26}none: {self.not_recovered_because}")
+            said["performance_gap_recovered"] = f"none: {self.not_recovered_because}"
+        if self.smoothed:
+            said["smoothed"] = ", ".join(self.smoothed)
         for smoothing, of in self.sensitivity.items():
-            rows.append(f"{f'gain, smoothing {smoothing:g}':<26}{of['gain']} (misfit {of['misfit']})")
-        rows.append(f"{'intervals from':<26}{self.gain.evidence()}")
-        return "\n".join(rows)
+            said[f"gain, smoothing {smoothing:g}"] = f"{of['gain']} (misfit {of['misfit']})"
+        said["intervals from"] = self.gain.evidence()
+        width = max(26, *(len(name) + 2 for name in said))
+        return "\n".join(f"{name:<{width}}{value}" for name, value in said.items())
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,8 +223,8 @@ def measure(
     if loss is LOG_LOSS:
         check_smoothing(smoothing)
         known["smoothed"] = tuple(n for n, v in judged.arrays.items() if n != "y_true" and (v == 0).any())
-        if "y_weak" in known["smoothed"]:
-            others = (smoothing / _OTHER_SMOOTHING, min(_OTHER_SMOOTHING * smoothing, 0.5))
+        if {"y_weak", "y_strong"} & set(known["smoothed"]):
+            others = (smoothing / _OTHER_SMOOTHING, min(_OTHER_SMOOTHING * smoothing, (1 + smoothing) / 2))
             known["sensitivity"] = {
                 other: _named(judged.smoothed(other), loss, ("gain", "misfit")) for other in others
             }
@@ -274,8 +279,11 @@ def _measured(judged: _Judged, loss: Divergence, *, tested: bool, **more: Any) -
     if loss is ZERO_ONE:
         of_rows = judged.cluster, judged.weights
         known["accuracy_where_they_differ"] = accuracy_where_they_differ(y, w, s, *of_rows)
-        if count_alike(*of_rows) and not has_ties(w, s) and np.isin(y, (0.0, 1.0)).all():
-            known["gain"] = with_exact_interval(known["gain"], y, w, s)
+        if count_alike(*of_rows) and is_one_hot(y):
+            shares = [name for name in rows if name not in _TESTED]
+            known |= {name: with_exact_share(known[name], rows[name]) for name in shares}
+            if not has_ties(w, s):
+                known["gain"] = with_exact_interval(known["gain"], y, w, s)
     recovered, reason = _gap_recovered(rows, judged.cluster, judged.weights)
     return Gain(
         **{"ceiling_error": None, **known, **more},
@@ -304,6 +312,8 @@ def _distributions(
 ) -> tuple[tuple[str, ...], dict[str, Array]]:
     """Probabilities over the classes that any of the arguments names, for each of them."""
     truth = class_labels(whole_as_classes(named["y_true"]), "y_true", classes)
+    if classes is None:
+        _refuse_other_order(named, truth.classes)
     read = {"y_true": truth}
     for name, values in named.items():
         if name != "y_true":
@@ -315,6 +325,22 @@ def _distributions(
             raise InputError(f"{name} has {len(values)} rows; y_true has {len(arrays['y_true'])}")
         refuse_infinite(values[:, 0], name)
     return every, arrays
+
+
+def _refuse_other_order(named: Mapping[str, Any], classes: tuple[str, ...]) -> None:
+    """Refuse probabilities without names beside categories whose order is not that of their names."""
+    dtype: Any = getattr(named["y_true"], "dtype", None)
+    if not getattr(dtype, "ordered", False):
+        return
+    order = [class_name(value) for value in dtype.categories if class_name(value) in classes]
+    for name, values in named.items():
+        array = plain_array(values)
+        without = array is not None and array.dtype.kind == "f" and not hasattr(values, "columns")
+        if order != list(classes) and without:
+            raise InputError(
+                f"y_true is of categories in the order {quoted(order)}, and {name} has probabilities without "
+                "names: say by classes= which class each column is, in order"
+            )
 
 
 def _gap_recovered(

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from weakstrong.class_kinds import few_whole_numbers
-from weakstrong.class_labels import ClassLabels, class_labels, class_name
+from weakstrong.class_labels import ClassLabels, class_labels, class_name, is_share
 from weakstrong.data.columns import Task, numeric_column
 from weakstrong.data.ids import some, texts_of
 from weakstrong.errors import InputError, quoted
@@ -102,13 +102,13 @@ def read_classes(frame: pd.DataFrame, name: str, path: Path, true: tuple[str, ..
 
 
 def is_of_two(frame: pd.DataFrame, name: str, true: tuple[str, ...]) -> bool:
-    """Tell whether a column is the probability of the second of two classes: from 0 to 1, with fractions."""
+    """Tell whether a column of numbers is of probabilities of the second of two classes, and not of these."""
     if len(true) != 2 or columns_named(name, frame.columns) != [name]:
         return False
     if not pd.api.types.is_float_dtype(frame[name]):
         return False
     known = frame[name].dropna().to_numpy(dtype=np.float64)
-    return bool(((known >= 0) & (known <= 1)).all() and (known != np.round(known)).any())
+    return is_share(known) and not {class_name(value) for value in np.unique(known)} <= set(true)
 
 
 def said_of_two(frame: pd.DataFrame, names: Iterable[str], path: Path, true: tuple[str, ...]) -> list[str]:
@@ -136,7 +136,8 @@ def _classes(column: pd.Series, path: Path) -> NDArray[np.object_]:
                 f"fraction, and so is no class; give classes, or their probabilities in columns "
                 f"{column.name}[class]"
             )
-        column = column.map(class_name, na_action="ignore")
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+        return np.array([None if of else int(v) for v, of in zip(column, missing, strict=True)], dtype=object)
     texts = texts_of(column.astype(object), path).to_numpy(dtype=object)
     texts[missing | (texts == "")] = None
     return np.asarray(texts)

@@ -159,12 +159,13 @@ def _task_of(
         kind = pd.api.types.infer_dtype(frame[truth], skipna=True)
         is_of_classes = kind in ("string", "boolean", "categorical")
         return "classification" if is_of_classes else "regression", []
+    is_of_floats = pd.api.types.is_float_dtype(frame[truth]) and not frame[truth].isna().any()
     if of_study or task_of(frame, truth) == "regression":
         return "regression", []
     values = [pd.to_numeric(frame[name], errors="coerce").to_numpy(np.float64, na_value=np.nan)
               for name in (truth, *names)]  # fmt: skip
     which = f"{path}: {quoted(truth)} holds a few whole numbers, which are taken as"
-    if may_be_classes(values[0], values[1:]):
+    if not is_of_floats and may_be_classes(values[0], values[1:]):
         return "classification", [f"{which} classes; if they are quantities, set the task to regression"]
     return "regression", [f"{which} numbers; if they are classes, set the task to classification"]
 

@@ -7,6 +7,7 @@ from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.markup import escape
@@ -14,6 +15,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from weakstrong.class_laws import conditions
 from weakstrong.errors import counted, printable
 from weakstrong.estimate import Estimate
 from weakstrong.record import Record, Result
@@ -158,7 +160,9 @@ def _budget_table(record: Record) -> list[RenderableType]:
 
 
 def with_ends(estimate: Estimate) -> str:
-    """Return a number with its interval on a line below."""
+    """Return a number with its interval on a line below, if it has one."""
+    if np.isnan(estimate.low):
+        return f"{float(estimate.value):.4g}\nno interval"
     return f"{float(estimate.value):.4g}\n{float(estimate.low):.3g} to {float(estimate.high):.3g}"
 
 
@@ -201,8 +205,7 @@ def student_table(student: Student, notes: tuple[str, ...]) -> RenderableType:
         lines.append(
             Text(f"note: {counted(ignored, 'feature')} without effect, for varying by rounding alone")
         )
-    if student.heads != "linear":
-        lines.append(Text("note: the radius is chosen on the weak labels: Theorem 1 holds given the radius"))
+    lines += [Text(f"note: {line}") for line in conditions([student.heads])]
     lines.append(
         Text(
             "rank: of the features; gap: bound on the distance from the optimum"

@@ -30,7 +30,7 @@ def _calibration(estimates: Mapping[str, Estimate], scores: Mapping[str, Mapping
     if "gain_in_auroc" in estimates:
         weak, strong = (scores[of]["auroc"] for of in ("weak", "strong"))
         said.append(f"ranking: AUROC {weak:.3f} → {strong:.3f}, {_shown(estimates['gain_in_auroc'])}")
-    if float(estimates["misfit"].value) > 0:
+    if "gain_in_calibration" in estimates and float(estimates["misfit"].value) > 0:
         calibration, discrimination = (
             _shown(estimates[f"gain_in_{part}"]) for part in ("calibration", "discrimination")
         )
@@ -70,12 +70,14 @@ def _in_log_loss(estimates: Mapping[str, Estimate], facts: Mapping[str, Any]) ->
         "the student is worse than its supervisor",
         "whether the student is better than its supervisor",
     )
-    if "weak" not in facts["smoothed"]:
+    named = {"weak": "weak labels", "strong": "the student's probabilities"}
+    mixed = [name for of, name in named.items() if of in facts["smoothed"]]
+    if not mixed:
         return f"log loss: {verdict}"
     others = [f"{of['gain']:+.3g} with {smoothing}" for smoothing, of in facts["sensitivity"].items()]
     return (
-        f"log loss, with weak labels mixed with {facts['smoothing']:g} of the uniform distribution: "
-        f"{verdict}; its size depends on that alone where they are classes: {', '.join(others)}"
+        f"log loss, {' and '.join(mixed)} mixed with {facts['smoothing']:g} of the uniform distribution, "
+        f"as some class has none: {verdict}; its size depends on that number: {', '.join(others)}"
     )
 
 

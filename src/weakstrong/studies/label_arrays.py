@@ -10,10 +10,16 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from weakstrong.arrays import real_array
-from weakstrong.class_kinds import few_whole_numbers, is_distribution, whole_as_classes
-from weakstrong.class_labels import ClassLabels, all_classes, class_labels
+from weakstrong.class_kinds import (
+    few_whole_numbers,
+    is_distribution,
+    is_of_columns,
+    plain_array,
+    whole_as_classes,
+)
+from weakstrong.class_labels import ClassLabels, all_classes, class_labels, class_name, class_predictions
 from weakstrong.data.columns import Task
-from weakstrong.errors import InputError
+from weakstrong.errors import InputError, quoted
 from weakstrong.votes import GivenLabels, Vote, combined_classes, combined_matrix
 
 Array = NDArray[np.float64]
@@ -86,7 +92,7 @@ def _of_classes(
     """Labels over the classes that any of them names, in one order."""
     truth = class_labels(whole_as_classes(y), "y")
     read = {
-        str(name): _given(whole_as_classes(values), f"weak labels {str(name)!r}", truth.classes)
+        str(name): _given(values, f"weak labels {str(name)!r}", truth.classes)
         for name, values in weak_labels.items()
     }
     classes = all_classes(truth.classes, {name: labels.classes for name, (labels, _) in read.items()})
@@ -98,17 +104,30 @@ def _of_classes(
 
 
 def _given(values: Any, name: str, classes: tuple[str, ...]) -> tuple[ClassLabels, tuple[int, int] | None]:
-    """The labels of a supervisor; those of several workers one after the other, with their shape."""
-    if np.ndim(values) == 2 and not hasattr(values, "columns"):
-        array = np.asarray(values)
-        if array.dtype.kind != "f" or not is_distribution(array):
-            return class_labels(array.ravel(), name), array.shape  # a column for each worker
-        return class_labels(array, name, classes), None
-    if hasattr(values, "columns") and set(map(str, values.columns)).isdisjoint(classes):
-        array = values.to_numpy(dtype=object)
-        return class_labels(array.ravel(), name), array.shape
-    is_share = np.ndim(values) == 1 and np.asarray(values).dtype.kind == "f"
-    return class_labels(values, name, classes if is_share else None), None
+    """The labels of a supervisor; those of several workers one after the other, with their shape.
+
+    A table or matrix is of probabilities if its columns are the classes, by name or, without names, by their
+    number, and its rows sum to one; else a column is a worker.
+    """
+    if not is_of_columns(values):
+        return class_predictions(values, name, classes, named=False), None
+    if hasattr(values, "columns"):
+        owned = {class_name(column) for column in values.columns}
+        is_said = not owned.isdisjoint(classes) and is_distribution(values)
+    else:
+        values = plain_array(values)
+        is_said = values.shape[1] == len(classes) and is_distribution(values)
+    if is_said:
+        return class_labels(values, name, None if hasattr(values, "columns") else classes), None
+    columns = values.to_numpy(dtype=object) if hasattr(values, "columns") else values
+    try:
+        return class_labels(whole_as_classes(columns.ravel()), name), columns.shape
+    except InputError as error:
+        if columns.dtype.kind != "f":
+            raise
+        raise InputError(
+            f"{error}; a matrix of probabilities has a column for each of the classes {quoted(list(classes))}"
+        ) from error
 
 
 def _voted(labels: ClassLabels, shape: tuple[int, int], vote: Vote) -> GivenLabels:

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
 from weakstrong.arrays import group_array, real_array, refuse_other_rows, row_weights
+from weakstrong.class_laws import conditions
 from weakstrong.errors import InputError, quoted
 from weakstrong.identity import code_hash, fingerprint, provenance
 from weakstrong.predictions import Parts, Predictions
@@ -36,13 +37,6 @@ from weakstrong.whole_files import fault_of, keep, kept, opened
 
 _FITTING = "weakstrong.studies.fitting"  # what is kept of a run follows from its code
 _MANY_PRODUCTS = 1e10  # rows times features squared: below it two threads were slower than one
-_CONDITIONAL = "every ball's radius is chosen on the labels it is fitted to: Theorem 1 holds given the radius"
-
-
-_NO_LOG_LAW = (
-    "logistic heads are no convex set of distributions: no law promises that log loss falls by the misfit "
-    "(mixtures of heads are one, and Theorem 1 holds for them, for the probabilities behind the classes)"
-)
 
 
 def study(
@@ -256,8 +250,6 @@ def run(
         given = {name: labels.take(inputs.has_label) for name, labels in inputs.weak_labels.items()}
         results = summarize(parts, rows, given, smoothing=options.smoothing)
         chosen = choices(parts, results)
-        conditional = [_CONDITIONAL] if {*options.heads} - {"linear"} else []
-        conditional += [_NO_LOG_LAW] if "logistic" in options.heads else []
         noted = (*feature_notes(rows), *cluster_notes(results))
         record = Record(
             kind="study",
@@ -265,7 +257,13 @@ def run(
             settings=described,
             results=results,
             facts={**_facts(inputs), **choice_facts(chosen)},
-            notes=(*inputs.notes, *unlabelled_notes(inputs), *conditional, *noted, *choice_notes(chosen)),
+            notes=(
+                *inputs.notes,
+                *unlabelled_notes(inputs),
+                *conditions(options.heads),
+                *noted,
+                *choice_notes(chosen),
+            ),
             provenance=provenance(),
             key=key,
             tables={"divisions": rows, **budget_table(results)},
