@@ -180,7 +180,7 @@ FAULTS: dict[str, tuple[Callable[[], Any], tuple[str, ...], str]] = {
     ),
     "no common class": (
         lambda: change("rules.csv", lambda t: t.assign(rule=["yes", "no"] * (N // 2))), RULES,
-        "'rule' name the classes no, yes, true labels bad, good, mixed: none is common",
+        "'rule' names the classes no, yes, the truth bad, good, mixed: none is common",
     ),
     "scores": (
         lambda: change("rules.csv", lambda t: t.assign(rule=np.linspace(-1, 1, N))), RULES,

@@ -363,7 +363,7 @@ FAULTS: dict[str, tuple[tuple[Any, Any, Any], dict[str, Any], str]] = {
     "columns": ((["a", "b"], [[0.5, 0.2, 0.3]] * 2, ["a", "b"]), {}, "y_weak has 3 columns, and the truth 2"),
     "rows": ((["a", "b"], ["a"], ["a", "b"]), {}, "y_weak has 1 rows; y_true has 2"),
     "missing": ((["a", "b"], ["a", None], ["a", "b"]), {}, "y_weak: row 1 .* missing"),
-    "no common class": ((["a", "b"], ["x", "y"], ["a", "b"]), {}, "name the classes x, y, true labels a, b"),
+    "no common class": ((["a", "b"], ["x", "y"], ["a", "b"]), {}, "names the classes x, y, the truth a, b"),
     "another class": ((["a", "b"], ["a", "b"], ["a", "b"]), {"classes": "ac"}, "row 1 .* is 'b', none of"),
     "numbers": ((["a", "b"], [0.1, 7.5], ["a", "b"]), {}, "y_weak holds numbers that are no classes"),
     "squared": ((["a", "b"], ["a", "b"], ["a", "b"]), {"divergence": "squared"}, "y_true: real numbers"),

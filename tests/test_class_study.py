@@ -221,7 +221,7 @@ FAULTS: dict[str, tuple[Any, dict[str, Any], str]] = {
     ),
     "negative": (pd.DataFrame({"a": [-0.5] * 90, "b": [1.5] * 90}), {}, "row 0 .* has the probabilities"),
     "no common class": (
-        ["a", "b"] * 45, {"weak_labels": {"r": ["x", "y"] * 45}}, "'r' name the classes x, y, true labels"
+        ["a", "b"] * 45, {"weak_labels": {"r": ["x", "y"] * 45}}, "'r' names the classes x, y, the truth"
     ),
     "one weak class": (
         ["a", "b"] * 45, {"weak_labels": {"r": ["a"] * 90}}, "weak labels 'r': every label is 'a'"

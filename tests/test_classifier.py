@@ -289,6 +289,36 @@ def test_mixtures_are_the_projection_onto_what_their_members_say(divergence: str
     np.testing.assert_allclose(student.head_.alpha, found.alpha, atol=1e-6)
 
 
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("radius", [None, 1.0])
+def test_logistic_heads_have_the_triangle_of_kl_in_logits(seed: int, radius: float | None) -> None:
+    """C7: KL(w‖y) >= KL(w‖s) + KL(s‖y) for a truth in the class, with equality for linear heads."""
+    x, weak, _ = world(seed)
+    omega = np.random.default_rng(seed).uniform(0.5, 2, len(x))
+    centred = x - np.average(x, axis=0, weights=omega)
+    heads = LinearHeads() if radius is None else L2Ball(radius, scale=np.ones(x.shape[1]))
+    s = HeadClassifier(heads, clip=False).fit(x, weak, omega).predict_proba(x)
+
+    def kl(a: np.ndarray, b: np.ndarray) -> float:
+        return float(np.average((a * np.log(a / b)).sum(1), weights=omega))
+
+    def excess(truth: np.ndarray) -> float:
+        return kl(weak, truth) - kl(weak, s) - kl(s, truth)
+
+    coef = np.random.default_rng(seed + 1).normal(size=(x.shape[1], 3))
+    coef -= coef.mean(1, keepdims=True)  # what is added to all logits is no part of the norm
+    inside = excess(
+        softmax(centred @ (0.9 * (radius or 1.0) * coef / np.linalg.norm(coef)) + [0.3, 0.0, -0.3])
+    )
+    assert kl(weak, s) > 0.01
+    assert inside >= -1e-7
+    if radius is None:
+        assert inside <= 1e-7
+    else:
+        logits = np.log(s)
+        assert excess(softmax(4 * (logits - logits.mean(0)))) < -0.001
+
+
 NAMES_OF_NUMBERS = {
     "integers": lambda y: y + 8,
     "text of integers": lambda y: np.array(["8", "9", "10"])[y],

@@ -81,6 +81,8 @@ def class_labels(values: Any, name: str, classes: Sequence[Any] | None = None) -
         If a probability is negative or those of a row do not sum to one, or a label is none of the classes.
     """
     values = _squeezed(values, name)
+    if classes is not None and not isinstance(classes, Iterable):
+        raise InputError(f"classes={quoted(classes)}: give the names of the classes, in order", "classes")
     given = None if classes is None else _names(list(classes), name)
     if (ndim := np.ndim(values)) == 2:
         columns = _names(list(values.columns), name) if hasattr(values, "columns") else given
@@ -215,8 +217,8 @@ def all_classes(truth: Sequence[str], weak: Mapping[str, Sequence[str]]) -> tupl
         if not set(classes) & set(truth):
             shown = ", ".join(classes[:5]), ", ".join(truth[:5])
             raise InputError(
-                f"weak labels {name!r} name the classes {shown[0]}, true labels {shown[1]}: none is common; "
-                "write them in one way"
+                f"{name!r} names the classes {shown[0]}, the truth {shown[1]}: none is common; write them in "
+                "one way"
             )
     others = {name for classes in weak.values() for name in classes} - set(truth)
     if not others:

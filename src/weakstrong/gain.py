@@ -375,7 +375,9 @@ def _columns(named: dict[str, ArrayLike]) -> list[Array]:
         raise InputError(f"y_true has shape {shape}; expected (n,) or (n, k) with at least one row")
     for name, array in arrays.items():
         if array.shape != shape:
-            raise InputError(f"{name} has shape {array.shape}; y_true has {shape}")
+            hint = "; for classes and their probabilities name classes= or divergence="
+            said = hint if len(shape) == 1 and array.ndim == 2 else ""
+            raise InputError(f"{name} has shape {array.shape}; y_true has {shape}{said}")
     largest = np.max([np.abs(array).max(0) for array in arrays.values()], axis=0)
     if ((largest > 0) & (largest < SMALLEST)).any():
         raise InputError(
