@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from weakstrong import InputError, Record, study
+from weakstrong import InputError, Record, measure, study
 from weakstrong.divergence import BRIER, LOG_LOSS, ZERO_ONE
 from weakstrong.predictions import Predictions
 from weakstrong.studies.class_heads import exact_fitters
@@ -260,6 +260,47 @@ def test_a_supervisor_may_name_classes_that_the_truth_never_has() -> None:
     assert any("'other'" in note and "count as wrong" in note for note in record.notes)
     right = float(record.results[0].estimates["weak_accuracy"].value)
     assert right == pytest.approx((rule == y).mean())
+
+
+@pytest.mark.parametrize("form", ["floats", "objects", "masked", "numbered table", "named table", "integers"])
+def test_a_crowd_that_abstains_in_any_form(form: str) -> None:
+    rng = np.random.default_rng(7)
+    x = rng.normal(size=(90, 3))
+    y = (x[:, 0] > 0).astype(int)
+    crowd = np.where(rng.random((90, 3)) < 0.25, 1 - y[:, None], y[:, None]).astype(float)
+    if form != "integers":
+        crowd[rng.random((90, 3)) < 0.2] = np.nan
+        crowd[:, 0] = np.where(np.isnan(crowd).all(1), y, crowd[:, 0])
+    empty = np.isnan(crowd)
+    forms: dict[str, Any] = {
+        "floats": crowd,
+        "objects": np.where(empty, None, np.nan_to_num(crowd).astype(int).astype(object)),
+        "masked": np.ma.array(np.nan_to_num(crowd).astype(int), mask=empty),
+        "numbered table": pd.DataFrame(crowd),
+        "named table": pd.DataFrame(crowd, columns=list("xyz")),
+        "integers": np.nan_to_num(crowd).astype(int),
+    }
+    expected = np.where(empty, 0, crowd).sum(1) / (~empty).sum(1)
+    record = study(None, x, y, weak_labels={"crowd": forms[form]}, seeds=2, heads="brier")
+    assert record.predictions is not None
+    table = record.predictions.table
+    np.testing.assert_allclose(table["y_weak[1]"], expected[table["row"]])
+
+
+@pytest.mark.parametrize("kind", [int, float, bool])
+def test_a_matrix_with_a_column_for_each_class_is_of_probabilities(kind: type) -> None:
+    rng = np.random.default_rng(8)
+    x = rng.normal(size=(90, 3))
+    y = np.array(["no", "yes"])[(x[:, 0] > 0).astype(int)]
+    rule = (x[:, 0] + 0.5 * rng.normal(size=90) > 0).astype(int)
+    one_hot = np.eye(2)[rule].astype(kind)
+    hard = np.array(["no", "yes"])[rule]
+    given = {"matrix": one_hot, "table": pd.DataFrame(one_hot, columns=["no", "yes"]), "hard": hard}
+    record = study(None, x, y, weak_labels=given, seeds=2, heads="brier")
+    gains = [float(result.estimates["gain"].value) for result in record.results]
+    assert gains == pytest.approx([gains[-1]] * 3)
+    found = [float(measure(y, labels, y).weak_error.value) for labels in given.values()]
+    assert found == pytest.approx([found[-1]] * 3)
 
 
 def test_workers_labels_and_probabilities_of_a_supervisor() -> None:

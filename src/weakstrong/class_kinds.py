@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+SINGLE = 1e-6  # roundings of single precision
 _MOST = 10  # distinct whole numbers that are taken as classes
 
 
@@ -49,6 +50,11 @@ def is_distribution(values: Any) -> bool:
         return False
     known = array[~np.isnan(array).any(axis=1)]
     return bool(len(known) and (known >= 0).all() and (np.abs(known.sum(axis=1) - 1) < 0.5).all())
+
+
+def is_share(known: Array) -> bool:
+    """Tell whether numbers are from 0 to 1, but for rounding."""
+    return bool(((known >= -SINGLE) & (known <= 1 + SINGLE)).all())
 
 
 def few_whole_numbers(values: Array) -> bool:

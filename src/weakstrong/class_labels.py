@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weakstrong.arrays import Array, real_array
-from weakstrong.class_kinds import plain_array, whole_as_classes
+from weakstrong.class_kinds import SINGLE, is_share, plain_array
 from weakstrong.divergence import is_one_hot
 from weakstrong.errors import InputError, counted, quoted
 
 SMOOTHING = 0.05
 _ROUNDED, _MOST_ROUNDED = 0.005 + 1e-9, 0.05  # of each probability, with two digits, and of their sum
-_SINGLE = 1e-6  # roundings of single precision
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +79,7 @@ def class_labels(values: Any, name: str, classes: Sequence[Any] | None = None) -
     InputError
         If a probability is negative or those of a row do not sum to one, or a label is none of the classes.
     """
-    values = _squeezed(values, name)
+    values = squeezed(values, name)
     if classes is not None and not isinstance(classes, Iterable):
         raise InputError(f"classes={quoted(classes)}: give the names of the classes, in order", "classes")
     given = None if classes is None else _names(list(classes), name)
@@ -101,65 +100,6 @@ def class_labels(values: Any, name: str, classes: Sequence[Any] | None = None) -
     if array.dtype.kind == "f":
         return _second_of_two(array, name, given)
     return _hard(array, name, given)
-
-
-def class_predictions(values: Any, name: str, classes: tuple[str, ...], *, named: bool) -> ClassLabels:
-    """Read predictions or weak labels beside a truth of some classes: hard, or probabilities.
-
-    Columns without names are those classes, in their order, which `named` says that the user gave. Floats
-    from 0 to 1 beside two classes are the probability of the second, or of that which a table's only column
-    is named after; they are classes where they are the truth's own.
-    """
-    owner = _only_column(values)
-    given = _squeezed(values, name)
-    if np.ndim(given) == 1:
-        shares = _shares(given, classes, owner)
-        if shares is not None:
-            return class_labels(shares, name, classes)
-        return class_labels(whole_as_classes(given), name)
-    has_names = hasattr(given, "columns")
-    if not has_names and np.ndim(given) == 2 and np.shape(given)[1] != len(classes):
-        raise InputError(
-            f"{name} has {np.shape(given)[1]} columns, and the truth {len(classes)} classes, "
-            f"{quoted(list(classes))}; {'give each a column' if named else 'name the columns by classes='}"
-        )
-    return class_labels(given, name, None if has_names else classes)
-
-
-def _only_column(values: Any) -> str | None:
-    """The name of the only column of a table."""
-    columns = list(getattr(values, "columns", []))
-    return class_name(columns[0]) if len(columns) == 1 else None
-
-
-def _shares(values: Any, classes: tuple[str, ...], owner: str | None) -> Array | None:
-    """Numbers as probabilities of the second of two classes, if that is what they are."""
-    array = _numbers_of(values)
-    if array is None or len(classes) != 2:
-        return None
-    known = array[~np.isnan(array)]
-    are_classes = {class_name(value) for value in np.unique(known)} <= set(classes)
-    if not is_share(known) or (are_classes and owner not in classes):
-        return None
-    return np.asarray(1 - array if owner == classes[0] else array)
-
-
-def _numbers_of(values: Any) -> Array | None:
-    """Floats, or Python's numbers of which some have a fraction; None for anything else."""
-    array = plain_array(values)
-    if array is None or array.dtype.kind not in "fO":
-        return None
-    if array.dtype.kind == "f":
-        return np.asarray(array, dtype=np.float64)
-    is_float = [isinstance(value, float | np.floating) for value in array]
-    if not all(of or value is None for of, value in zip(is_float, array, strict=True)) or not any(is_float):
-        return None
-    return array.astype(np.float64)
-
-
-def is_share(known: Array) -> bool:
-    """Tell whether numbers are from 0 to 1, but for rounding."""
-    return bool(((known >= -_SINGLE) & (known <= 1 + _SINGLE)).all())
 
 
 def one_hot(names: Iterable[Any], classes: Sequence[str]) -> Array:
@@ -206,28 +146,6 @@ def smoothed(values: Array, smoothing: float) -> Array:
     return (1 - smoothing) * values + smoothing / values.shape[-1]
 
 
-def all_classes(truth: Sequence[str], weak: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """Return the classes of true and weak labels in order; labels without a common class are refused.
-
-    There are none where labels are numbers.
-    """
-    if not truth:
-        return ()
-    for name, classes in weak.items():
-        if not set(classes) & set(truth):
-            shown = ", ".join(classes[:5]), ", ".join(truth[:5])
-            raise InputError(
-                f"{name!r} names the classes {shown[0]}, the truth {shown[1]}: none is common; write them in "
-                "one way"
-            )
-    others = {name for classes in weak.values() for name in classes} - set(truth)
-    if not others:
-        return tuple(truth)
-    every = [*truth, *others]
-    by_size = all(map(_is_whole, every)) and list(truth) == sorted(truth, key=int)
-    return in_order(map(int, every) if by_size else every)
-
-
 def in_simplex(values: Array) -> Array:
     """Return the distributions, along the last axis, that are nearest to values: their L2 projection.
 
@@ -246,7 +164,8 @@ def check_smoothing(smoothing: float) -> float:
     return float(smoothing)
 
 
-def _is_whole(name: str) -> bool:
+def is_whole(name: str) -> bool:
+    """Tell whether the name of a class is a whole number."""
     return name.removeprefix("-").isdecimal()
 
 
@@ -259,7 +178,7 @@ def _names(classes: list[Any], name: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _squeezed(values: Any, name: str) -> Any:
+def squeezed(values: Any, name: str) -> Any:
     """Labels as they are, but for a table or matrix of one column, which is that column."""
     if hasattr(values, "columns"):
         return values.iloc[:, 0] if len(values.columns) == 1 else values
@@ -331,7 +250,7 @@ def _distributions(matrix: Array, name: str) -> Array:
     """Probabilities that sum to one in each row; a row that is all missing stays so."""
     missing = np.isnan(matrix)
     empty = missing.all(1)
-    bad = (missing.any(1) & ~empty) | (matrix < -_SINGLE).any(1) | np.isinf(matrix).any(1)
+    bad = (missing.any(1) & ~empty) | (matrix < -SINGLE).any(1) | np.isinf(matrix).any(1)
     if bad.any():
         row = int(bad.argmax())
         raise InputError(

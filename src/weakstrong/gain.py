@@ -20,15 +20,8 @@ from weakstrong.arrays import (
     row_weights,
 )
 from weakstrong.class_kinds import is_of_classes, may_be_classes, plain_array, whole_as_classes
-from weakstrong.class_labels import (
-    SMOOTHING,
-    all_classes,
-    check_smoothing,
-    class_labels,
-    class_name,
-    class_predictions,
-    smoothed,
-)
+from weakstrong.class_labels import SMOOTHING, check_smoothing, class_labels, class_name, smoothed
+from weakstrong.class_predictions import all_classes, class_predictions
 from weakstrong.disagreement import (
     accuracy_where_they_differ,
     count_alike,

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from weakstrong.class_kinds import few_whole_numbers
-from weakstrong.class_labels import ClassLabels, class_labels, class_name, is_share
+from weakstrong.class_kinds import few_whole_numbers, is_share
+from weakstrong.class_labels import ClassLabels, class_labels, class_name
 from weakstrong.data.columns import Task, numeric_column
 from weakstrong.data.ids import some, texts_of
 from weakstrong.errors import InputError, quoted

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from weakstrong.arrays import LEAST_PROBABILITY
 from weakstrong.class_kinds import may_be_classes
-from weakstrong.class_labels import SMOOTHING, all_classes, check_smoothing, is_labelled
+from weakstrong.class_labels import SMOOTHING, check_smoothing, is_labelled
+from weakstrong.class_predictions import all_classes
 from weakstrong.data.class_columns import (
     columns_named,
     is_of_whole_numbers,

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from weakstrong.class_labels import all_classes
+from weakstrong.class_predictions import all_classes
 from weakstrong.data.columns import numeric_column
 from weakstrong.data.ids import (
     Features,

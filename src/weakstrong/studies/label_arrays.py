@@ -17,7 +17,8 @@ from weakstrong.class_kinds import (
     plain_array,
     whole_as_classes,
 )
-from weakstrong.class_labels import ClassLabels, all_classes, class_labels, class_name, class_predictions
+from weakstrong.class_labels import ClassLabels, class_labels, class_name
+from weakstrong.class_predictions import all_classes, class_predictions
 from weakstrong.data.columns import Task
 from weakstrong.errors import InputError, quoted
 from weakstrong.votes import GivenLabels, Vote, combined_classes, combined_matrix
