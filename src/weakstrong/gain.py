@@ -115,7 +115,7 @@ class Gain:
         for smoothing, of in self.sensitivity.items():
             said[f"gain, smoothing {smoothing:g}"] = f"{of['gain']} (misfit {of['misfit']})"
         said["intervals from"] = self.gain.evidence()
-        width = max(26, *(len(name) + 2 for name in said))
+        width = max(len(name) for name in said) + 1
         return "\n".join(f"{name:<{width}}{value}" for name, value in said.items())
 
 
