@@ -84,6 +84,19 @@ def test_a_study_of_classes_from_files(tables: Tables, command: Callable[..., An
         assert (tables.folder / "again" / name).read_bytes() == (tables.folder / "record" / name).read_bytes()
 
 
+def test_baselines_that_are_asked_for_stand_in_the_tables(
+    tables: Tables, command: Callable[..., Any]
+) -> None:
+    flags = (*STUDY, "--weak", "weak.npz", "--target", "kind")
+    assert "logconf" not in command(*flags).out
+    ran = command(*flags, "--confidence", "logconf", "bootstrapping", "--out", "record")
+    assert ran.code == 0, ran.err
+    [result] = Record.read(tables.folder / "record").results
+    for kind in ("logconf", "bootstrapping"):
+        assert ran.out.count(kind) == 2
+        assert f"{float(result.estimates[f'{kind}_accuracy'].value):.4g}" in ran.out
+
+
 def test_labels_of_workers_that_are_classes(tables: Tables, command: Callable[..., Any]) -> None:
     flags = ("--weak-labels", "votes.csv", "--worker", "who", "--heads", "brier")
     ran = command(*STUDY, *flags, "--vote", "majority", "--each-worker", "--out", "record")

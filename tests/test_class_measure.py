@@ -137,6 +137,19 @@ def test_a_gain_in_brier_score_is_calibration_and_discrimination(hard: bool) -> 
     assert both == pytest.approx(gain.value)
 
 
+@pytest.mark.parametrize("hard", [False, True])
+def test_the_order_of_rows_and_of_classes_changes_no_score(hard: bool) -> None:
+    y, said = judged(16, hard=hard)
+    clusters, weights = np.arange(200) // 2, np.linspace(1, 2, 200)
+    first = in_scores(y, said, groups=clusters, sample_weight=weights)
+    order = np.random.default_rng(0).permutation(200)
+    there = {name: values[order][:, ::-1] for name, values in said.items()}
+    second = in_scores(y[order][:, ::-1], there, groups=clusters[order], sample_weight=weights[order])
+    for name, estimate in first.items():
+        for of in ("value", "low", "high"):
+            assert getattr(second[name], of) == pytest.approx(getattr(estimate, of), abs=1e-12), name
+
+
 def test_what_isotonic_fits_of_noise_is_no_discrimination() -> None:
     """Of a hard supervisor two levels are fitted, of its student many, and more of its noise."""
     y, said = judged(13, 40_000, hard=True)

@@ -61,6 +61,13 @@ def test_probabilities_of_a_language_model(table: pd.DataFrame, command: Callabl
     assert Path("picture.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
+def test_a_truth_of_one_class_has_no_ranking(table: pd.DataFrame, command: Callable[..., Any]) -> None:
+    table.assign(label="good").to_csv("said.csv", index=False)
+    ran, result = measured(command, "--weak", "llm")
+    assert "nan" not in ran.out
+    assert result["estimates"]["weak_accuracy"]["value"] == pytest.approx((table["llm[good]"] > 0.5).mean())
+
+
 def test_a_rule_is_smoothed_and_says_so(table: pd.DataFrame, command: Callable[..., Any]) -> None:
     ran, result = measured(command, "--weak", "rule", "--smoothing", 0.1)
     assert "mixed with 0.1 of the uniform distribution" in ran.out
@@ -179,6 +186,9 @@ FAULTS: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], tuple[Any, ...],
     "half a row": (
         lambda t: t.assign(**{"llm[bad]": t["llm[bad]"].where(t.index != 3)}), ("--weak", "llm"),
         "row 3 (counted from 0)",
+    ),
+    "a column for one class alone": (
+        lambda t: t.drop(columns="llm[bad]"), ("--weak", "llm"), "'llm[good]' is the only one of its classes"
     ),
     "no column": (lambda t: t, ("--weak", "gpt"), "no column 'gpt'"),
     "no common class": (lambda t: t.assign(rule=["x", "y"] * 60), ("--weak", "rule"), "none is common"),

@@ -189,7 +189,10 @@ def _refuse_columns(frame: pd.DataFrame, path: Path, named: Mapping[str, tuple[s
         for name in names:
             there = columns_named(name, frame.columns) if setting in _OF_LABELS else name in frame
             if not there:
-                raise InputError(f"{path}: no column {quoted(name)}; columns: {some(frame.columns)}", setting)
+                alone = [str(c) for c in frame.columns if str(c).startswith(f"{name}[")]
+                said = f"{quoted(alone[0])} is the only one of its classes" if alone else ""
+                said = said or f"columns: {some(frame.columns)}"
+                raise InputError(f"{path}: no column {quoted(name)}; {said}", setting)
     seen: dict[str, str] = {}
     for setting in ("truth", "weak", "strong"):
         for name in named[setting]:

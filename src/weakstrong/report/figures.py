@@ -44,7 +44,7 @@ _OF_CLASSES = (
     _Panel("misfit", "gain", "misfit in Brier score", "gain in Brier score"),
     _Panel(
         "misfit_in_log_loss", "gain_in_log_loss",
-        "misfit in log loss, KL(student ‖ weak); no law promises\nthe diagonal to logistic heads on classes",
+        "misfit in log loss, KL(student ‖ weak)\n(no law promises logistic heads the diagonal)",
         "gain in log loss",
     ),
 )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.text import Text
@@ -128,6 +129,8 @@ def _scores(title: str, labels: list[str], results: Sequence[Result]) -> Fitted:
 
 def _score(result: Result, role: str, name: str, value: float) -> str:
     """A score with its interval, unless that is of another number, as of smoothed probabilities."""
+    if np.isnan(value):
+        return "–"
     estimate = result.estimates.get(f"{role}_{'error' if name == 'brier' else name}")
     if estimate is None or not abs(float(estimate.value) - value) <= 1e-9 * abs(value):
         return f"{value:.4g}"

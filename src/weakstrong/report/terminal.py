@@ -28,6 +28,8 @@ ERRORS = {
     "weak − misfit": "weak_error_minus_misfit",
     "gain": "gain",
     "cross term": "cross_term",
+    "logconf": "logconf_error",
+    "bootstrapping": "bootstrapping_error",
     "ceiling": "ceiling_error",
     "direct": "direct_error",
     "null": "null_error",
@@ -39,11 +41,14 @@ ACCURACIES = {
     "differ": "disagreement",
     "gain": "gain_in_accuracy",
     "corrected": "corrected_accuracy",
+    "logconf": "logconf_accuracy",
+    "bootstrapping": "bootstrapping_accuracy",
     "ceiling": "ceiling_accuracy",
     "direct": "direct_accuracy",
     "null": "null_accuracy",
     "mean": "mean_accuracy",
 }
+_ASKED_FOR = ("logconf", "bootstrapping")
 _SIGNED = ("gain", "cross_term", "slope")
 _OF_CLASSES = (
     "\ndiffer: rows of which supervisor and student name another class; corrected: the student with the prior"
@@ -134,7 +139,9 @@ def study_table(record: Record) -> RenderableType:
 
 
 def _study_part(record: Record, what: str, columns: Mapping[str, str]) -> Fitted:
-    """One table of a study: a row for each pair."""
+    """One table of a study: a row for each pair. Baselines to be asked for have a column if there."""
+    known = {name for result in record.results for name in result.estimates}
+    columns = {h: of for h, of in columns.items() if h not in _ASKED_FOR or of in known}
     table = new_table(f"{escape(printable(record.title))}: {what} on held-out rows", "supervisor", columns)
     for label, result in zip(pair_labels([r.about for r in record.results]), record.results, strict=True):
         spread = result.estimates["mean_error"].value
