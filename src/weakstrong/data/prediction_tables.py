@@ -122,14 +122,10 @@ class PredictionTable:
             "groups": self.clusters[at], "sample_weight": self.weights[at] / self.label_probability[at]
         }  # fmt: skip
         gain, estimates = self._in_own_loss(y[judged], said, counted)
-        of_classes: dict[str, Any] = {}
-        if self.classes:
-            others, sensitivity = in_other_losses(
-                y[judged], said, **counted, classes=self.classes, smoothing=self.smoothing, tested=True
-            )
-            estimates |= others | in_scores(y[judged], said, **counted)
-            of_classes = class_facts(y[judged], said, self.classes, counted["sample_weight"], self.smoothing)
-            of_classes["sensitivity"] = sensitivity
+        others, of_classes = (
+            self._in_losses_of_classes(y[judged], said, counted) if self.classes else ({}, {})
+        )
+        estimates |= others
         everywhere = labelled & is_labelled(s) & weighty
         if (everywhere & ~known).any():
             loss = BRIER if self.classes else SQUARED_ERROR
@@ -159,6 +155,17 @@ class PredictionTable:
             over = measure(y, said["direct"], said["strong"], **known)
             estimates |= {"direct_error": over.weak_error, "gain_over_direct": over.gain}
         return gain, estimates
+
+    def _in_losses_of_classes(
+        self, y: Array, said: Mapping[str, Array], counted: Mapping[str, Any]
+    ) -> tuple[dict[str, Estimate], dict[str, Any]]:
+        """Estimates in accuracy, log loss and scores, with facts of the same rows."""
+        estimates, sensitivity = in_other_losses(
+            y, said, **counted, classes=self.classes, smoothing=self.smoothing, tested=True
+        )
+        estimates |= in_scores(y, said, **counted)
+        facts = class_facts(y, said, self.classes, counted["sample_weight"], self.smoothing)
+        return estimates, {**facts, "sensitivity": sensitivity}
 
     def pictured(self) -> list[tuple[str, Array, Array]]:
         """What is drawn of calibration: a name, and truth and probabilities of the rows that have both."""

@@ -246,7 +246,8 @@ def run(
         with _threads(inputs):
             judged = [_judged(stage, place, division, inputs, options) for place, division in numbered]
         parts = [load for load, _ in judged]
-        rows = with_explosions(pd.concat([measured for _, measured in judged], ignore_index=True))
+        measured = pd.concat([table for _, table in judged], ignore_index=True)
+        rows = with_explosions(measured.copy())  # in one piece
         given = {name: labels.take(inputs.has_label) for name, labels in inputs.weak_labels.items()}
         results = summarize(parts, rows, given, smoothing=options.smoothing)
         chosen = choices(parts, results)
