@@ -1,6 +1,6 @@
 """Weak labels that are classes: every pair of representations, a lexicon and a language model, and digits.
 
-Run ``python examples/study_classes.py --data DIR`` (or set WEAKSTRONG_DATA), two hours on one core
+Run ``python examples/study_classes.py --data DIR`` (or set WEAKSTRONG_DATA), seventy minutes on one core
 (OPENBLAS_NUM_THREADS=1); it goes on where it was stopped. DIR holds ``text/``: sentences of film reviews with
 their polarity, frozen features of three depths of a sentence encoder (MiniLM) and of a language model
 (SmolLM2), the score of a lexicon, and what the language model says of each sentence. A finished study is kept
