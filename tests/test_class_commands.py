@@ -84,6 +84,42 @@ def test_a_study_of_classes_from_files(tables: Tables, command: Callable[..., An
         assert (tables.folder / "again" / name).read_bytes() == (tables.folder / "record" / name).read_bytes()
 
 
+def test_a_fit_to_probabilities_is_compared_with_their_frequencies(
+    tables: Tables, command: Callable[..., Any]
+) -> None:
+    ran = command(
+        "fit", "--features", "strong.npz", "--weak-labels", "rules.csv", "--id", "id", "--target", "model",
+        "--out", "student",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    said = tables.rules[[f"model[{name}]" for name in NAMES]].to_numpy()
+    mean = said.mean(0)
+    [report] = Student.load(tables.folder / "student").reports
+    assert report.label_variance == pytest.approx(-(mean * np.log(mean)).sum(), rel=1e-3)
+    assert report.misfit < report.label_variance
+
+
+def test_a_column_for_one_class_alone_is_of_that_class(tables: Tables, command: Callable[..., Any]) -> None:
+    two = tables.rules.assign(kind=np.where(tables.kind == "bad", "bad", "good"))
+    two["said[bad]"], two["said[good]"] = two["model[bad]"], 1 - two["model[bad]"]
+    flags = ("study", "--strong", "strong.npz", "--labels", "two.csv", "--target", "kind", "--id", "id")
+    found = []
+    for place, columns in enumerate((["said[bad]", "said[good]"], ["said[bad]"])):
+        two[["id", "kind"]].to_csv("two.csv", index=False)
+        two[["id", *columns]].to_csv("said.csv", index=False)
+        ran = command(*flags, "--weak-labels", "said.csv", "--seeds", 2, "--out", f"r{place}")
+        assert ran.code == 0, ran.err
+        [result] = Record.read(tables.folder / f"r{place}").results
+        found.append(float(result.estimates["weak_accuracy"].value))
+    assert found[0] == found[1]
+    assert "'said[bad]': taken as the probability of 'bad'" in ran.out
+    ran = command("fit", "--features", "strong.npz", "--weak-labels", "said.csv", "--id", "id", "--out", "s")
+    assert "'said[bad]' is taken as numbers; if it is the probability of a class" in ran.out
+    refused = command("study", "--example", "digits", "--task", "regression")
+    assert refused.code == 2
+    assert "the example 'digits' is of another task" in refused.err
+
+
 def test_baselines_that_are_asked_for_stand_in_the_tables(
     tables: Tables, command: Callable[..., Any]
 ) -> None:

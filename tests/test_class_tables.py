@@ -135,6 +135,38 @@ def test_the_predictions_of_a_study_are_measured_as_they_are(
             assert one["estimates"][name]["value"] == pytest.approx(two["estimates"][name]["value"], rel=1e-9)
 
 
+def test_a_class_that_no_truth_is_gets_a_note(table: pd.DataFrame, command: Callable[..., Any]) -> None:
+    table.assign(rule=["good", "bad", "odd", "bad"] * 30).to_csv("said.csv", index=False)
+    ran, _ = measured(command, "--weak", "rule")
+    assert "'rule' names 'odd', which no truth is" in ran.out
+
+
+def test_a_lone_column_is_of_the_class_in_its_brackets(
+    table: pd.DataFrame, command: Callable[..., Any]
+) -> None:
+    _, both = measured(command, "--weak", "llm")
+    table.drop(columns="llm[good]").to_csv("said.csv", index=False)
+    ran, one = measured(command, "--weak", "llm[bad]", "--overwrite")
+    assert "'llm[bad]': taken as the probability of 'bad'" in ran.out
+    for name in ("weak_error", "gain_in_accuracy"):
+        assert one["estimates"][name]["value"] == pytest.approx(both["estimates"][name]["value"])
+
+
+def test_what_keeps_whole_numbers_from_being_classes_is_named(
+    table: pd.DataFrame, command: Callable[..., Any]
+) -> None:
+    code = (table["label"] == "good").astype(int)
+    p, q = table["llm[good]"].where(table.index != 4, 1.2), table["student[good]"]
+    pd.DataFrame({"label": code, "llm": p, "student": q}).to_csv("said.csv", index=False)
+    ran, _ = measured(command, "--weak", "llm")
+    assert "taken as numbers" in ran.out
+    assert "('llm' is neither" in ran.out
+    flags = ("--strong", "student", "--weak", "llm", "--task", "classification")
+    ran = command("measure", "said.csv", "--truth", "label", *flags)
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "row 4 (counted from 0): 1.2" in ran.err
+
+
 LOSSES = {
     "log": ("log losses", "weak_log_loss", "cross_term_in_log_loss"),
     "zero-one": ("accuracies", "weak_accuracy", "slope_in_accuracy"),

@@ -252,7 +252,7 @@ def test_no_misfit_is_drawn_as_none_on_axes_of_the_labels_size() -> None:
     assert np.sum((points == 0).all(axis=1)) == 3
     np.testing.assert_array_equal(points[3:], rows.loc[rows["supervisor"] == "other", ["misfit", "gain"]])
     assert axes.get_xlim()[1] == pytest.approx(rows["misfit"].max() * 1.05)
-    assert "no misfit at 3 of 6 points" in axes.get_xlabel()
+    assert "no misfit but rounding at 3 of 6 points" in axes.get_xlabel()
 
 
 def test_points_without_a_number_and_points_that_set_the_scale_are_noted() -> None:

@@ -6,7 +6,8 @@ from collections.abc import Collection
 
 _OF_BALLS = "every ball's radius is chosen on the labels it is fitted to: Theorem 1 holds given the radius"
 _OF_LOGISTIC = (
-    "logistic heads are no convex set of distributions: no law promises that log loss falls by the misfit"
+    "no law promises that log loss falls by the misfit of logistic heads, which are no convex set of "
+    "distributions: go by the gain on true labels"
 )
 _OF_MIXTURES = (
     "the shares of mixtures are chosen on rows left out, and their members then refitted to all rows: the "

@@ -80,8 +80,8 @@ def all_classes(truth: Sequence[str], weak: Mapping[str, Sequence[str]]) -> tupl
         if not set(classes) & set(truth):
             shown = ", ".join(classes[:5]), ", ".join(truth[:5])
             raise InputError(
-                f"{name!r} names the classes {shown[0]}, the truth {shown[1]}: none is common; write them in "
-                "one way"
+                f"{name!r} names the classes {shown[0]}, the truth {shown[1]}: none is common"
+                f"{_in_case_alone(classes, truth)}; write them in one way"
             )
     others = {name for classes in weak.values() for name in classes} - set(truth)
     if not others:
@@ -89,3 +89,9 @@ def all_classes(truth: Sequence[str], weak: Mapping[str, Sequence[str]]) -> tupl
     every = [*truth, *others]
     by_size = all(map(is_whole, every)) and list(truth) == sorted(truth, key=int)
     return in_order(map(int, every) if by_size else every)
+
+
+def _in_case_alone(names: Sequence[str], others: Sequence[str]) -> str:
+    """Say that names differ in case alone, if some do."""
+    same = {name.casefold() for name in names} & {name.casefold() for name in others}
+    return ", but for upper and lower case" if same else ""

@@ -14,13 +14,19 @@ from weakstrong.arrays import (
     group_array,
     group_numbers,
     label_array,
-    refuse_infinite,
     refuse_no_weight,
     refuse_other_rows,
     row_weights,
 )
 from weakstrong.class_kinds import is_of_classes, may_be_classes, plain_array, whole_as_classes
-from weakstrong.class_labels import SMOOTHING, check_smoothing, class_labels, class_name, smoothed
+from weakstrong.class_labels import (
+    SMOOTHING,
+    check_smoothing,
+    class_labels,
+    class_name,
+    is_labelled,
+    smoothed,
+)
 from weakstrong.class_predictions import all_classes, class_predictions
 from weakstrong.disagreement import (
     accuracy_where_they_differ,
@@ -107,7 +113,8 @@ class Gain:
 
     def __str__(self) -> str:
         """One line for each estimate, and one for the clusters of rows that the intervals are from."""
-        said = {name: str(value) for name, value in self.estimates().items()}
+        said = {} if not self.classes else {"loss": f"{self.divergence}, of {', '.join(self.classes)}"}
+        said |= {name: str(value) for name, value in self.estimates().items()}
         if self.not_recovered_because:
             said["performance_gap_recovered"] = f"none: {self.not_recovered_because}"
         if self.smoothed:
@@ -316,7 +323,11 @@ def _distributions(
     for name, values in arrays.items():
         if len(values) != len(arrays["y_true"]):
             raise InputError(f"{name} has {len(values)} rows; y_true has {len(arrays['y_true'])}")
-        refuse_infinite(values[:, 0], name)
+        if not is_labelled(values).all():
+            row = int((~is_labelled(values)).argmax())
+            raise InputError(
+                f"{name}: row {row} (counted from 0) is missing, and so has no label: leave the row out"
+            )
     return every, arrays
 
 

@@ -12,9 +12,9 @@ from warnings import warn
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import rel_entr
 
 from weakstrong.class_labels import ClassLabels, is_labelled
+from weakstrong.class_scores import log_loss
 from weakstrong.data.columns import Task
 from weakstrong.data.ids import Features, widened
 from weakstrong.data.tables import read_features
@@ -52,8 +52,8 @@ class TargetReport:
     rows_fitted : int
         Rows with a weak label (and weight).
     label_variance : float
-        Variance of the weak labels about their mean: the error of predicting the mean; of classes, their
-        frequencies.
+        Variance of the weak labels about their mean: the error of predicting the mean; of classes, that of
+        predicting their frequencies, as Brier score or cross entropy.
     radius : float or None
         Radius of the L2 ball, chosen by cross-validation; None for linear heads.
     misfit : float
@@ -292,7 +292,7 @@ def _train_classifier(
     radius = getattr(model.heads_, "radius", np.nan)
     mean = np.average(used, axis=0, weights=weights)
     constant = np.broadcast_to(mean, used.shape)
-    loss = BRIER.error(constant, used) if heads == "brier" else rel_entr(used, constant).sum(-1)
+    loss = BRIER.error(constant, used) if heads == "brier" else log_loss(used, constant)
     report = TargetReport(
         target=labels.targets[0],
         rows_fitted=int(rows.sum()),

@@ -148,6 +148,7 @@ def study(
     cv
         Former name of --n-folds.
     """
+    from weakstrong.errors import InputError
     from weakstrong.progress import track
     from weakstrong.report.terminal import show, study_table
     from weakstrong.storage import check_output
@@ -178,6 +179,9 @@ def study(
             files_read = (*settled.weak, *settled.weak_labels, *settled.strong, *settled.splits)
             refuse_inputs(settled.out, settled.labels, *files_read)
     inputs = load_example(settled.example) if isinstance(settled, ExampleConfig) else read_inputs(settled)
+    of_other_task = task is not None and (task == "classification") != bool(inputs.classes)
+    if isinstance(settled, ExampleConfig) and of_other_task:
+        raise InputError(f"the example {settled.example!r} is of another task: leave the task out", "task")
     settled = settled.of_task(classes=bool(inputs.classes))
     record = run(
         inputs, settled.options(), out=settled.out, overwrite=overwrite, track=track,

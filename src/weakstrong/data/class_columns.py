@@ -91,30 +91,43 @@ def read_classes(frame: pd.DataFrame, name: str, path: Path, true: tuple[str, ..
     if not columns:
         raise InputError(f"{path}: no column {quoted(name)}; columns: {some(frame.columns)}")
     if columns == [name]:
-        if is_of_two(frame, name, true):
-            shares = numeric_column(frame[name], path, allow_missing=True, may_be_id=False)
-            return class_labels(shares, f"{path}: column {name!r}", true)
-        return class_labels(_classes(frame[name], path), f"{path}: column {name!r}")
+        owner = share_of(frame, name, true)
+        if owner is None:
+            return class_labels(_classes(frame[name], path), f"{path}: column {name!r}")
+        shares = numeric_column(frame[name], path, allow_missing=True, may_be_id=False)
+        return class_labels(shares if owner == true[1] else 1 - shares, f"{path}: column {name!r}", true)
     values = [numeric_column(frame[column], path, allow_missing=True, may_be_id=False) for column in columns]
     table = np.column_stack(values)
     classes = [of for of, column in probability_columns(frame.columns)[name].items() if column in columns]
     return class_labels(table, f"{path}: columns {name}[...]", classes)
 
 
-def is_of_two(frame: pd.DataFrame, name: str, true: tuple[str, ...]) -> bool:
-    """Tell whether a column of numbers is of probabilities of the second of two classes, and not of these."""
+def share_of(frame: pd.DataFrame, name: str, true: tuple[str, ...]) -> str | None:
+    """Return which of two classes a column of numbers is the probability of; None if it is not of one.
+
+    It is that in the brackets of its name, and else the second. Numbers that are the classes are no
+    probabilities.
+    """
     if len(true) != 2 or columns_named(name, frame.columns) != [name]:
-        return False
+        return None
     if not pd.api.types.is_float_dtype(frame[name]):
-        return False
+        return None
     known = frame[name].dropna().to_numpy(dtype=np.float64)
-    return is_share(known) and not {class_name(value) for value in np.unique(known)} <= set(true)
+    if not is_share(known) or {class_name(value) for value in np.unique(known)} <= set(true):
+        return None
+    owner = name.partition("[")[2].removesuffix("]")
+    return owner if owner in true else true[1]
 
 
-def said_of_two(frame: pd.DataFrame, names: Iterable[str], path: Path, true: tuple[str, ...]) -> list[str]:
-    """Note which columns are taken as probabilities of the second of two classes."""
-    shown = [quoted(name) for name in names if is_of_two(frame, name, true)]
-    return [f"{path}: {', '.join(shown)}: taken as the probability of {quoted(true[1])}"] if shown else []
+def shares_noted(frame: pd.DataFrame, names: Iterable[str], path: Path, true: tuple[str, ...]) -> list[str]:
+    """Note which columns are taken as the probability of one of two classes, and of which."""
+    owners = {name: share_of(frame, name, true) for name in names}
+    said = {of: [quoted(name) for name, owner in owners.items() if owner == of] for of in true}
+    return [
+        f"{path}: {', '.join(shown)}: taken as the probability of {quoted(of)}"
+        for of, shown in said.items()
+        if shown
+    ]
 
 
 def of_one_class(labels: ClassLabels) -> str | None:
@@ -130,7 +143,9 @@ def _classes(column: pd.Series, path: Path) -> NDArray[np.object_]:
         values = column.to_numpy(dtype=np.float64, na_value=np.nan)
         bad = ~missing & (values != np.round(values))
         if bad.any():
-            row = int(bad.argmax())
+            outside = ~missing & ((values < 0) | (values > 1))
+            is_slip = 0 < 10 * outside.sum() <= (~missing).sum()  # among probabilities
+            row = int((outside if is_slip else bad).argmax())
             raise InputError(
                 f"{path}: column {str(column.name)!r}, row {row} (counted from 0): {values[row]:g} has a "
                 f"fraction, and so is no class; give classes, or their probabilities in columns "

@@ -22,7 +22,7 @@ from weakstrong.data.class_columns import (
     of_one_class,
     probability_columns,
     read_classes,
-    said_of_two,
+    shares_noted,
     task_of,
 )
 from weakstrong.data.columns import Task, real_valued
@@ -207,7 +207,7 @@ def _wide(
             raise InputError(f"{where} counts the rows; {_INDEX_REMEDY}", "id")
         _refuse_one_value(values, f"{where}: every label", "remove the column")
         supervisors[name] = GivenLabels(values)
-    return LabelTable(path, supervisors, ids, frame, tuple(said_of_two(frame, columns, path, true)))
+    return LabelTable(path, supervisors, ids, frame, tuple(shares_noted(frame, columns, path, true)))
 
 
 def _refuse_index_name(name: str, frame: pd.DataFrame, where: str) -> None:

@@ -18,7 +18,7 @@ from weakstrong.data.class_columns import (
     columns_named,
     is_of_whole_numbers,
     read_classes,
-    said_of_two,
+    shares_noted,
     task_of,
 )
 from weakstrong.data.columns import Task, numeric_column, row_weights
@@ -126,7 +126,7 @@ def read_predictions(
     classes: tuple[str, ...] = ()
     if task == "classification":
         classes, read = _of_classes(frame, path, truth, names)
-        notes += said_of_two(frame, names, path, classes)
+        notes += shares_noted(frame, names, path, classes) + _never_noted(read, truth, classes)
     else:
         read = {name: numbers(name) for name in (truth, *names)}
     true = read[truth]
@@ -166,9 +166,12 @@ def _task_of(
     values = [pd.to_numeric(frame[name], errors="coerce").to_numpy(np.float64, na_value=np.nan)
               for name in (truth, *names)]  # fmt: skip
     which = f"{path}: {quoted(truth)} holds a few whole numbers, which are taken as"
-    if not is_of_floats and may_be_classes(values[0], values[1:]):
+    said = zip(names, values[1:], strict=True)
+    other = next((name for name, of in said if not may_be_classes(values[0], [of])), None)
+    why = "" if is_of_floats or other is None else f" ({quoted(other)} is neither of the same nor of shares)"
+    if not is_of_floats and other is None:
         return "classification", [f"{which} classes; if they are quantities, set the task to regression"]
-    return "regression", [f"{which} numbers; if they are classes, set the task to classification"]
+    return "regression", [f"{which} numbers; if they are classes, set the task to classification{why}"]
 
 
 def _of_classes(
@@ -181,6 +184,18 @@ def _of_classes(
     others = {name: labels.classes for name, labels in found.items() if name != truth}
     classes = all_classes(true, others)
     return classes, {name: labels.over(classes).values for name, labels in found.items()}
+
+
+def _never_noted(read: Mapping[str, Array], truth: str, classes: Sequence[str]) -> list[str]:
+    """Note which classes are named that no truth is."""
+    there = {name: np.nansum(values, axis=0) > 0 for name, values in read.items()}
+    lines = []
+    for name, said in there.items():
+        never = [of for of, mine, true in zip(classes, said, there[truth], strict=True) if mine and not true]
+        if never:
+            named = ", ".join(map(quoted, never))
+            lines.append(f"{quoted(name)} names {named}, which no truth is: that counts as wrong")
+    return lines
 
 
 def _refuse_columns(frame: pd.DataFrame, path: Path, named: Mapping[str, tuple[str, ...]]) -> None:

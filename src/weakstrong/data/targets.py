@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from weakstrong.class_kinds import is_share
 from weakstrong.class_labels import ClassLabels
 from weakstrong.data.class_columns import (
     columns_named,
@@ -67,7 +68,9 @@ def read_target(frame: pd.DataFrame, path: Path, name: str, task: Task | None = 
     resolved = task or task_of(frame, name)
     if resolved == "regression":
         values = real_valued(frame[name], path, allow_missing=True)
-        return Target(name, columns, resolved, values, (), ())
+        is_alone = name.endswith("]") and "[" in name and is_share(values[~np.isnan(values)])
+        said = f"{path}: {name!r} is taken as numbers; if it is the probability of a class, give one for each"
+        return Target(name, columns, resolved, values, (), (said,) if is_alone and task is None else ())
     labels = read_classes(frame, name, path)
     only = of_one_class(labels)
     if only is not None:

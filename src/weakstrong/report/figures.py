@@ -136,7 +136,7 @@ def reliability_picture(drawn: Sequence[tuple[str, Array, Array]], classes: Sequ
         above.set_title(f"calibration of the probabilities of {which}", fontsize=11)
         above.legend(frameon=False, fontsize=8)
         below.set_xlabel("probability given to the class (mean of a bin)")
-        below.set_ylabel("rows")
+        below.set_ylabel("rows" if len(classes) == 2 else "rows × classes")
         return png(figure)
 
 
@@ -160,7 +160,7 @@ def _drawn(rows: pd.DataFrame) -> tuple[list[str], pd.DataFrame]:
         notes.append(f"{len(rows) - len(known)} of {len(rows)} points have no number, and are not drawn")
     if none.any():
         which = "" if none.all() else f" at {none.sum()} of {len(known)} points"
-        notes.append(f"no misfit{which} but rounding: the student reproduces its supervisor")
+        notes.append(f"no misfit but rounding{which}: the student reproduces its supervisor")
     if "exploded" in known:
         count = known["exploded"].str.split().map(lambda fits: bool({"weak", "strong"} & set(fits))).sum()
         if count:

@@ -99,6 +99,6 @@ def _prior(estimates: Mapping[str, Estimate], facts: Mapping[str, Any]) -> list[
     before, after = (float(estimates[f"{of}_accuracy"].value) for of in ("strong", "corrected"))
     gained = -float(estimates["gain_over_corrected"].value)
     return [
-        f"{said}; with the prior of the true labels at hand its accuracy is {after:.3f} (as it is "
+        f"{said}; with the prior of the true labels at hand its accuracy is {after:.3f} (without, "
         f"{before:.3f}), its Brier score {'lower' if gained > 0 else 'higher'} by {abs(gained):.3g}"
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -61,8 +62,11 @@ def budget_curve(predictions: Predictions, divergence: Divergence | None = None)
     curve = []
     for count in counts:
         direct = loss.error(known.values(f"direct_{count}"), y)
-        errors = (Estimate.of_mean_over_two(of, rows, divisions, weights) for of in (direct, direct - strong))
-        curve.append(BudgetPoint(count, *errors))
+        error, excess = (
+            Estimate.of_mean_over_two(of, rows, divisions, weights) for of in (direct, direct - strong)
+        )
+        error = replace(error, low=np.maximum(error.low, 0.0))  # with few divisions it may reach further
+        curve.append(BudgetPoint(count, error, excess))
     return curve
 
 
