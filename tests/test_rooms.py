@@ -10,11 +10,11 @@ CORE = {
     "accumulation", "arrays", "bootstrap", "brier_heads", "class_gains", "class_kinds", "class_labels",
     "class_laws", "class_predictions", "class_scores", "class_solvers", "classifier", "cluster_means",
     "cross_entropy", "cross_validation", "disagreement", "divergence", "errors", "estimate", "estimator",
-    "feature_range", "gain", "heads", "identity", "lazy", "least_squares", "links", "mixture_losses",
-    "mixture_projection", "mixtures", "moments", "optimality", "parallel", "predictions", "progress",
-    "projection", "quasi_newton", "record", "serialization", "softmax_basis", "softmax_fits", "softmax_folds",
-    "softmax_heads", "softmax_optimality", "softmax_solver", "stacking", "storage", "votes", "whitening",
-    "whole_files", "wild_bootstrap",
+    "feature_range", "gain", "gain_inputs", "heads", "identity", "lazy", "least_squares", "links",
+    "mixture_losses", "mixture_projection", "mixtures", "moments", "optimality", "parallel", "predictions",
+    "progress", "projection", "quasi_newton", "record", "serialization", "softmax_basis", "softmax_fits",
+    "softmax_folds", "softmax_heads", "softmax_optimality", "softmax_solver", "stacking", "storage", "votes",
+    "whitening", "whole_files", "wild_bootstrap",
 }  # fmt: skip
 # Each room with the rooms that it may import.
 ROOMS = {

@@ -267,7 +267,7 @@ def _spread(facts: Mapping[str, Any]) -> str:
 
 
 def evidence_lines(estimates: Mapping[str, Estimate]) -> list[str]:
-    """What the intervals shown are from: one line if all are from the same."""
+    """Say what the intervals shown were made from, in one line if all were from the same."""
     shown = ("gain", "cross_term", "gain_over_direct", "performance_gap_recovered")
     found = {name: estimates[name].evidence() for name in shown if name in estimates}
     if len(set(found.values())) == 1:
