@@ -170,13 +170,15 @@ class PredictionTable:
     def pictured(self) -> list[tuple[str, Array, Array]]:
         """What is drawn of calibration: a name, and truth and probabilities of the rows that have both."""
         roles = {**self.weak, **self.strong, **self.baselines}
-        drawn = []
+        drawn: list[tuple[str, Array, Array]] = []
         for about, rows in self.parts:
             for name, values in roles.items():
                 both = is_labelled(self.truth[rows]) & is_labelled(values[rows])
                 who = ", ".join([*about.values(), name])
-                if both.any():
-                    drawn.append((who, self.truth[rows][both], values[rows][both]))
+                new = who, self.truth[rows][both], values[rows][both]
+                again = any(np.array_equal(new[1], y) and np.array_equal(new[2], p) for _, y, p in drawn)
+                if both.any() and not (again and name in self.baselines):  # those of several supervisors
+                    drawn.append(new)
         return drawn
 
     def _mean(self, values: Array, rows: Rows) -> Estimate:

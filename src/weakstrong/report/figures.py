@@ -6,6 +6,7 @@ import io
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import cycle
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -110,8 +111,8 @@ def _draw_panel(axes: Axes, rows: pd.DataFrame, panel: _Panel, students: list[st
 def reliability_picture(drawn: Sequence[tuple[str, Array, Array]], classes: Sequence[str]) -> bytes:
     """Draw how often what is said with a probability is so, for each name, as a PNG.
 
-    Ten bins of about as many rows each, of all probabilities given to a class: that of the second of two, or
-    of every class. Below, how many probabilities are about so large.
+    Ten bins, of all probabilities given to a class: that of the second of two, as many rows in each, or of
+    every class, as wide each, since most are near zero. Below, how many probabilities are about so large.
 
     Parameters
     ----------
@@ -122,21 +123,29 @@ def reliability_picture(drawn: Sequence[tuple[str, Array, Array]], classes: Sequ
     from sklearn.calibration import calibration_curve
 
     with plain_drawing():
-        figure = blank_figure((5.6, 6.2))
+        from matplotlib import colormaps
+
+        is_crowded, of_two = len(drawn) > _LEGEND_INSIDE, len(classes) == 2
+        figure = blank_figure((8.6 if is_crowded else 5.6, 6.2))
         above, below = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 1]})
         above.plot([0, 1], [0, 1], color="0.4", linestyle="--", linewidth=1, label="calibrated")
-        for name, truth, said in drawn:
-            columns = slice(1, None) if len(classes) == 2 else slice(None)
+        many = 10 if len(drawn) <= 10 else 20
+        shown = colormaps[f"tab{many}"](np.arange(many))
+        for (name, truth, said), colour in zip(drawn, cycle(shown), strict=False):
+            columns = slice(1, None) if of_two else slice(None)
             y, p = truth[:, columns].ravel(), np.clip(said[:, columns].ravel(), 0, 1)
-            share, mean = calibration_curve(y > 0.5, p, n_bins=10, strategy="quantile")
-            above.plot(mean, share, "o-", markersize=4, linewidth=1, label=_short(name))
-            below.hist(p, bins=np.linspace(0, 1, 21), histtype="step", linewidth=1)
-        which = _short(classes[1]) if len(classes) == 2 else "each class"
+            share, mean = calibration_curve(
+                y > 0.5, p, n_bins=10, strategy="quantile" if of_two else "uniform"
+            )
+            above.plot(mean, share, "o-", color=colour, markersize=4, linewidth=1, label=_short(name))
+            below.hist(p, bins=np.linspace(0, 1, 21), color=colour, histtype="step", linewidth=1)
+        which = _short(classes[1]) if of_two else "each class"
         above.set_ylabel("share of the rows that are of the class")
         above.set_title(f"calibration of the probabilities of {which}", fontsize=11)
-        above.legend(frameon=False, fontsize=8)
+        outside: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if is_crowded else {}
+        above.legend(frameon=False, fontsize=8, **outside)
         below.set_xlabel("probability given to the class (mean of a bin)")
-        below.set_ylabel("rows" if len(classes) == 2 else "rows × classes")
+        below.set_ylabel("rows" if of_two else "rows × classes")
         return png(figure)
 
 
