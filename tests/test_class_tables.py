@@ -139,6 +139,10 @@ def test_a_class_that_no_truth_is_gets_a_note(table: pd.DataFrame, command: Call
     table.assign(rule=["good", "bad", "odd", "bad"] * 30).to_csv("said.csv", index=False)
     ran, _ = measured(command, "--weak", "rule")
     assert "'rule' names 'odd', which no truth is" in ran.out
+    plain = table.assign(rule=["good", "bad", "odd", "bad"] * 30, student=table["student[good]"])
+    plain[["label", "rule", "student"]].to_csv("said.csv", index=False)
+    ran, _ = measured(command, "--weak", "rule", "--overwrite")
+    assert "'student': taken as the probability of 'good'" in ran.out  # of the truth's two classes, still
 
 
 def test_a_lone_column_is_of_the_class_in_its_brackets(

@@ -44,7 +44,7 @@ def in_other_losses(
         `named_by_loss` of both; of every baseline ``NAME_accuracy`` and ``NAME_log_loss``; and
         ``gain_over_direct_in_accuracy`` and ``…_in_log_loss``.
     sensitivity : dict
-        Gain and misfit in log loss at other smoothings, by these, where weak labels were smoothed.
+        Gain and misfit in log loss at other smoothings, by these, where either of the two was smoothed.
     """
     estimates: dict[str, Estimate] = {}
     sensitivity: dict[str, dict[str, float]] = {}

@@ -82,8 +82,7 @@ def _is_said_of(classes: Array, values: Array) -> bool:
     if values.ndim == 2:
         return values.shape[1] == len(classes) and is_distribution(values)
     known = values[~np.isnan(values)]
-    is_share = len(classes) == 2 and bool(((known >= 0) & (known <= 1)).all())
-    return is_share or bool(np.isin(known, classes).all())
+    return (len(classes) == 2 and is_share(known)) or bool(np.isin(known, classes).all())
 
 
 def whole_as_classes(values: Any) -> Any:

@@ -50,10 +50,14 @@ def _shares(values: Any, classes: tuple[str, ...], owner: str | None) -> Array |
     if array is None or len(classes) != 2:
         return None
     known = array[~np.isnan(array)]
-    are_classes = {class_name(value) for value in np.unique(known)} <= set(classes)
-    if not is_share(known) or (are_classes and owner not in classes):
+    if not (is_share(known) if owner in classes else are_shares(known, classes)):
         return None
     return np.asarray(1 - array if owner == classes[0] else array)
+
+
+def are_shares(known: Array, classes: Sequence[str]) -> bool:
+    """Tell whether numbers beside two classes are probabilities: from 0 to 1, and not these classes."""
+    return is_share(known) and not {class_name(value) for value in np.unique(known)} <= set(classes)
 
 
 def _numbers_of(values: Any) -> Array | None:

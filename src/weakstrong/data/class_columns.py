@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from weakstrong.class_kinds import few_whole_numbers, is_share
-from weakstrong.class_labels import ClassLabels, class_labels, class_name
+from weakstrong.class_kinds import few_whole_numbers
+from weakstrong.class_labels import ClassLabels, class_labels
+from weakstrong.class_predictions import are_shares
 from weakstrong.data.columns import Task, numeric_column
 from weakstrong.data.ids import some, texts_of
 from weakstrong.errors import InputError, quoted
@@ -113,7 +114,7 @@ def share_of(frame: pd.DataFrame, name: str, true: tuple[str, ...]) -> str | Non
     if not pd.api.types.is_float_dtype(frame[name]):
         return None
     known = frame[name].dropna().to_numpy(dtype=np.float64)
-    if not is_share(known) or {class_name(value) for value in np.unique(known)} <= set(true):
+    if not are_shares(known, true):
         return None
     owner = name.partition("[")[2].removesuffix("]")
     return owner if owner in true else true[1]

@@ -125,8 +125,8 @@ def read_predictions(
         notes += said
     classes: tuple[str, ...] = ()
     if task == "classification":
-        classes, read = _of_classes(frame, path, truth, names)
-        notes += shares_noted(frame, names, path, classes) + _never_noted(read, truth, classes)
+        classes, read, said = _of_classes(frame, path, truth, names)
+        notes += said + _never_noted(read, truth, classes)
     else:
         read = {name: numbers(name) for name in (truth, *names)}
     true = read[truth]
@@ -176,14 +176,15 @@ def _task_of(
 
 def _of_classes(
     frame: pd.DataFrame, path: Path, truth: str, named: Sequence[str]
-) -> tuple[tuple[str, ...], dict[str, Array]]:
-    """The classes that any of the columns names, and the probabilities of each over them."""
+) -> tuple[tuple[str, ...], dict[str, Array], list[str]]:
+    """The classes that any of the columns names, the probabilities of each over them, and notes."""
     found = {truth: read_classes(frame, truth, path)}
     true = found[truth].classes
     found |= {name: read_classes(frame, name, path, true) for name in dict.fromkeys(named)}
     others = {name: labels.classes for name, labels in found.items() if name != truth}
     classes = all_classes(true, others)
-    return classes, {name: labels.over(classes).values for name, labels in found.items()}
+    read = {name: labels.over(classes).values for name, labels in found.items()}
+    return classes, read, shares_noted(frame, named, path, true)
 
 
 def _never_noted(read: Mapping[str, Array], truth: str, classes: Sequence[str]) -> list[str]:
